@@ -1,0 +1,12 @@
+//! The words that the rooms exchange: frames, tensors, inferences, events. Plain values, no behaviour
+//! beyond keeping themselves consistent.
+
+mod frames;
+mod inference;
+mod tensor;
+mod time;
+
+pub use frames::{Frames, Stamp};
+pub use inference::{Event, EventKind, Finding, Inference, Rejected, ScoredLabel, WindowSpan};
+pub use tensor::{DType, Quantization, Signature, Tensor, TensorData, TensorError, TensorSpec};
+pub use time::{ClockState, Timestamp};

@@ -1,0 +1,234 @@
+//! Engines: a model is *loaded* once (slow, may fail, says which node and why) and *run* from
+//! sessions (fast, nothing allocated, own state).
+//!
+//! A new engine is one file or folder here, one variant of [`EngineKind`] and one arm of [`load`].
+
+use std::fmt;
+
+use crate::data::{Signature, Tensor, TensorError};
+
+/// A loaded model: weights and plan, shared by all its sessions.
+pub trait Model: Send + Sync {
+    /// Names, shapes, types and quantization of inputs and outputs.
+    fn signature(&self) -> &Signature;
+
+    /// A new session with its own memory and state.
+    ///
+    /// # Errors
+    /// When the memory that it needs cannot be had.
+    fn session(&self) -> Result<Box<dyn Session>, EngineError>;
+
+    /// What `edgerun inspect` shows: engine, operators, memory.
+    fn report(&self) -> Report;
+}
+
+/// One thread's use of a model. Sessions of one model do not share mutable state.
+pub trait Session: Send {
+    /// Forgets what the model remembers between runs; nothing for a model without state.
+    fn reset(&mut self);
+
+    /// Runs the model once: `inputs` and `outputs` in the signature's order. Outputs are overwritten
+    /// in place; nothing is allocated.
+    ///
+    /// # Errors
+    /// When a tensor does not fit the signature, or the engine fails; outputs are then undefined.
+    fn infer(&mut self, inputs: &[Tensor], outputs: &mut [Tensor]) -> Result<(), EngineError>;
+}
+
+/// An engine by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineKind {
+    /// Our own executor, for TFLite.
+    Native,
+    /// `tract`, for float and classic models.
+    Tract,
+}
+
+impl EngineKind {
+    /// The name in configuration, on the command line and in payloads.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Tract => "tract",
+        }
+    }
+}
+
+impl fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which engine shall run a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// The best that can run it.
+    #[default]
+    Auto,
+    /// This one or none.
+    Only(EngineKind),
+}
+
+/// File format of a model, told from its first bytes and never from its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Format {
+    Tflite,
+    Onnx,
+}
+
+/// What a loaded model is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The engine that runs it.
+    pub engine: EngineKind,
+    /// Why this engine, in a short sentence.
+    pub reason: String,
+    /// Operators in execution order.
+    pub ops: Vec<OpReport>,
+    /// Bytes of constant data: weights, biases, tables.
+    pub weight_bytes: usize,
+    /// Bytes of working memory a session needs; `None` where the engine cannot tell.
+    pub arena_bytes: Option<usize>,
+}
+
+/// One operator of a [`Report`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpReport {
+    /// Place in the model's own order.
+    pub node: usize,
+    /// The format's own name of the operator, as in `CONV_2D` or `Gemm`.
+    pub op: String,
+    /// Shape of its first output.
+    pub output: Vec<usize>,
+    /// Multiply-accumulates of one run; 0 for operators that have none.
+    pub macs: u64,
+}
+
+/// Why a model could not be loaded or run.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The bytes are neither TFLite nor ONNX.
+    #[error("not a model: neither a TFLite nor an ONNX file ({why})")]
+    UnknownFormat {
+        /// What was found.
+        why: String,
+    },
+    /// The file is damaged or breaks its format's rules: fetch or export it again.
+    #[error("damaged {format} model: {why}")]
+    Malformed {
+        /// `TFLite` or `ONNX`.
+        format: &'static str,
+        /// Which part, and how.
+        why: String,
+    },
+    /// The engine lacks something that the model uses: another engine, or another export.
+    #[error("{engine} cannot run node {node} ({op}): {why}")]
+    Unsupported {
+        /// Who refused.
+        engine: EngineKind,
+        /// Index of the node in the model's own order, or its name.
+        node: String,
+        /// The format's own name of the operator.
+        op: String,
+        /// What is missing.
+        why: String,
+    },
+    /// The engine that was asked for is not in this build or does not read this format.
+    #[error("engine {engine} cannot be used: {why}")]
+    Unavailable {
+        /// The one asked for.
+        engine: EngineKind,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// Limits on memory or on the model's size.
+    #[error("the model needs {needed} bytes of {what}; the limit is {limit}")]
+    TooLarge {
+        /// Working memory, a tensor, …
+        what: &'static str,
+        /// Bytes.
+        needed: usize,
+        /// Bytes.
+        limit: usize,
+    },
+    /// An input tensor is not what the signature says.
+    #[error("input {name}: {source}")]
+    Input {
+        /// The signature's name.
+        name: String,
+        /// What differs.
+        source: TensorError,
+    },
+    /// An output tensor that was handed in is not what the signature says.
+    #[error("output {name}: {source}")]
+    Output {
+        /// The signature's name.
+        name: String,
+        /// What differs.
+        source: TensorError,
+    },
+    /// The engine failed while running.
+    #[error("{engine} failed at run time: {why}")]
+    Run {
+        /// Who.
+        engine: EngineKind,
+        /// Its own words.
+        why: String,
+    },
+}
+
+/// Checks tensors against a signature before a run; every engine calls it first.
+///
+/// # Errors
+/// Names the first tensor that does not fit.
+pub fn check_tensors(
+    signature: &Signature,
+    inputs: &[Tensor],
+    outputs: &[Tensor],
+) -> Result<(), EngineError> {
+    let count = |what: &[Tensor], wanted: usize| TensorError::Length {
+        shape: vec![wanted],
+        found: what.len(),
+    };
+    if inputs.len() != signature.inputs.len() {
+        let source = count(inputs, signature.inputs.len());
+        return Err(EngineError::Input { name: "list".into(), source });
+    }
+    if outputs.len() != signature.outputs.len() {
+        let source = count(outputs, signature.outputs.len());
+        return Err(EngineError::Output { name: "list".into(), source });
+    }
+    for (tensor, spec) in inputs.iter().zip(&signature.inputs) {
+        tensor
+            .check(spec)
+            .map_err(|source| EngineError::Input { name: spec.name.clone(), source })?;
+    }
+    for (tensor, spec) in outputs.iter().zip(&signature.outputs) {
+        tensor
+            .check(spec)
+            .map_err(|source| EngineError::Output { name: spec.name.clone(), source })?;
+    }
+    Ok(())
+}
+
+/// Tells TFLite (`TFL3` at offset 4) from ONNX (a protobuf whose first field is `ir_version`).
+///
+/// # Errors
+/// When the bytes are neither.
+pub fn format_of(bytes: &[u8]) -> Result<Format, EngineError> {
+    if bytes.get(4..8) == Some(b"TFL3") {
+        return Ok(Format::Tflite);
+    }
+    // ModelProto: field 1 (ir_version, varint) is written first by every exporter; its value is small.
+    if bytes.len() > 8 && bytes[0] == 0x08 && (1..=64).contains(&bytes[1]) {
+        return Ok(Format::Onnx);
+    }
+    let why = if bytes.is_empty() {
+        "the file is empty".to_owned()
+    } else {
+        format!("it begins with {:02x?}", &bytes[..bytes.len().min(8)])
+    };
+    Err(EngineError::UnknownFormat { why })
+}
