@@ -5,6 +5,7 @@
 
 // words: plain values that the rooms exchange
 pub mod data;
+pub mod model;
 
 // seams: the outside world, replaceable in tests
 pub mod clock;
@@ -12,3 +13,4 @@ pub mod clock;
 // rooms: one job each; they do not import each other
 pub mod engine;
 pub mod sensor;
+pub mod window;
