@@ -19,3 +19,6 @@ pub mod postprocess;
 pub mod preprocess;
 pub mod sensor;
 pub mod window;
+
+// around: what surrounds the data path
+pub mod health;
