@@ -12,3 +12,6 @@ pub mod clock;
 // rooms: one job each; they do not import each other
 pub mod engine;
 pub mod sensor;
+
+// around: what a device and an operator need
+pub mod systemd;
