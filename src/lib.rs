@@ -22,3 +22,8 @@ pub mod window;
 
 // around: what surrounds the data path
 pub mod health;
+pub mod systemd;
+
+// assembly: joins the rooms
+pub mod pipeline;
+pub mod predict;
