@@ -3,10 +3,15 @@
 
 mod frames;
 mod inference;
+pub mod payload;
+mod secret;
+mod session;
 mod tensor;
 mod time;
 
 pub use frames::{Frames, Stamp};
 pub use inference::{Event, EventKind, Finding, Inference, Rejected, ScoredLabel, WindowSpan};
+pub use secret::Secret;
+pub use session::Session;
 pub use tensor::{DType, Quantization, Signature, Tensor, TensorData, TensorError, TensorSpec};
 pub use time::{ClockState, Timestamp};

@@ -12,3 +12,7 @@ pub mod clock;
 // rooms: one job each; they do not import each other
 pub mod engine;
 pub mod sensor;
+pub mod sink;
+
+// around: the network, which nothing waits for
+pub mod net;
