@@ -18,10 +18,12 @@ pub mod engine;
 pub mod postprocess;
 pub mod preprocess;
 pub mod sensor;
+pub mod sink;
 pub mod window;
 
 // around: what surrounds the data path
 pub mod health;
+pub mod net;
 pub mod systemd;
 
 // assembly: joins the rooms
