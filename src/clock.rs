@@ -5,6 +5,7 @@ mod kernel;
 mod manual;
 #[cfg(any(test, feature = "demo"))]
 mod scaled;
+mod stopwatch;
 mod system;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 pub use manual::ManualClock;
 #[cfg(any(test, feature = "demo"))]
 pub use scaled::{BadSpeed, ScaledClock};
+pub use stopwatch::Stopwatch;
 pub use system::SystemClock;
 
 use crate::data::Timestamp;

@@ -234,17 +234,17 @@ mod tests {
         let under = Arc::new(ManualClock::auto());
         let clock = Arc::new(ScaledClock::over(under.clone(), 10.0).expect("a fine speed"));
         let _attendance = Attendance::new(clock.as_ref());
-        let (told, asked) = std::sync::mpsc::channel();
+        let both_attend = Arc::new(std::sync::Barrier::new(2));
         let other = thread::spawn({
-            let clock = clock.clone();
+            let (clock, both_attend) = (clock.clone(), both_attend.clone());
             move || {
                 let _attendance = Attendance::new(clock.as_ref());
-                told.send(()).expect("the test listens");
+                both_attend.wait();
                 clock.sleep_until(ms(5000));
                 clock.monotonic()
             }
         });
-        asked.recv().expect("the thread has begun");
+        both_attend.wait();
         clock.sleep_until(ms(200));
         under.advance(Duration::from_secs(100));
         assert_eq!(clock.monotonic(), ms(200));
