@@ -1,8 +1,25 @@
 //! Sensors: timestamped samples with units, each sensor on its own thread.
 //!
-//! A new chip is one file here and one line of the driver table.
+//! A new chip is one file here and one variant in `driver.rs`; `docs/sensors.md` says how.
 
+mod driver;
+pub mod mpu6050;
+pub mod replay;
+mod sampler;
+#[cfg(any(test, feature = "demo"))]
+pub mod sim;
+mod stats;
+mod timeline;
+
+use std::borrow::Cow;
 use std::time::Duration;
+
+pub use driver::{BadSetting, DRIVERS, DriverInfo, DriverSettings};
+pub use mpu6050::{Mpu6050, Mpu6050Settings};
+pub use replay::{Replay, ReplaySettings};
+pub use sampler::{OpenSensor, Sampler, SensorChange};
+pub use stats::{SensorReading, SensorState, SensorStats};
+pub use timeline::{Burst, Placed, Timeline};
 
 use crate::data::Frames;
 
@@ -13,9 +30,18 @@ pub trait Sensor: Send {
 
     /// Appends the frames that are ready, oldest first, and says how many (0 is normal).
     ///
+    /// The first frame that a sensor gives has `gap_before` set, and so has each one that does not
+    /// follow the frame before it.
+    ///
     /// # Errors
-    /// By what the caller does next: see [`SensorError`].
+    /// By what the caller does next: see [`SensorError`]. What was appended is then not to be used.
     fn read(&mut self, out: &mut Frames) -> Result<usize, SensorError>;
+
+    /// How often to call [`Sensor::read`]. A device with a memory of its own needs it less often than
+    /// a frame comes.
+    fn poll_period(&self) -> Duration {
+        self.spec().period()
+    }
 }
 
 /// What a sensor gives.
@@ -35,16 +61,23 @@ impl SensorSpec {
 }
 
 /// One value of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channel {
     /// As in `accel_x`.
-    pub name: &'static str,
-    /// SI symbol, as in `m/s²`.
-    pub unit: &'static str,
+    pub name: Cow<'static, str>,
+    /// SI symbol, as in `m/s²`; empty where nobody said.
+    pub unit: Cow<'static, str>,
+}
+
+impl Channel {
+    /// A channel that a driver knows beforehand.
+    pub const fn new(name: &'static str, unit: &'static str) -> Self {
+        Self { name: Cow::Borrowed(name), unit: Cow::Borrowed(unit) }
+    }
 }
 
 /// Why a read failed, by what the sampling thread does next.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SensorError {
     /// The bus or the device did not answer: retried with back-off, the device set up anew.
     #[error("{doing}: {why}")]
@@ -62,6 +95,10 @@ pub enum SensorError {
         /// What the driver knows.
         expected: &'static str,
     },
+    /// It cannot work as it is set up (a rate that the chip cannot do, a broken recording): retried
+    /// slowly, since only a person can change it.
+    #[error("{0}")]
+    Unusable(String),
     /// The recording has ended: the thread stops, nothing is wrong.
     #[error("the recording has ended")]
     Ended,

@@ -1,0 +1,201 @@
+//! The drivers by name. A new chip is its own file, one variant of [`DriverSettings`] with its arms
+//! here, and one line of [`DRIVERS`].
+
+use std::sync::Arc;
+
+use super::{Mpu6050Settings, Replay, ReplaySettings, Sensor, SensorError, SensorSpec};
+use crate::clock::Clock;
+
+/// A driver as a person meets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DriverInfo {
+    /// The name in the configuration.
+    pub name: &'static str,
+    /// What it samples.
+    pub what: &'static str,
+    /// Its keys in the configuration besides `name` and `driver`, each with what it means.
+    pub keys: &'static [(&'static str, &'static str)],
+}
+
+/// Every driver of this build.
+pub const DRIVERS: &[DriverInfo] = &[
+    DriverInfo {
+        name: "mpu6050",
+        what: "InvenSense MPU-6050, 6500, 9250, 9255 over I²C: acceleration and angular rate",
+        keys: &[
+            ("bus", "the bus's device file, as in \"/dev/i2c-1\""),
+            ("address", "0x68, the default, or 0x69 with the pin AD0 high"),
+            ("rate", "\"4 Hz\" to \"1 kHz\": 1 kHz divided by a whole number"),
+            ("accel_range", "\"2 g\", \"4 g\", \"8 g\" or \"16 g\""),
+            ("gyro_range", "\"250 dps\", \"500 dps\", \"1000 dps\" or \"2000 dps\""),
+        ],
+    },
+    DriverInfo {
+        name: "replay",
+        what: "a recording, CSV or NPY, played at a given rate",
+        keys: &[
+            ("path", "the recording, .csv or .npy"),
+            ("rate", "frames a second, as in \"10 Hz\""),
+            ("repeat", "true: starts anew at its end, with a gap"),
+        ],
+    },
+];
+
+/// A driver with its settings.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DriverSettings {
+    /// The `mpu6050` driver.
+    Mpu6050(Mpu6050Settings),
+    /// The `replay` driver.
+    Replay(ReplaySettings),
+}
+
+/// A setting that a driver cannot do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadSetting {
+    /// Its key in the configuration.
+    pub key: &'static str,
+    /// What is wrong and what would be right.
+    pub why: String,
+}
+
+impl BadSetting {
+    /// All of them as the error of `driver`.
+    pub(super) fn refuse(driver: &str, bad: &[Self]) -> SensorError {
+        let each: Vec<String> = bad.iter().map(|bad| format!("{}: {}", bad.key, bad.why)).collect();
+        SensorError::Unusable(format!("{driver}: {}", each.join("; ")))
+    }
+}
+
+impl DriverSettings {
+    /// The driver's name.
+    pub fn driver(&self) -> &'static str {
+        match self {
+            Self::Mpu6050(_) => "mpu6050",
+            Self::Replay(_) => "replay",
+        }
+    }
+
+    /// Everything that the driver cannot do; empty when all is well. Opens nothing.
+    pub fn validate(&self) -> Vec<BadSetting> {
+        match self {
+            Self::Mpu6050(settings) => settings.validate(),
+            Self::Replay(settings) => settings.validate(),
+        }
+    }
+
+    /// What the sensor will give. Reads a recording, but opens no device: a pipeline can be checked
+    /// while its sensor is away.
+    ///
+    /// # Errors
+    /// [`SensorError::Unusable`] when the driver cannot work as it is set up.
+    pub fn spec(&self) -> Result<SensorSpec, SensorError> {
+        match self {
+            Self::Mpu6050(settings) => settings.spec(),
+            Self::Replay(settings) => settings.spec(),
+        }
+    }
+
+    /// Opens the device and sets it up, on the calling thread.
+    ///
+    /// # Errors
+    /// By what the caller does next: see [`SensorError`].
+    pub fn open(&self, clock: Arc<dyn Clock>) -> Result<Box<dyn Sensor>, SensorError> {
+        match self {
+            Self::Mpu6050(settings) => open_mpu6050(settings, clock),
+            Self::Replay(settings) => Ok(Box::new(Replay::open(settings, clock)?)),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn open_mpu6050(
+    settings: &Mpu6050Settings,
+    clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Sensor>, SensorError> {
+    let bus = open_i2c(&settings.bus)?;
+    Ok(Box::new(super::Mpu6050::new(bus, settings, clock)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_mpu6050(
+    _settings: &Mpu6050Settings,
+    _clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Sensor>, SensorError> {
+    Err(SensorError::Unusable("mpu6050: I²C is reached through Linux only".into()))
+}
+
+/// Opens an I²C bus of the kernel, or says what to do.
+#[cfg(target_os = "linux")]
+fn open_i2c(path: &std::path::Path) -> Result<linux_embedded_hal::I2cdev, SensorError> {
+    use std::io;
+    use std::os::unix::fs::FileTypeExt;
+
+    let opened = std::fs::metadata(path).and_then(|found| {
+        if !found.file_type().is_char_device() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no device"));
+        }
+        linux_embedded_hal::I2cdev::new(path).map_err(io::Error::from)
+    });
+    opened.map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::NotFound => {
+                "is I²C enabled (dtparam=i2c_arm=on on a Raspberry Pi, module i2c-dev elsewhere) and \
+                 is it the right bus? `ls /dev/i2c-*` shows the buses"
+            }
+            io::ErrorKind::PermissionDenied => {
+                "add the user that runs edgerun to the file's group, i2c on most systems"
+            }
+            _ => "an I²C bus is a device file as /dev/i2c-1",
+        };
+        let why = format!("{}: {error}: {advice}", path.display());
+        SensorError::Bus { doing: "opening the I²C bus", why }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn open_error(settings: DriverSettings) -> String {
+        let opened = settings.open(Arc::new(ManualClock::auto()));
+        opened.err().expect("cannot be opened").to_string()
+    }
+
+    #[test]
+    fn every_driver_stands_in_the_table() {
+        let all = [
+            DriverSettings::Mpu6050(Mpu6050Settings::default()),
+            DriverSettings::Replay(ReplaySettings::default()),
+        ];
+        let names: Vec<_> = all.iter().map(DriverSettings::driver).collect();
+        assert_eq!(names, DRIVERS.iter().map(|driver| driver.name).collect::<Vec<_>>());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn missing_bus_is_named_with_what_to_do() {
+        let settings = Mpu6050Settings { bus: "/dev/i2c-no-such".into(), ..Default::default() };
+        let error = open_error(DriverSettings::Mpu6050(settings));
+        assert!(error.starts_with("opening the I²C bus: /dev/i2c-no-such: "), "{error}");
+        assert!(error.contains("is I²C enabled"), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn file_that_is_no_device_is_not_taken_for_a_bus() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let settings = Mpu6050Settings { bus: file.path().into(), ..Default::default() };
+        let error = open_error(DriverSettings::Mpu6050(settings));
+        assert!(error.contains("it is no device"), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn device_that_is_no_bus_is_an_error_and_not_data() {
+        let settings = Mpu6050Settings { bus: "/dev/null".into(), ..Default::default() };
+        let error = open_error(DriverSettings::Mpu6050(settings));
+        assert!(error.contains("WHO_AM_I") || error.contains("bus"), "{error}");
+    }
+}

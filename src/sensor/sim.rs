@@ -1,0 +1,332 @@
+//! A simulated MPU-6050 at register level: the driver on top cannot tell it from the chip.
+//!
+//! Registers with reset values, sleep, device reset, ranges that change the encoding, the sample
+//! clock, a 1024-byte FIFO that overflows. Not simulated: interrupts' pin, low-pass filters,
+//! self-test, the auxiliary bus. Faults are injected through [`SimChip`].
+
+mod chip;
+mod playback;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};
+
+use chip::Chip;
+pub use playback::{Playback, Segment};
+
+use crate::clock::Clock;
+
+/// The chip's address: its pin AD0 is low.
+pub const ADDRESS: u8 = 0x68;
+
+/// A chip on a board. Clones are the same chip.
+#[derive(Clone)]
+pub struct SimChip {
+    state: Arc<Mutex<State>>,
+    clock: Arc<dyn Clock>,
+}
+
+struct State {
+    chip: Chip,
+    wires: Wires,
+    transactions: u64,
+    transactions_max: u64,
+}
+
+/// What is wrong between the chip and the bus.
+#[derive(Default)]
+struct Wires {
+    removed: bool,
+    stuck: Option<u8>,
+    nack_next: u32,
+    nack_at: Option<u64>,
+    nack_after_bytes: Option<usize>,
+}
+
+/// A connection to the chip's bus, for one driver.
+pub struct SimBus(SimChip);
+
+impl SimChip {
+    /// A chip that has just been powered. It plays `playback` from the moment that a driver turns its
+    /// FIFO on, at the sample rate that the driver has set then.
+    pub fn new(clock: Arc<dyn Clock>, playback: Playback) -> Self {
+        let state = State {
+            chip: Chip::new(playback),
+            wires: Wires::default(),
+            transactions: 0,
+            transactions_max: u64::MAX,
+        };
+        Self { state: Arc::new(Mutex::new(state)), clock }
+    }
+
+    /// A new connection to the chip's bus.
+    pub fn bus(&self) -> SimBus {
+        SimBus(self.clone())
+    }
+
+    /// Monotonic time at which playing began.
+    pub fn started(&self) -> Option<Duration> {
+        self.now().chip.world.started()
+    }
+
+    /// The segment whose sample was taken at `monotonic`, or the last one before it: the pause after a
+    /// segment belongs to it, since a sample is read, and stamped, up to a period after it was taken.
+    /// `None` before and after the playback.
+    pub fn segment_at(&self, monotonic: Duration) -> Option<usize> {
+        self.now().chip.world.segment_at(monotonic)
+    }
+
+    /// Monotonic time of each segment's first and last sample; empty before playing began.
+    pub fn segments(&self) -> Vec<(Duration, Duration)> {
+        self.now().chip.world.segments()
+    }
+
+    /// Whether all was played and nothing is left in the FIFO.
+    pub fn finished(&self) -> bool {
+        self.now().chip.finished()
+    }
+
+    /// The next `count` transactions are not acknowledged.
+    pub fn nack_next(&self, count: u32) {
+        self.now().wires.nack_next = count;
+    }
+
+    /// The transaction after `count` more is not acknowledged.
+    pub fn nack_at(&self, count: u64) {
+        let mut state = self.now();
+        state.wires.nack_at = Some(state.transactions + count + 1);
+    }
+
+    /// The next read of more than `bytes` bytes breaks off after them; they are lost.
+    pub fn nack_after_bytes(&self, bytes: usize) {
+        self.now().wires.nack_after_bytes = Some(bytes);
+    }
+
+    /// Takes the chip off its bus and supply.
+    pub fn remove(&self) {
+        let mut state = self.now();
+        state.wires.removed = true;
+        state.chip.power(false);
+    }
+
+    /// Puts the chip back, with its reset values.
+    pub fn plug_in(&self) {
+        let mut state = self.now();
+        state.wires.removed = false;
+        state.chip.power(true);
+    }
+
+    /// Every byte that is read is `byte` until `None` ends it: 0xff or 0x00 for a dead bus.
+    pub fn stuck_at(&self, byte: Option<u8>) {
+        self.now().wires.stuck = byte;
+    }
+
+    /// Another chip: answers `id` to WHO_AM_I.
+    pub fn set_id(&self, id: u8) {
+        self.now().chip.set_id(id);
+    }
+
+    /// The supply dips: all registers have their reset values, the FIFO is off and empty.
+    pub fn brown_out(&self) {
+        self.now().chip.power(true);
+    }
+
+    /// The oldest `count` bytes in the FIFO are lost: frames no longer begin where they should.
+    pub fn lose_fifo_bytes(&self, count: usize) {
+        self.now().chip.lose_fifo_bytes(count);
+    }
+
+    /// Transactions on the bus so far.
+    pub fn transactions(&self) -> u64 {
+        self.now().transactions
+    }
+
+    /// Makes the bus panic after `count` more transactions: an endless loop in a driver ends there.
+    pub fn allow_transactions(&self, count: u64) {
+        let mut state = self.now();
+        state.transactions_max = state.transactions + count;
+    }
+
+    /// The state as it is at this moment.
+    fn now(&self) -> MutexGuard<'_, State> {
+        // The panic of `allow_transactions` is the only one, and leaves the state whole.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.chip.catch_up(self.clock.monotonic());
+        state
+    }
+}
+
+impl ErrorType for SimBus {
+    type Error = ErrorKind;
+}
+
+impl I2c for SimBus {
+    fn transaction(
+        &mut self,
+        address: u8,
+        operations: &mut [Operation<'_>],
+    ) -> Result<(), ErrorKind> {
+        let mut state = self.0.now();
+        state.transactions += 1;
+        assert!(
+            state.transactions <= state.transactions_max,
+            "the driver used more transactions than the test allows"
+        );
+        let State { chip, wires, transactions, .. } = &mut *state;
+        let nack = Err(ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address));
+        if wires.removed || address != ADDRESS {
+            return nack;
+        }
+        if wires.nack_at == Some(*transactions) {
+            return nack;
+        }
+        if wires.nack_next > 0 {
+            wires.nack_next -= 1;
+            return nack;
+        }
+        for operation in operations {
+            match operation {
+                Operation::Write(_) if wires.stuck.is_some() => {}
+                Operation::Write(bytes) => chip.write(bytes),
+                Operation::Read(into) => {
+                    let broken = wires.nack_after_bytes.take_if(|bytes| *bytes < into.len());
+                    let read = broken.unwrap_or(into.len());
+                    into[..read].fill_with(|| wires.stuck.unwrap_or_else(|| chip.read_byte()));
+                    if broken.is_some() {
+                        return Err(ErrorKind::NoAcknowledge(NoAcknowledgeSource::Data));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::sensor::mpu6050::registers::*;
+
+    fn chip(frames: Vec<[f32; 6]>) -> (Arc<ManualClock>, SimChip) {
+        let clock = Arc::new(ManualClock::new());
+        let playback = Playback { segments: vec![Segment { frames }], gap: Duration::ZERO };
+        (clock.clone(), SimChip::new(clock, playback))
+    }
+
+    fn get<const N: usize>(bus: &mut SimBus, register: u8) -> [u8; N] {
+        let mut bytes = [0; N];
+        bus.write_read(ADDRESS, &[register], &mut bytes).expect("the chip answers");
+        bytes
+    }
+
+    fn set(bus: &mut SimBus, register: u8, values: &[u8]) {
+        let bytes: Vec<u8> = [&[register], values].concat();
+        bus.write(ADDRESS, &bytes).expect("the chip answers");
+    }
+
+    #[test]
+    fn registers_have_their_reset_values() {
+        let (_, chip) = chip(vec![]);
+        let mut bus = chip.bus();
+        assert_eq!(get(&mut bus, WHO_AM_I), [0x68]);
+        assert_eq!(get(&mut bus, PWR_MGMT_1), [SLEEP]);
+        assert_eq!(get(&mut bus, SMPLRT_DIV), [0; 4]);
+    }
+
+    #[test]
+    fn other_addresses_are_not_acknowledged() {
+        let (_, chip) = chip(vec![]);
+        let answer = chip.bus().write_read(0x69, &[WHO_AM_I], &mut [0]);
+        assert_eq!(answer, Err(ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address)));
+    }
+
+    #[test]
+    fn reset_takes_time_and_then_all_registers_have_their_reset_values() {
+        let (clock, chip) = chip(vec![]);
+        let mut bus = chip.bus();
+        set(&mut bus, SMPLRT_DIV, &[7]);
+        set(&mut bus, PWR_MGMT_1, &[DEVICE_RESET]);
+        set(&mut bus, CONFIG, &[3]);
+        assert_eq!(get(&mut bus, PWR_MGMT_1), [DEVICE_RESET]);
+        clock.advance(Duration::from_millis(100));
+        assert_eq!(get(&mut bus, PWR_MGMT_1), [SLEEP]);
+        assert_eq!(get(&mut bus, SMPLRT_DIV), [0, 0]);
+    }
+
+    #[test]
+    fn data_registers_show_the_sample_in_the_ranges_that_are_set() {
+        let g = GRAVITY;
+        let frame = [g, -g, 100.0 * g, 1_f32.to_radians(), -10_f32.to_radians(), 0.0];
+        let (clock, chip) = chip(vec![frame]);
+        let mut bus = chip.bus();
+        set(&mut bus, SMPLRT_DIV, &[9, 1, 0x18, 0x08]);
+        set(&mut bus, PWR_MGMT_1, &[CLKSEL_PLL_X]);
+        set(&mut bus, USER_CTRL, &[USER_FIFO_EN]);
+        clock.advance(Duration::from_millis(10));
+        assert_eq!(get(&mut bus, INT_STATUS), [DATA_RDY]);
+        assert_eq!(get(&mut bus, INT_STATUS), [0]);
+        let bytes: [u8; 14] = get(&mut bus, ACCEL_XOUT_H);
+        let words: Vec<i16> =
+            bytes.chunks_exact(2).map(|b| i16::from_be_bytes([b[0], b[1]])).collect();
+        assert_eq!(words, [8192, -8192, i16::MAX, -3920, 16, -164, 0]);
+    }
+
+    #[test]
+    fn fifo_takes_what_is_enabled_and_gives_its_last_byte_when_empty() {
+        let (clock, chip) = chip(vec![[GRAVITY, 0.0, 0.0, 0.0, 0.0, 0.0]; 3]);
+        let mut bus = chip.bus();
+        set(&mut bus, SMPLRT_DIV, &[0, 1]);
+        set(&mut bus, PWR_MGMT_1, &[CLKSEL_PLL_X]);
+        set(&mut bus, FIFO_EN, &[0x08]);
+        set(&mut bus, USER_CTRL, &[USER_FIFO_EN]);
+        clock.advance(Duration::from_millis(2));
+        assert_eq!(get(&mut bus, FIFO_COUNT_H), [0, 12]);
+        assert_eq!(get(&mut bus, FIFO_R_W), [0x40, 0, 0, 0, 0, 0, 0x40, 0, 0, 0, 0, 0, 0]);
+        clock.advance(Duration::from_millis(1));
+        set(&mut bus, USER_CTRL, &[USER_FIFO_EN | USER_FIFO_RESET]);
+        assert_eq!(get(&mut bus, FIFO_COUNT_H), [0, 6], "no reset while the FIFO is on");
+        set(&mut bus, USER_CTRL, &[USER_FIFO_RESET]);
+        assert_eq!(get(&mut bus, FIFO_COUNT_H), [0, 0]);
+    }
+
+    #[test]
+    fn sleeping_chip_samples_nothing_and_the_world_goes_on() {
+        let (clock, chip) = chip(vec![[0.0; 6]; 10]);
+        let mut bus = chip.bus();
+        set(&mut bus, SMPLRT_DIV, &[9, 1]);
+        set(&mut bus, PWR_MGMT_1, &[CLKSEL_PLL_X]);
+        set(&mut bus, FIFO_EN, &[FIFO_EN_GYRO_ACCEL]);
+        set(&mut bus, USER_CTRL, &[USER_FIFO_EN]);
+        clock.advance(Duration::from_millis(30));
+        set(&mut bus, PWR_MGMT_1, &[SLEEP]);
+        clock.advance(Duration::from_millis(40));
+        set(&mut bus, PWR_MGMT_1, &[CLKSEL_PLL_X]);
+        clock.advance(Duration::from_millis(1000));
+        assert_eq!(get(&mut bus, FIFO_COUNT_H), [0, 6 * 12]);
+        assert!(!chip.finished());
+        let _: [u8; 72] = get(&mut bus, FIFO_R_W);
+        assert!(chip.finished());
+    }
+
+    #[test]
+    fn segments_follow_each_other_with_a_pause() {
+        let clock = Arc::new(ManualClock::new());
+        clock.advance(Duration::from_secs(5));
+        let segment = || Segment { frames: vec![[0.0; 6]; 4] };
+        let gap = Duration::from_millis(500);
+        let playback = Playback { segments: vec![segment(), segment()], gap };
+        let chip = SimChip::new(clock, playback);
+        assert_eq!((chip.started(), chip.segments()), (None, vec![]));
+        let mut bus = chip.bus();
+        set(&mut bus, SMPLRT_DIV, &[99, 1]);
+        set(&mut bus, USER_CTRL, &[USER_FIFO_EN]);
+        let ms = Duration::from_millis;
+        assert_eq!(chip.started(), Some(ms(5000)));
+        assert_eq!(chip.segments(), [(ms(5100), ms(5400)), (ms(6000), ms(6300))]);
+        let at = |time| chip.segment_at(ms(time));
+        assert_eq!([at(5000), at(5100), at(5450), at(5950)], [None, Some(0), Some(0), Some(1)]);
+        assert_eq!([at(6300), at(6700), at(6900)], [Some(1), Some(1), None]);
+    }
+}
