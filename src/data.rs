@@ -3,10 +3,12 @@
 
 mod frames;
 mod inference;
+mod secret;
 mod tensor;
 mod time;
 
 pub use frames::{Frames, Stamp};
 pub use inference::{Event, EventKind, Finding, Inference, Rejected, ScoredLabel, WindowSpan};
+pub use secret::Secret;
 pub use tensor::{DType, Quantization, Signature, Tensor, TensorData, TensorError, TensorSpec};
 pub use time::{ClockState, Timestamp};

@@ -12,3 +12,6 @@ pub mod clock;
 // rooms: one job each; they do not import each other
 pub mod engine;
 pub mod sensor;
+
+// around: configuration, network, supervision
+pub mod config;
