@@ -22,6 +22,7 @@ pub mod sink;
 pub mod window;
 
 // around: what surrounds the data path
+pub mod config;
 pub mod health;
 pub mod net;
 pub mod systemd;
