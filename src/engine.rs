@@ -3,6 +3,8 @@
 //!
 //! A new engine is one file or folder here, one variant of [`EngineKind`] and one arm of [`load`].
 
+pub mod native;
+
 use std::fmt;
 
 use crate::data::{Signature, Tensor, TensorError};
