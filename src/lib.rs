@@ -4,6 +4,7 @@
 //! list only: assembly → around → rooms → seams → words. `ARCHITECTURE.md` is the map.
 
 // words: plain values that the rooms exchange
+pub mod arrays;
 pub mod data;
 
 // seams: the outside world, replaceable in tests
