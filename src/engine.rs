@@ -3,6 +3,9 @@
 //!
 //! A new engine is one file or folder here, one variant of [`EngineKind`] and one arm of [`load`].
 
+#[cfg(feature = "tract")]
+pub mod tract;
+
 use std::fmt;
 
 use crate::data::{Signature, Tensor, TensorError};
