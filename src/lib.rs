@@ -19,10 +19,13 @@ pub mod engine;
 pub mod postprocess;
 pub mod preprocess;
 pub mod sensor;
+pub mod sink;
 pub mod window;
 
 // around: what surrounds the data path
+pub mod config;
 pub mod health;
+pub mod net;
 pub mod systemd;
 
 // assembly: joins the rooms
