@@ -4,6 +4,8 @@
 //! A new engine is one file or folder here, one variant of [`EngineKind`] and one arm of [`load`].
 
 pub mod native;
+#[cfg(feature = "tract")]
+pub mod tract;
 
 use std::fmt;
 
