@@ -226,13 +226,13 @@ pub(super) const PIPELINE: Table = Table {
             "publish",
             "\"change\"",
             "`\"every\"`",
-            "Which results are published: `\"every\"`, those that `\"change\"` the finding, or those `\"above\"` `limit`.",
+            "Which results are published: `\"every\"`, those that `\"change\"` the finding, or those with `\"above\"`: at least `limit`.",
         ),
         optional(
             "limit",
             "0.8",
             "required with `publish = \"above\"`",
-            "Score or value above which a result is published.",
+            "Score or value that a result must have at least to be published.",
         ),
         optional(
             "qos",

@@ -294,11 +294,11 @@ pub(super) fn whole<'a>(
 }
 
 /// A finite number, whole or not.
-pub(super) fn number<'a>(value: &'a DeValue<'a>) -> Result<f64, Bad> {
+pub(super) fn number<'a>(value: &'a DeValue<'a>) -> Result<f32, Bad> {
     let number = match value {
-        DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+        DeValue::Float(number) => number.as_str().parse::<f32>().ok(),
         DeValue::Integer(number) => {
-            i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n as f64)
+            i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n as f32)
         }
         _ => return Err(Bad::Type("a number")),
     };
