@@ -15,3 +15,6 @@ pub mod sensor;
 
 // around: configuration, network, supervision
 pub mod config;
+
+// assembly: what a person types
+pub mod cli;

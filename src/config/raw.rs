@@ -288,7 +288,8 @@ pub(super) fn whole<'a>(
             .filter(|n| range.contains(n))
             .ok_or_else(|| {
                 let (low, high) = (range.start(), range.end());
-                Bad::Says(format!("must be {low} to {high}, is {number}"))
+                let join = if high - low == 1 { "or" } else { "to" };
+                Bad::Says(format!("must be {low} {join} {high}, is {number}"))
             })
     }
 }
