@@ -5,14 +5,28 @@
 
 // words: plain values that the rooms exchange
 pub mod data;
+pub mod model;
 
 // seams: the outside world, replaceable in tests
 pub mod clock;
+pub mod queue;
+pub mod sequence;
+pub mod storage;
 
 // rooms: one job each; they do not import each other
 pub mod engine;
+pub mod postprocess;
+pub mod preprocess;
 pub mod sensor;
 pub mod sink;
+pub mod window;
 
-// around: the network, which nothing waits for
+// around: what surrounds the data path
+pub mod config;
+pub mod health;
 pub mod net;
+pub mod systemd;
+
+// assembly: joins the rooms
+pub mod pipeline;
+pub mod predict;
