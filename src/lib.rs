@@ -30,6 +30,6 @@ pub mod systemd;
 
 // assembly: joins the rooms
 pub mod cli;
-pub mod daemon;
+
 pub mod pipeline;
 pub mod predict;
