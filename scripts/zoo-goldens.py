@@ -78,7 +78,7 @@ def main() -> None:
             interpreter.invoke()
             outputs.append(interpreter.get_tensor(y["index"])[0])
         hashes = np.array(hashes, dtype=np.uint64)
-        np.savez(out / f"{name}.npz", y_0=np.stack(outputs), inputs_fnv64=hashes)
+        np.savez(out / f"{name}.npz", y_0=np.stack(outputs), inputs_fnv64=np.array(hashes, np.uint64).view(np.int64))
         print(f"{name}: {np.stack(outputs).shape}")
 
 
