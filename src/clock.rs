@@ -1,5 +1,9 @@
 //! Time as a seam: monotonic for deadlines and rates, wall only for stamps.
 
+mod stopwatch;
+
+pub use stopwatch::Stopwatch;
+
 use std::time::Duration;
 
 use crate::data::Timestamp;

@@ -3,12 +3,17 @@
 
 mod frames;
 mod inference;
+pub mod payload;
+mod quant;
 mod secret;
+mod session;
 mod tensor;
 mod time;
 
 pub use frames::{Frames, Stamp};
 pub use inference::{Event, EventKind, Finding, Inference, Rejected, ScoredLabel, WindowSpan};
+pub use quant::{read_real, write_real};
 pub use secret::Secret;
+pub use session::Session;
 pub use tensor::{DType, Quantization, Signature, Tensor, TensorData, TensorError, TensorSpec};
 pub use time::{ClockState, Timestamp};

@@ -5,16 +5,29 @@
 
 // words: plain values that the rooms exchange
 pub mod data;
+pub mod model;
 
 // seams: the outside world, replaceable in tests
 pub mod clock;
+pub mod queue;
+pub mod sequence;
+pub mod storage;
 
 // rooms: one job each; they do not import each other
 pub mod engine;
+pub mod postprocess;
+pub mod preprocess;
 pub mod sensor;
+pub mod sink;
+pub mod window;
 
-// around: configuration, network, supervision
+// around: what surrounds the data path
 pub mod config;
+pub mod health;
+pub mod net;
+pub mod systemd;
 
-// assembly: what a person types
+// assembly: joins the rooms
 pub mod cli;
+pub mod pipeline;
+pub mod predict;

@@ -1,0 +1,181 @@
+//! The live terminal view: a row for each recording, drawn anew in place while its windows arrive.
+
+use std::io::{self, Write};
+
+use super::recording::Recording;
+use super::score::{Judged, Score, Summary};
+
+/// Draws to a terminal, or prints finished rows elsewhere.
+pub struct View<W: Write> {
+    out: W,
+    live: bool,
+    row: Option<Row>,
+}
+
+/// What is known of the recording that plays now.
+struct Row {
+    recording: usize,
+    truth: String,
+    judged: Vec<Judged>,
+    /// The row as it stands after the last of them.
+    text: String,
+}
+
+const BAR: usize = 16;
+
+impl<W: Write> View<W> {
+    /// A view on `out`; `live` redraws the current row and uses colour: for terminals only.
+    pub fn new(out: W, live: bool) -> Self {
+        Self { out, live, row: None }
+    }
+
+    /// What this is, in a few lines.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn head(&mut self, lines: &[String]) -> io::Result<()> {
+        for line in lines {
+            writeln!(self.out, "{line}")?;
+        }
+        let head = format!(
+            "\n  {:>2}  {:<10} {:<8} {:<10} {:<23} {:>8} {:>9}",
+            "#", "truth", "windows", "found", "confidence", "latency", "accuracy"
+        );
+        writeln!(self.out, "{}", self.paint("2", &head))?;
+        self.out.flush()
+    }
+
+    /// One result, judged.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn result(&mut self, judged: Judged, all: &[Recording], score: &Score) -> io::Result<()> {
+        if self.row.as_ref().is_none_or(|row| row.recording != judged.recording) {
+            self.end_row()?;
+            let truth = all[judged.recording].label.clone();
+            let (recording, judged, text) = (judged.recording, Vec::new(), String::new());
+            self.row = Some(Row { recording, truth, judged, text });
+        }
+        if let Some(mut row) = self.row.take() {
+            row.judged.push(judged);
+            row.text = self.format(&row, score);
+            if self.live {
+                // Back to the line's start, the row, then what an older one left behind it is cleared.
+                write!(self.out, "\r{}\x1b[K", row.text)?;
+                self.out.flush()?;
+            }
+            self.row = Some(row);
+        }
+        Ok(())
+    }
+
+    fn end_row(&mut self) -> io::Result<()> {
+        match self.row.take() {
+            None => Ok(()),
+            Some(_) if self.live => writeln!(self.out),
+            Some(row) => writeln!(self.out, "{}", row.text),
+        }
+    }
+
+    fn format(&self, row: &Row, score: &Score) -> String {
+        let Some(last) = row.judged.last() else { return String::new() };
+        let count = row.judged.len();
+        let mean = row.judged.iter().map(|j| j.score).sum::<f64>() / count as f64;
+        let mut latencies: Vec<u64> = row.judged.iter().map(|j| j.latency_us).collect();
+        latencies.sort_unstable();
+        let found = last.label.as_deref().unwrap_or("(unsure)");
+        let marks: String = row
+            .judged
+            .iter()
+            .map(|j| if j.right { self.paint("32", "✓") } else { self.paint("31", "✗") })
+            .collect();
+        let pad = " ".repeat(8usize.saturating_sub(count));
+        format!(
+            "  {:>2}  {:<10} {marks}{pad} {} {} {:>5.1} % {:>5} µs {:>7.1} %",
+            row.recording + 1,
+            row.truth,
+            self.paint(if last.right { "32" } else { "31" }, &format!("{found:<10}")),
+            self.paint("36", &bar(mean)),
+            mean * 100.0,
+            latencies[count / 2],
+            score.accuracy() * 100.0,
+        )
+    }
+
+    /// The last lines.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub fn end(&mut self, score: &Score, summary: &Summary, seconds: f64) -> io::Result<()> {
+        self.end_row()?;
+        let Summary { windows, accuracy, dropped, messages, latency_us, .. } = summary;
+        let accuracy = format!("{:.1} %", accuracy * 100.0);
+        writeln!(
+            self.out,
+            "\n  {windows} windows, {} right: accuracy {}",
+            score.right(),
+            self.paint("1", &accuracy)
+        )?;
+        writeln!(
+            self.out,
+            "  latency p50 {} µs, p99 {} µs · dropped {dropped} · {messages} messages from the broker · {seconds:.1} s",
+            latency_us.p50, latency_us.p99
+        )?;
+        self.out.flush()
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.live { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// A bar of `BAR` cells, in eighths of a cell; `share` is 0 to 1.
+fn bar(share: f64) -> String {
+    const PARTS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+    let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
+    let mut bar = "█".repeat(eighths / 8);
+    if eighths < BAR * 8 {
+        bar.push(PARTS[eighths % 8]);
+        bar.push_str(&" ".repeat(BAR - 1 - eighths / 8));
+    }
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_has_one_width_whatever_it_shows() {
+        for share in [-1.0, 0.0, 0.01, 0.5, 0.999, 1.0, 7.0, f64::NAN] {
+            assert_eq!(bar(share).chars().count(), BAR, "{share}");
+        }
+        assert_eq!(bar(0.5).trim_end(), "████████");
+    }
+
+    #[test]
+    fn rows_without_a_terminal_are_plain_lines() {
+        let recording = |label: &str| Recording { label: label.into(), frames: Vec::new() };
+        let all = [recording("walking"), recording("running")];
+        let mut score = Score::default();
+        let mut view = View::new(Vec::new(), false);
+        for (recording, label, right) in [(0, Some("walking"), true), (0, None, false), (1, Some("running"), true)]
+        {
+            let label = label.map(str::to_owned);
+            let judged = Judged { recording, label, score: 0.75, right, latency_us: 40 };
+            score.result(&judged);
+            view.result(judged, &all, &score).expect("memory takes it");
+        }
+        view.end(&score, &score.summary(0), 1.5).expect("memory takes it");
+        let text = String::from_utf8(view.out).expect("text");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[..2],
+            [
+                "   1  walking    ✓✗       (unsure)   ████████████      75.0 %    40 µs    50.0 %",
+                "   2  running    ✓        running    ████████████      75.0 %    40 µs    66.7 %",
+            ]
+        );
+        assert!(lines[3].contains("3 windows, 2 right: accuracy 66.7 %"), "{text}");
+    }
+}

@@ -1,0 +1,146 @@
+//! A model bundle on disk: the manifest with recipe and labels, the model file, its golden vectors.
+//!
+//! Preprocessing travels with the model, so that what ran in training runs on the board. A bundle is
+//! its unpacked folder; packing and signing come with updates.
+
+mod manifest;
+
+pub use manifest::{
+    Golden, InputChannel, Limits, Manifest, ManifestError, MissingPolicy, PerChannel, Postprocess,
+    PostprocessKind, Recipe, Score, Step,
+};
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::data::{Signature, TensorSpec};
+
+/// Largest model file that is read: more does not fit a board's memory beside everything else.
+pub const MODEL_BYTES_MAX: u64 = 512 << 20;
+const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+
+/// A bundle that was read and whose manifest holds together; the model itself is not loaded yet.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// What `manifest.toml` says.
+    pub manifest: Manifest,
+    /// The model file's bytes.
+    pub model: Vec<u8>,
+    /// `golden.npz`, where the bundle has one.
+    pub golden: Option<Vec<u8>>,
+    /// SHA-256 over the model file, in hex.
+    pub digest: String,
+}
+
+/// Why a bundle cannot be used; each names the file.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say all
+pub enum BundleError {
+    #[error("{}: {source}: give the path of a bundle folder with its manifest.toml", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{}: {found} bytes, more than the {limit} that are read", path.display())]
+    TooLarge { path: PathBuf, found: u64, limit: u64 },
+    #[error("{}: {source}", path.display())]
+    Manifest { path: PathBuf, source: ManifestError },
+    #[error("{name}: the manifest does not fit the model: {why}")]
+    Mismatch { name: String, why: String },
+}
+
+impl Bundle {
+    /// Reads the unpacked bundle folder `dir`.
+    ///
+    /// # Errors
+    /// When a file is missing, too large or, for the manifest, wrong.
+    pub fn open(dir: &Path) -> Result<Self, BundleError> {
+        let path = dir.join("manifest.toml");
+        let text = read(&path, MANIFEST_BYTES_MAX)?;
+        let manifest = String::from_utf8(text)
+            .map_err(|_| ManifestError::NotUtf8)
+            .and_then(|text| Manifest::parse(&text))
+            .map_err(|source| BundleError::Manifest { path, source })?;
+        let model = read(&dir.join(&manifest.model), MODEL_BYTES_MAX)?;
+        let golden = match read(&dir.join("golden.npz"), MODEL_BYTES_MAX) {
+            Ok(bytes) => Some(bytes),
+            Err(BundleError::Read { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self::new(manifest, model, golden))
+    }
+
+    /// A bundle out of parts that are in memory already, as the demo's is.
+    pub fn new(manifest: Manifest, model: Vec<u8>, golden: Option<Vec<u8>>) -> Self {
+        let digest = Sha256::digest(&model).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { manifest, model, golden, digest }
+    }
+
+    /// Checks that the manifest describes this very model: names, types, shapes, quantization, and
+    /// that the recipe's rows fill the input.
+    ///
+    /// # Errors
+    /// Says what differs, in the manifest's own words.
+    pub fn check(&self, signature: &Signature) -> Result<(), BundleError> {
+        let manifest = &self.manifest;
+        let wrong = |why| BundleError::Mismatch { name: manifest.name.clone(), why };
+        let sides = [
+            ("input", &manifest.inputs, &signature.inputs),
+            ("output", &manifest.outputs, &signature.outputs),
+        ];
+        for (side, said, found) in sides {
+            if said.len() != found.len() {
+                let (said, found) = (said.len(), found.len());
+                return Err(wrong(format!("it lists {said} {side}s, the model has {found}")));
+            }
+            for (said, found) in said.iter().zip(found) {
+                if said != found {
+                    return Err(wrong(format!(
+                        "[[{side}]] says {}, the model has {}",
+                        describe(said),
+                        describe(found)
+                    )));
+                }
+            }
+        }
+        let [input] = signature.inputs.as_slice() else {
+            let found = signature.inputs.len();
+            return Err(wrong(format!("a recipe fills one input, the model has {found}")));
+        };
+        let (frames, channels) = (manifest.recipe.frames, manifest.recipe.channels.len());
+        if frames.checked_mul(channels) != Some(input.elements()) {
+            return Err(wrong(format!(
+                "the recipe gives {frames} frames of {channels} channels, the model's input `{}` is {:?}",
+                input.name, input.shape
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn describe(spec: &TensorSpec) -> String {
+    let quantized = spec
+        .quantization
+        .map(|q| format!(" with scale {} and zero point {}", q.scale, q.zero_point))
+        .unwrap_or_default();
+    format!("`{}` {} {:?}{quantized}", spec.name, spec.dtype, spec.shape)
+}
+
+/// Reads a whole file of at most `limit` bytes.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
+    use std::io::Read as _;
+    let failed = |source| BundleError::Read { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(BundleError::TooLarge {
+            path: path.to_owned(),
+            found: bytes.len() as u64,
+            limit,
+        });
+    }
+    Ok(bytes)
+}

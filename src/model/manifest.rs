@@ -1,0 +1,553 @@
+//! `manifest.toml`: what a bundle says of its model. Parsed strictly; nothing is checked again later.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use crate::data::{DType, Quantization, TensorSpec};
+
+/// Most values a tensor or a window may have; more is a mistake or an attack.
+const ELEMENTS_MAX: usize = 1 << 26;
+
+/// The manifest, with only valid values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// `[a-z0-9][a-z0-9_-]{0,63}`.
+    pub name: String,
+    /// The model's own version.
+    pub version: semver::Version,
+    /// One sentence for people.
+    pub description: String,
+    /// SPDX expression.
+    pub license: String,
+    /// Where the training data come from.
+    pub origin: String,
+    /// The oldest edgerun that can run it.
+    pub edgerun: semver::Version,
+    /// File name beside the manifest.
+    pub model: String,
+    /// Class names, by index; empty where there are no classes.
+    pub labels: Vec<String>,
+    /// The model's inputs, in its order.
+    pub inputs: Vec<TensorSpec>,
+    /// The model's outputs, in its order.
+    pub outputs: Vec<TensorSpec>,
+    /// Sensor-side rows to input tensor.
+    pub recipe: Recipe,
+    /// Output tensors to findings.
+    pub postprocess: Postprocess,
+    /// How exactly `golden.npz` must be met.
+    pub golden: Golden,
+}
+
+/// The preprocess recipe: rows `[frames, channels]` in the channels' units → the model's one input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// Rows of a window; 1 for tabular models.
+    pub frames: usize,
+    /// The rate that the model was trained at; `None` where it does not matter.
+    pub rate_hz: Option<f64>,
+    /// Names and units of a row's values, in order.
+    pub channels: Vec<InputChannel>,
+    /// Applied in order.
+    pub steps: Vec<Step>,
+}
+
+/// One value of a row.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputChannel {
+    /// As the sensor names it.
+    pub name: String,
+    /// SI symbol; empty where there is none.
+    #[serde(default)]
+    pub unit: String,
+}
+
+/// One step of a recipe, element-wise in f32.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Fills NaN, or gives the window up.
+    Missing {
+        /// What stands in for a missing value.
+        policy: MissingPolicy,
+        /// Longest run of missing values in a channel that is filled.
+        max: usize,
+    },
+    /// `min(max(x, low), high)`.
+    Clip {
+        /// Lower limits.
+        low: PerChannel,
+        /// Upper limits.
+        high: PerChannel,
+    },
+    /// `x * factor + offset`, rounded after each operation.
+    Scale {
+        /// Factors.
+        factor: PerChannel,
+        /// Added after.
+        offset: PerChannel,
+    },
+    /// `(x - mean) / std`, rounded after each operation.
+    Standardise {
+        /// Subtracted.
+        mean: PerChannel,
+        /// Divisors; none is 0.
+        std: PerChannel,
+    },
+}
+
+/// What stands in for a missing value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingPolicy {
+    /// The value before it (after it, at the window's start).
+    Hold,
+    /// The straight line between its neighbours.
+    Interpolate,
+    /// Nothing: the window is given up.
+    Drop,
+}
+
+/// One finite number for each channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerChannel(pub Vec<f32>);
+
+/// How outputs become findings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Postprocess {
+    /// Index of the output tensor that is read.
+    pub output: usize,
+    /// The task.
+    pub kind: PostprocessKind,
+}
+
+/// The task of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PostprocessKind {
+    /// One label of several.
+    Classification {
+        /// Below it there is no label; 0 to 1.
+        threshold: f32,
+        /// The current label is kept down to `threshold - hysteresis`.
+        hysteresis: f32,
+        /// Windows in a row that a new label must win.
+        hold: u32,
+        /// How many of the highest scores are published.
+        top: usize,
+    },
+    /// A number: `raw * scale + offset`.
+    Regression {
+        /// SI symbol.
+        unit: String,
+        /// Factor.
+        scale: f32,
+        /// Added after.
+        offset: f32,
+        /// Plausible range.
+        limits: Limits,
+    },
+    /// A distance from normal.
+    Anomaly {
+        /// How the score is made.
+        score: Score,
+        /// Above it the window is anomalous.
+        limit: f32,
+        /// An anomaly ends below `limit - hysteresis`.
+        hysteresis: f32,
+        /// Windows in a row before it begins or ends.
+        hold: u32,
+    },
+}
+
+/// A range; results outside it are reported as they are, never clamped, and raise an event later.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct Limits {
+    /// Lowest plausible value.
+    pub low: Option<f32>,
+    /// Highest plausible value.
+    pub high: Option<f32>,
+}
+
+/// How an anomaly score is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Score {
+    /// Mean squared difference of the preprocessed input and the output: an autoencoder.
+    Mse,
+    /// The output's first value.
+    Output,
+}
+
+/// How exactly the golden outputs must be met.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Golden {
+    /// Integer outputs: units. Float outputs: `|a - b| <= tolerance * max(1, |b|)`.
+    pub tolerance: f32,
+}
+
+/// Why a manifest is refused; the message names line or key.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the messages say all
+pub enum ManifestError {
+    #[error("not UTF-8 text")]
+    NotUtf8,
+    #[error("{}", .0.to_string().trim_end())]
+    Toml(#[from] toml::de::Error),
+    #[error("{key}: {why}")]
+    Value { key: String, why: String },
+}
+
+mod raw {
+    use super::{Golden, InputChannel, MissingPolicy, Score};
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Manifest {
+        pub name: String,
+        pub version: semver::Version,
+        #[serde(default)]
+        pub description: String,
+        #[serde(default)]
+        pub license: String,
+        #[serde(default)]
+        pub origin: String,
+        pub edgerun: semver::Version,
+        pub model: String,
+        #[serde(default)]
+        pub labels: Vec<String>,
+        pub input: Vec<Tensor>,
+        pub output: Vec<Tensor>,
+        pub preprocess: Preprocess,
+        pub postprocess: Postprocess,
+        pub golden: Option<Golden>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Tensor {
+        pub name: String,
+        pub dtype: String,
+        pub shape: Vec<usize>,
+        pub quantization: Option<Quantization>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Quantization {
+        pub scale: f32,
+        pub zero_point: i32,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(super) struct Preprocess {
+        pub frames: usize,
+        pub rate: Option<String>,
+        pub channels: Vec<InputChannel>,
+        #[serde(default)]
+        pub step: Vec<Step>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+    pub(super) enum Step {
+        Missing {
+            policy: MissingPolicy,
+            #[serde(default = "usize_max")]
+            max: usize,
+        },
+        Clip {
+            low: Numbers,
+            high: Numbers,
+        },
+        Scale {
+            factor: Numbers,
+            #[serde(default)]
+            offset: Numbers,
+        },
+        Standardise {
+            mean: Numbers,
+            std: Numbers,
+        },
+    }
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    pub(super) enum Numbers {
+        One(f32),
+        Each(Vec<f32>),
+    }
+
+    impl Default for Numbers {
+        fn default() -> Self {
+            Self::One(0.0)
+        }
+    }
+
+    #[derive(Deserialize)]
+    #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+    pub(super) enum Postprocess {
+        Classification {
+            output: Option<String>,
+            #[serde(default)]
+            threshold: f32,
+            #[serde(default)]
+            hysteresis: f32,
+            #[serde(default = "one")]
+            hold: u32,
+            #[serde(default = "three")]
+            top: usize,
+        },
+        Regression {
+            output: Option<String>,
+            #[serde(default)]
+            unit: String,
+            #[serde(default = "one_f32")]
+            scale: f32,
+            #[serde(default)]
+            offset: f32,
+            low: Option<f32>,
+            high: Option<f32>,
+        },
+        Anomaly {
+            output: Option<String>,
+            score: Score,
+            limit: f32,
+            #[serde(default)]
+            hysteresis: f32,
+            #[serde(default = "one")]
+            hold: u32,
+        },
+    }
+
+    fn usize_max() -> usize {
+        usize::MAX
+    }
+    fn one() -> u32 {
+        1
+    }
+    fn one_f32() -> f32 {
+        1.0
+    }
+    fn three() -> usize {
+        3
+    }
+}
+
+impl Manifest {
+    /// Parses and checks the text of a `manifest.toml`.
+    ///
+    /// # Errors
+    /// With the line for TOML mistakes and unknown keys, with the key for wrong values.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        let raw: raw::Manifest = toml::from_str(text)?;
+        let inputs = tensors("input", raw.input)?;
+        let outputs = tensors("output", raw.output)?;
+        let recipe = recipe(raw.preprocess)?;
+        let postprocess = postprocess(raw.postprocess, &outputs)?;
+        if let PostprocessKind::Classification { .. } = postprocess.kind {
+            let classes = outputs[postprocess.output].elements();
+            if !raw.labels.is_empty() && raw.labels.len() != classes {
+                let (found, name) = (raw.labels.len(), &outputs[postprocess.output].name);
+                return wrong(
+                    "labels",
+                    format!("{found} labels for the {classes} classes of `{name}`"),
+                );
+            }
+        }
+        check_name(&raw.name)?;
+        check_file_name(&raw.model)?;
+        let running: semver::Version =
+            env!("CARGO_PKG_VERSION").parse().expect("cargo's version is semver");
+        if raw.edgerun > running {
+            let wanted = raw.edgerun;
+            return wrong("edgerun", format!("needs edgerun {wanted} or newer, this is {running}"));
+        }
+        let golden = raw.golden.unwrap_or(Golden { tolerance: 0.0 });
+        if !(golden.tolerance >= 0.0 && golden.tolerance.is_finite()) {
+            return wrong("golden.tolerance", "must be 0 or above".into());
+        }
+        Ok(Self {
+            name: raw.name,
+            version: raw.version,
+            description: raw.description,
+            license: raw.license,
+            origin: raw.origin,
+            edgerun: raw.edgerun,
+            model: raw.model,
+            labels: raw.labels,
+            inputs,
+            outputs,
+            recipe,
+            postprocess,
+            golden,
+        })
+    }
+}
+
+fn wrong<T>(key: impl Into<String>, why: String) -> Result<T, ManifestError> {
+    Err(ManifestError::Value { key: key.into(), why })
+}
+
+fn check_name(name: &str) -> Result<(), ManifestError> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if begins && name.len() <= 64 && name.chars().all(good) {
+        return Ok(());
+    }
+    wrong("name", format!("{name:?} is not 1 to 64 of a-z, 0-9, `_` and `-`"))
+}
+
+/// A model's file lies beside its manifest: anything that could lead elsewhere is refused.
+fn check_file_name(name: &str) -> Result<(), ManifestError> {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if !name.is_empty() && name.len() <= 128 && !name.starts_with('.') && name.chars().all(good) {
+        return Ok(());
+    }
+    wrong("model", format!("{name:?} is not a plain file name beside the manifest"))
+}
+
+fn tensors(side: &str, raw: Vec<raw::Tensor>) -> Result<Vec<TensorSpec>, ManifestError> {
+    if raw.is_empty() {
+        return wrong(side, "at least one is needed".into());
+    }
+    let each = |(index, tensor): (usize, raw::Tensor)| {
+        let key = |name: &str| format!("{side}[{index}].{name}");
+        let Some(dtype) = DType::from_name(&tensor.dtype) else {
+            return wrong(
+                key("dtype"),
+                format!("{:?} is not a type such as \"int8\"", tensor.dtype),
+            );
+        };
+        let elements = tensor.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        if !elements.is_some_and(|n| (1..=ELEMENTS_MAX).contains(&n)) {
+            return wrong(key("shape"), format!("{:?} is empty or too large", tensor.shape));
+        }
+        let quantization = match tensor.quantization {
+            Some(q) if !(q.scale > 0.0 && q.scale.is_finite()) => {
+                return wrong(key("quantization.scale"), "must be above 0".into());
+            }
+            q => q.map(|q| Quantization { scale: q.scale, zero_point: q.zero_point }),
+        };
+        Ok(TensorSpec { name: tensor.name, dtype, shape: tensor.shape, quantization })
+    };
+    raw.into_iter().enumerate().map(each).collect()
+}
+
+fn recipe(raw: raw::Preprocess) -> Result<Recipe, ManifestError> {
+    let count = raw.channels.len();
+    if count == 0 {
+        return wrong("preprocess.channels", "at least one is needed".into());
+    }
+    if !raw.frames.checked_mul(count).is_some_and(|n| (1..=ELEMENTS_MAX).contains(&n)) {
+        return wrong(
+            "preprocess.frames",
+            "must be at least 1, and frames x channels not absurd".into(),
+        );
+    }
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = raw.channels.iter().find(|channel| !seen.insert(&channel.name)) {
+        return wrong("preprocess.channels", format!("`{}` is there twice", twice.name));
+    }
+    let rate_hz = match raw.rate.as_deref() {
+        None => None,
+        Some(text) => match text.strip_suffix("Hz").and_then(|n| n.trim().parse::<f64>().ok()) {
+            Some(hz) if hz > 0.0 && hz.is_finite() => Some(hz),
+            _ => {
+                return wrong(
+                    "preprocess.rate",
+                    format!("{text:?} is not a rate such as \"10 Hz\""),
+                );
+            }
+        },
+    };
+    let step = |(index, step): (usize, raw::Step)| {
+        let of = |name: &str, numbers: raw::Numbers| {
+            let key = format!("preprocess.step[{index}].{name}");
+            let values = match numbers {
+                raw::Numbers::One(value) => vec![value; count],
+                raw::Numbers::Each(values) => values,
+            };
+            if values.len() != count {
+                let found = values.len();
+                return wrong(key, format!("{found} values for {count} channels"));
+            }
+            match values.iter().find(|value| !value.is_finite()) {
+                Some(value) => wrong(key, format!("{value} is not a finite number")),
+                None => Ok(PerChannel(values)),
+            }
+        };
+        Ok(match step {
+            raw::Step::Missing { policy, max } => Step::Missing { policy, max },
+            raw::Step::Clip { low, high } => {
+                let (low, high) = (of("low", low)?, of("high", high)?);
+                if low.0.iter().zip(&high.0).any(|(low, high)| low > high) {
+                    return wrong(format!("preprocess.step[{index}]"), "low is above high".into());
+                }
+                Step::Clip { low, high }
+            }
+            raw::Step::Scale { factor, offset } => {
+                Step::Scale { factor: of("factor", factor)?, offset: of("offset", offset)? }
+            }
+            raw::Step::Standardise { mean, std } => {
+                let (mean, std) = (of("mean", mean)?, of("std", std)?);
+                if std.0.contains(&0.0) {
+                    return wrong(format!("preprocess.step[{index}].std"), "must not be 0".into());
+                }
+                Step::Standardise { mean, std }
+            }
+        })
+    };
+    let steps = raw.step.into_iter().enumerate().map(step).collect::<Result<_, _>>()?;
+    Ok(Recipe { frames: raw.frames, rate_hz, channels: raw.channels, steps })
+}
+
+fn postprocess(
+    raw: raw::Postprocess,
+    outputs: &[TensorSpec],
+) -> Result<Postprocess, ManifestError> {
+    let find = |name: Option<String>| match name {
+        None => Ok(0),
+        Some(name) => match outputs.iter().position(|output| output.name == name) {
+            Some(index) => Ok(index),
+            None => wrong("postprocess.output", format!("no [[output]] is called {name:?}")),
+        },
+    };
+    let within = |key: &str, value: f32, low: f32, high: f32| {
+        if (low..=high).contains(&value) {
+            return Ok(());
+        }
+        wrong(format!("postprocess.{key}"), format!("must be {low}..={high}, is {value}"))
+    };
+    let held = |hold: u32| match hold {
+        0 => wrong("postprocess.hold", "must be at least 1".into()),
+        _ => Ok(()),
+    };
+    Ok(match raw {
+        raw::Postprocess::Classification { output, threshold, hysteresis, hold, top } => {
+            within("threshold", threshold, 0.0, 1.0)?;
+            within("hysteresis", hysteresis, 0.0, 1.0)?;
+            held(hold)?;
+            let kind = PostprocessKind::Classification { threshold, hysteresis, hold, top };
+            Postprocess { output: find(output)?, kind }
+        }
+        raw::Postprocess::Regression { output, unit, scale, offset, low, high } => {
+            for (key, value) in [("scale", scale), ("offset", offset)] {
+                within(key, value, f32::MIN, f32::MAX)?;
+            }
+            let kind =
+                PostprocessKind::Regression { unit, scale, offset, limits: Limits { low, high } };
+            Postprocess { output: find(output)?, kind }
+        }
+        raw::Postprocess::Anomaly { output, score, limit, hysteresis, hold } => {
+            within("limit", limit, 0.0, f32::MAX)?;
+            within("hysteresis", hysteresis, 0.0, limit)?;
+            held(hold)?;
+            let kind = PostprocessKind::Anomaly { score, limit, hysteresis, hold };
+            Postprocess { output: find(output)?, kind }
+        }
+    })
+}

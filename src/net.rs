@@ -1,0 +1,196 @@
+//! The one async room: the connection to the broker, on a thread of its own. Nothing waits for it.
+//!
+//! Results and events come through [`crate::sink::MqttSink`], device-wide payloads through [`Link`]; the
+//! library behind it is a transport, and what must arrive is kept in our own outbox until its PUBACK.
+
+mod backoff;
+mod connection;
+mod courier;
+mod failure;
+mod flight;
+pub mod http;
+mod limits;
+mod outbox;
+mod probe;
+mod retained;
+pub mod settings;
+mod state;
+pub mod tls;
+pub mod wire;
+
+pub use probe::probe;
+pub use settings::{Identity, MqttSettings, Timing, TlsSettings};
+pub use state::NetState;
+pub use tls::TlsError;
+
+use std::io;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::data::Session;
+use crate::sink::mqtt::{MqttSink, queue};
+use courier::Courier;
+use retained::{Retained, Slot};
+use state::Board;
+
+/// Findings that may wait while the network thread gets no processor.
+const INTAKE: usize = 256;
+
+/// Why the network cannot be started. A broker that is away is no reason: that is retried for ever.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// Certificates, key or host name.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// No thread or no event loop.
+    #[error("cannot start the network thread: {0}")]
+    Thread(#[from] io::Error),
+    /// The broker was asked once and does not let us in; says why and what to do.
+    #[error("{0}")]
+    Broker(String),
+    /// The operating system gave no random bits.
+    #[error("no random numbers from the operating system")]
+    Random,
+}
+
+/// A new session: 128 random bits.
+///
+/// # Errors
+/// [`NetError::Random`]: nothing secure can be done on this machine.
+pub fn new_session() -> Result<Session, NetError> {
+    let mut bits = [0; 16];
+    rustls::crypto::aws_lc_rs::default_provider()
+        .secure_random
+        .fill(&mut bits)
+        .map_err(|_| NetError::Random)?;
+    Ok(Session::from_bits(bits))
+}
+
+/// The network from outside; cheap to clone, and valid after the network has ended.
+#[derive(Clone, Debug)]
+pub struct Link {
+    sink: MqttSink,
+    retained: Retained,
+    board: Board,
+}
+
+impl Link {
+    /// A near end for a pipeline.
+    pub fn publisher(&self) -> MqttSink {
+        self.sink.clone()
+    }
+
+    /// Replaces the retained `info`; said at once, or when the broker is back. To say only what has
+    /// changed is the caller's job.
+    pub fn publish_info(&self, info: &wire::Info) {
+        self.retained.set(Slot::Info, wire::json(info));
+    }
+
+    /// Replaces the retained `health`, as [`Link::publish_info`].
+    pub fn publish_health(&self, health: &wire::Health) {
+        self.retained.set(Slot::Health, wire::json(health));
+    }
+
+    /// How it is doing.
+    pub fn state(&self) -> NetState {
+        let mut state = self.board.snapshot();
+        state.dropped += self.sink.dropped();
+        state
+    }
+}
+
+/// The running network. Dropping it cuts the line: the broker then publishes the last will.
+#[derive(Debug)]
+pub struct NetHandle {
+    link: Link,
+    stop: watch::Sender<Option<Instant>>,
+    ended: mpsc::Receiver<usize>,
+}
+
+/// What a stop left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// The broker has everything.
+    Flushed,
+    /// This many results and events were not acknowledged in time, or there was no connection.
+    Left(usize),
+    /// The network thread did not end in time; it goes down with the process.
+    Hung,
+}
+
+/// Starts the network and returns at once; the broker may be away for as long as it likes.
+///
+/// # Errors
+/// What a person must mend before it makes sense to start: [`NetError`].
+pub fn start(settings: MqttSettings, identity: Identity) -> Result<NetHandle, NetError> {
+    let tls = match &settings.tls {
+        Some(tls) => Some(tls::client_config(tls, &settings.host)?),
+        None => None,
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let (sink, intake) = queue(INTAKE);
+    let retained = Retained::default();
+    let board = Board::new(identity.session.clone());
+    let (stop, stopping) = watch::channel(None);
+    let (end, ended) = mpsc::channel();
+    let link = Link { sink, retained: retained.clone(), board: board.clone() };
+    let courier = Courier::new(settings, identity, tls, intake, retained, board, stopping);
+    thread::Builder::new().name("net".to_owned()).spawn(move || {
+        let left = runtime.block_on(courier.run());
+        // Not joined: a name server that does not answer holds one of the runtime's own threads.
+        runtime.shutdown_background();
+        // Nobody listens where the handle was dropped.
+        end.send(left).ok();
+    })?;
+    Ok(NetHandle { link, stop, ended })
+}
+
+impl NetHandle {
+    /// The network from outside, for threads that do not stop it.
+    pub fn link(&self) -> Link {
+        self.link.clone()
+    }
+
+    /// A near end for a pipeline.
+    pub fn publisher(&self) -> MqttSink {
+        self.link.publisher()
+    }
+
+    /// How it is doing.
+    pub fn state(&self) -> NetState {
+        self.link.state()
+    }
+
+    /// Says `stopping`, waits up to `within` until the broker has everything, and disconnects. Returns
+    /// at once where there is no connection. Sinks refuse whatever comes afterwards.
+    pub fn stop(self, within: Duration) -> Stopped {
+        self.stop.send_replace(Some(Instant::now() + within));
+        const LAST_STEPS: Duration = Duration::from_secs(3);
+        match self.ended.recv_timeout(within + LAST_STEPS) {
+            Ok(0) => Stopped::Flushed,
+            Ok(left) => {
+                log::warn!("{left} results and events were not delivered before the stop");
+                Stopped::Left(left)
+            }
+            Err(_) => {
+                log::error!("the network thread did not stop in time");
+                Stopped::Hung
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_differ() {
+        assert_ne!(new_session().unwrap(), new_session().unwrap());
+    }
+}

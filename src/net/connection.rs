@@ -1,0 +1,184 @@
+//! One connection: a fresh client of the MQTT library, and the task that polls it and does nothing else.
+//!
+//! A connection is never resumed. What the library does on a reconnect (replays past the broker's limit,
+//! silently lost messages, live-locks) cannot happen to a client that has only ever had one connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{ConnectProperties, LastWill, Packet, PubAckReason};
+use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
+use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
+use rustls::ClientConfig;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::failure::Failure;
+use super::flight::WINDOW;
+use super::limits::Limits;
+use super::settings::{MqttSettings, Timing};
+
+/// The largest packet we take: a broker or somebody behind it can not fill our memory.
+const INCOMING_MAX_BYTES: u32 = 64 << 10;
+
+/// What happened on a connection.
+#[derive(Debug)]
+pub(super) enum Happening {
+    /// The broker accepted us, within these limits.
+    Accepted(Limits),
+    /// The next publish in order was written under this packet id; 0 is QoS 0.
+    Written(u16),
+    /// The broker took the publish with this packet id.
+    Acknowledged(u16),
+    /// The broker has the publish with this packet id, and refuses it.
+    Refused(u16, PubAckReason),
+    /// DISCONNECT was written.
+    SaidGoodbye,
+    /// It is over.
+    Lost(Failure),
+}
+
+/// The last will, as far as the broker takes it.
+#[derive(Clone, Debug)]
+pub(super) struct Will {
+    pub(super) topic: String,
+    pub(super) payload: Vec<u8>,
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+}
+
+/// A connection that is being made or stands. Dropping it cuts the line without a DISCONNECT.
+#[derive(Debug)]
+pub(super) struct Connection {
+    client: AsyncClient,
+    happenings: mpsc::Receiver<Happening>,
+    poller: JoinHandle<()>,
+}
+
+impl Connection {
+    /// Starts to connect; [`Happening::Accepted`] or [`Happening::Lost`] follows.
+    pub(super) fn open(
+        settings: &Arc<MqttSettings>,
+        tls: Option<&Arc<ClientConfig>>,
+        will: Option<Will>,
+    ) -> Self {
+        // One request for each place in the window, and one for DISCONNECT.
+        let capacity = usize::from(WINDOW) + 1;
+        let (client, event_loop) = AsyncClient::new(options(settings, tls, will), capacity);
+        let (events, happenings) = mpsc::channel(4 * usize::from(WINDOW));
+        let poller = tokio::spawn(poll(event_loop, events, Arc::clone(settings)));
+        Self { client, happenings, poller }
+    }
+
+    /// The next thing that happens; cancelling it loses nothing.
+    pub(super) async fn happening(&mut self) -> Happening {
+        match self.happenings.recv().await {
+            Some(happening) => happening,
+            // The task has ended without a word: the library panicked. A new client starts afresh.
+            None => Happening::Lost(Failure::retry("the MQTT client failed unexpectedly".into())),
+        }
+    }
+
+    /// Hands one publish to the library. `false` when it does not take it: its topic is not one.
+    pub(super) fn publish(&self, topic: &str, qos: QoS, retain: bool, payload: Vec<u8>) -> bool {
+        self.client.try_publish(topic, qos, retain, payload).is_ok()
+    }
+
+    /// Asks for a DISCONNECT behind everything handed over. `false` when there is no more line.
+    pub(super) fn say_goodbye(&self) -> bool {
+        self.client.try_disconnect().is_ok()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.poller.abort();
+    }
+}
+
+fn options(
+    settings: &MqttSettings,
+    tls: Option<&Arc<ClientConfig>>,
+    will: Option<Will>,
+) -> MqttOptions {
+    let mut options =
+        MqttOptions::new(settings.client_id.as_str(), settings.host.as_str(), settings.port);
+    options
+        .set_clean_start(true)
+        .set_keep_alive(keep_alive(settings))
+        .set_connection_timeout(settings.timing.connect.as_secs() + 1)
+        // Also sizes the library's table of packet ids.
+        .set_outgoing_inflight_upper_limit(WINDOW)
+        .set_connect_properties(ConnectProperties {
+            max_packet_size: Some(INCOMING_MAX_BYTES),
+            ..ConnectProperties::new()
+        });
+    let mut network = NetworkOptions::new();
+    // Small packets in a short window: waiting to fill segments costs a delayed ACK for each window.
+    network.set_tcp_nodelay(true);
+    options.set_network_options(network);
+    if let Some(username) = &settings.username {
+        let password = settings.password.as_ref().map_or("", |password| password.expose());
+        options.set_credentials(username.as_str(), password);
+    }
+    if let Some(config) = tls {
+        let config = TlsConfiguration::Rustls(Arc::clone(config));
+        options.set_transport(Transport::tls_with_config(config));
+    }
+    if let Some(will) = will {
+        options.set_last_will(LastWill::new(will.topic, will.payload, will.qos, will.retain, None));
+    }
+    options
+}
+
+/// The library refuses less than 5 s, and the packet has 16 bits for it.
+fn keep_alive(settings: &MqttSettings) -> Duration {
+    settings.keep_alive.clamp(Duration::from_secs(5), Duration::from_secs(u16::MAX.into()))
+}
+
+/// Polls until the connection is lost, and tells. A poll that overruns its deadline is a loss, too: the
+/// library itself waits for ever where a peer accepts and says nothing, or stops reading.
+async fn poll(
+    mut event_loop: EventLoop,
+    events: mpsc::Sender<Happening>,
+    settings: Arc<MqttSettings>,
+) {
+    let Timing { connect, ack, .. } = settings.timing;
+    let mut deadline = connect;
+    loop {
+        let happening = match timeout(deadline, event_loop.poll()).await {
+            Err(_) => Happening::Lost(Failure::retry(format!(
+                "the broker at {} does not answer",
+                settings.address()
+            ))),
+            Ok(Err(error)) => Happening::Lost(Failure::new(&error, &settings)),
+            Ok(Ok(Event::Incoming(Packet::ConnAck(connack)))) => {
+                // The library takes over the broker's keep-alive, also one of 0 (which makes it ping
+                // without pause) or of many hours (which makes it find a dead line in as many).
+                let own = keep_alive(&settings);
+                let theirs = event_loop.options.keep_alive();
+                if theirs.is_zero() || theirs > own {
+                    event_loop.options.set_keep_alive(own);
+                }
+                // An idle line has a ping within each keep-alive.
+                deadline = own + ack;
+                Happening::Accepted(Limits::new(&connack))
+            }
+            Ok(Ok(Event::Incoming(Packet::PubAck(puback)))) => match puback.reason {
+                PubAckReason::Success | PubAckReason::NoMatchingSubscribers => {
+                    Happening::Acknowledged(puback.pkid)
+                }
+                reason => Happening::Refused(puback.pkid, reason),
+            },
+            Ok(Ok(Event::Outgoing(Outgoing::Publish(packet_id)))) => Happening::Written(packet_id),
+            Ok(Ok(Event::Outgoing(Outgoing::Disconnect))) => Happening::SaidGoodbye,
+            Ok(Ok(_)) => continue,
+        };
+        let over = matches!(happening, Happening::Lost(_));
+        if events.send(happening).await.is_err() || over {
+            return;
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! The delivery task: takes messages in, keeps the window full, goes back to the oldest unacknowledged
+//! after every lost connection, and tries for ever.
+//!
+//! ```text
+//!  connecting ──accepted──► delivering ──stop──► farewell ──► ended
+//!      ▲  │lost                 │lost                │lost, deadline: ended
+//!      │  ▼                     ▼
+//!      └─ pausing (back-off; messages are taken in all the while)
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rumqttc::v5::mqttbytes::v5::PubAckReason;
+use rumqttc::v5::mqttbytes::{QoS, valid_topic};
+use rustls::ClientConfig;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::backoff::{Backoff, jittered};
+use super::connection::{Connection, Happening, Will};
+use super::failure::{Failure, Remedy};
+use super::flight::{Cargo, Flight};
+use super::limits::Limits;
+use super::outbox::{Lane, Message, Outbox};
+use super::retained::{Retained, Slot};
+use super::settings::{Identity, MqttSettings};
+use super::state::Board;
+use super::wire::{self, DeviceState, Status, Topics};
+use crate::data::payload;
+use crate::sink::Qos;
+use crate::sink::mqtt::{Intake, Outgoing};
+
+/// How the delivery is asked to end: `Some(deadline)`; the sender's end is gone when it is simply cut.
+pub(super) type Stop = watch::Receiver<Option<Instant>>;
+
+/// Why a connection ended.
+enum Ended {
+    Lost(Failure),
+    Stopped,
+}
+
+/// All that delivery needs.
+pub(super) struct Courier {
+    settings: Arc<MqttSettings>,
+    identity: Identity,
+    topics: Topics,
+    tls: Option<Arc<ClientConfig>>,
+    intake: Intake,
+    outbox: Outbox,
+    retained: Retained,
+    board: Board,
+    stop: Stop,
+    backoff: Backoff,
+    will_qos: QoS,
+    will_retain: bool,
+    ever_accepted: bool,
+    said_too_large: bool,
+}
+
+impl Courier {
+    pub(super) fn new(
+        settings: MqttSettings,
+        identity: Identity,
+        tls: Option<Arc<ClientConfig>>,
+        intake: Intake,
+        retained: Retained,
+        board: Board,
+        stop: Stop,
+    ) -> Self {
+        Self {
+            topics: Topics::new(settings.prefix.as_deref(), &identity.device),
+            outbox: Outbox::new(settings.outbox_bytes),
+            backoff: Backoff::new(settings.timing.backoff_first, settings.timing.backoff_cap),
+            settings: Arc::new(settings),
+            identity,
+            tls,
+            intake,
+            retained,
+            board,
+            stop,
+            will_qos: QoS::AtLeastOnce,
+            will_retain: true,
+            ever_accepted: false,
+            said_too_large: false,
+        }
+    }
+
+    /// Delivers until it is stopped; returns how many results and events were left behind.
+    pub(super) async fn run(mut self) -> usize {
+        self.retained.set(Slot::Status, self.status(DeviceState::Online));
+        loop {
+            match self.connection().await {
+                Ended::Stopped => break,
+                Ended::Lost(failure) => {
+                    let pause = self.lost(&failure);
+                    if !self.pause(pause).await {
+                        break;
+                    }
+                }
+            }
+        }
+        self.intake.close();
+        self.take_in(false);
+        self.board.write().connected = false;
+        self.outbox.len()
+    }
+
+    fn status(&self, state: DeviceState) -> Vec<u8> {
+        let Identity { session, since, version, .. } = &self.identity;
+        wire::json(&Status::new(state, session, *since, version))
+    }
+
+    /// One connection from its first packet to its end.
+    async fn connection(&mut self) -> Ended {
+        let will = Will {
+            topic: self.topics.status(),
+            payload: self.status(DeviceState::Offline),
+            qos: self.will_qos,
+            retain: self.will_retain,
+        };
+        let mut line = Connection::open(&self.settings, self.tls.as_ref(), Some(will));
+        let mut accepted: Option<(Limits, Flight)> = None;
+        let mut deadline: Option<Instant> = None;
+        loop {
+            let oldest = accepted.as_ref().and_then(|(_, flight)| flight.oldest());
+            let stalled = oldest.map(|since| since + self.settings.timing.ack);
+            tokio::select! {
+                happening = line.happening() => match happening {
+                    Happening::Lost(_) if deadline.is_some() => return Ended::Stopped,
+                    Happening::Lost(failure) => return Ended::Lost(failure),
+                    Happening::SaidGoodbye => return Ended::Stopped,
+                    Happening::Accepted(limits) => {
+                        self.accepted();
+                        accepted = Some((limits, Flight::new(limits.receive_max)));
+                    }
+                    Happening::Written(id) => self.written(&mut accepted, id),
+                    Happening::Acknowledged(id) => self.acknowledged(&mut accepted, id),
+                    Happening::Refused(id, reason) => self.refused(&mut accepted, id, reason),
+                },
+                () = self.intake.filled() => {}
+                () = self.retained.changed() => {}
+                asked = self.stop.changed(), if deadline.is_none() => {
+                    deadline = *self.stop.borrow_and_update();
+                    if asked.is_err() || deadline.is_none() || accepted.is_none() {
+                        return Ended::Stopped;
+                    }
+                    self.intake.close();
+                    self.retained.set(Slot::Status, self.status(DeviceState::Stopping));
+                }
+                () = until(deadline) => return Ended::Stopped,
+                () = until(stalled) => {
+                    return Ended::Lost(Failure::retry(format!(
+                        "the broker at {} does not acknowledge what it is sent",
+                        self.settings.address()
+                    )));
+                }
+            }
+            self.take_in(accepted.is_some());
+            if let Some((limits, flight)) = &mut accepted {
+                if !self.fill(&line, flight, *limits) {
+                    let why = "the MQTT client takes nothing more".to_owned();
+                    return Ended::Lost(Failure::retry(why));
+                }
+                let all_said = flight.is_empty() && self.outbox.is_empty();
+                if deadline.is_some() && all_said && self.retained.all_said() {
+                    return goodbye(line, deadline).await;
+                }
+            }
+        }
+    }
+
+    fn accepted(&mut self) {
+        self.retained.rewind();
+        let given_up = self.outbox.rewind();
+        let mut state = self.board.write();
+        state.connected = true;
+        state.last_error = None;
+        state.dropped += given_up;
+        state.reconnects += u64::from(self.ever_accepted);
+        self.ever_accepted = true;
+        log::info!("connected to the broker at {}", self.settings.address());
+    }
+
+    fn written(&mut self, accepted: &mut Option<(Limits, Flight)>, packet_id: u16) {
+        let cargo = accepted.as_mut().and_then(|(_, flight)| flight.written(packet_id));
+        self.delivered(cargo);
+    }
+
+    fn acknowledged(&mut self, accepted: &mut Option<(Limits, Flight)>, packet_id: u16) {
+        // Not before: a broker that accepts and throws out at once is not hammered.
+        self.backoff.reset();
+        let cargo = accepted.as_mut().and_then(|(_, flight)| flight.acknowledged(packet_id));
+        self.delivered(cargo);
+    }
+
+    fn delivered(&mut self, cargo: Option<Cargo>) {
+        if let Some(Cargo::Stored(id)) = cargo
+            && self.outbox.finish(id)
+        {
+            self.board.write().acked += 1;
+        }
+    }
+
+    fn refused(
+        &mut self,
+        accepted: &mut Option<(Limits, Flight)>,
+        packet_id: u16,
+        reason: PubAckReason,
+    ) {
+        let cargo = accepted.as_mut().and_then(|(_, flight)| flight.acknowledged(packet_id));
+        let what = match cargo {
+            Some(Cargo::Stored(id)) => {
+                let counts = u64::from(self.outbox.finish(id));
+                let mut state = self.board.write();
+                state.refused += counts;
+                state.dropped += counts;
+                "a result or event"
+            }
+            Some(Cargo::Retained(slot)) => slot.name(),
+            None => return,
+        };
+        let hint = match reason {
+            PubAckReason::NotAuthorized => ": allow this device to write its own topics",
+            _ => "",
+        };
+        let address = self.settings.address();
+        let message = format!("the broker at {address} refused {what}: {reason:?}{hint}");
+        let mut state = self.board.write();
+        if state.last_error.as_ref() != Some(&message) {
+            log::error!("{message}; the message is dropped");
+            state.last_error = Some(message);
+        }
+    }
+
+    /// The connection is gone: keeps what is not acknowledged, and says how long to wait.
+    fn lost(&mut self, failure: &Failure) -> Duration {
+        let given_up = self.outbox.rewind();
+        let mut state = self.board.write();
+        let news = state.connected || state.last_error.as_ref() != Some(&failure.message);
+        state.connected = false;
+        state.dropped += given_up;
+        state.last_error = Some(failure.message.clone());
+        state.queue = self.outbox.len();
+        drop(state);
+        match (news, failure.remedy) {
+            (true, Remedy::Slowly) => log::error!("{}", failure.message),
+            (true, _) => log::warn!("{}; trying again", failure.message),
+            (false, _) => log::debug!("{}", failure.message),
+        }
+        match failure.remedy {
+            Remedy::Retry => {}
+            Remedy::Slowly => return jittered(self.settings.timing.refused),
+            Remedy::PlainWill => self.will_qos = QoS::AtMostOnce,
+            Remedy::PassingWill => self.will_retain = false,
+        }
+        self.backoff.pause()
+    }
+
+    /// Waits, and takes messages in meanwhile; `false` when it is time to stop.
+    async fn pause(&mut self, length: Duration) -> bool {
+        let end = Instant::now() + length;
+        loop {
+            tokio::select! {
+                () = sleep_until(end) => return true,
+                () = self.intake.filled() => self.take_in(false),
+                _ = self.stop.changed() => return false,
+            }
+        }
+    }
+
+    /// Moves what the pipelines have left into the outbox.
+    fn take_in(&mut self, connected: bool) {
+        let mut dropped = 0;
+        while let Some(entry) = self.intake.take() {
+            let mut payload = Vec::with_capacity(512);
+            let session = &self.identity.session;
+            let (lane, qos, topic) = match entry {
+                Outgoing::Result(found, qos) => {
+                    payload::write_result(&found, session, &mut payload);
+                    (Lane::Result, qos, self.topics.result(&found.pipeline))
+                }
+                Outgoing::Event(event) => {
+                    payload::write_event(&event, session, &mut payload);
+                    (Lane::Event, Qos::AtLeastOnce, self.topics.event(&event.pipeline))
+                }
+            };
+            dropped += match qos {
+                Qos::AtMostOnce if !connected => 1,
+                _ => self.outbox.push(Message { lane, qos, topic, payload }),
+            };
+        }
+        let mut state = self.board.write();
+        state.dropped += dropped;
+        state.queue = self.outbox.len();
+    }
+
+    /// Hands over as much as the window holds; `false` when the library takes nothing more.
+    fn fill(&mut self, line: &Connection, flight: &mut Flight, limits: Limits) -> bool {
+        while flight.has_room() {
+            let (cargo, topic, qos, retain, payload) =
+                if let Some((slot, payload)) = self.retained.next() {
+                    let topic = self.topics.of_device(slot.name());
+                    (Cargo::Retained(slot), topic, QoS::AtLeastOnce, limits.retain, payload)
+                } else if let Some((id, message, late)) = self.outbox.depart() {
+                    let mut payload = message.payload.clone();
+                    if late {
+                        wire::mark_replayed(&mut payload);
+                    }
+                    let qos = match message.qos {
+                        Qos::AtMostOnce => QoS::AtMostOnce,
+                        Qos::AtLeastOnce => QoS::AtLeastOnce,
+                    };
+                    (Cargo::Stored(id), message.topic.clone(), qos, false, payload)
+                } else {
+                    return true;
+                };
+            if !valid_topic(&topic) || !limits.takes(&topic, payload.len()) {
+                self.undeliverable(cargo, &topic, payload.len());
+                continue;
+            }
+            if !line.publish(&topic, limits.qos(qos), retain, payload) {
+                return false;
+            }
+            flight.depart(cargo, Instant::now());
+            self.board.write().published += 1;
+        }
+        true
+    }
+
+    /// A message that this broker cannot be sent: dropped, counted, logged once.
+    fn undeliverable(&mut self, cargo: Cargo, topic: &str, bytes: usize) {
+        if let Cargo::Stored(id) = cargo {
+            self.outbox.finish(id);
+            let mut state = self.board.write();
+            state.dropped += 1;
+            state.queue = self.outbox.len();
+        }
+        if !self.said_too_large {
+            self.said_too_large = true;
+            log::error!(
+                "{topic}: {bytes} bytes are more than the broker at {} takes, or the topic is not \
+                 valid; dropped and counted, as others like it will be",
+                self.settings.address()
+            );
+        }
+    }
+}
+
+/// Says goodbye and waits until it is written, so that the broker forgets the last will.
+async fn goodbye(mut line: Connection, deadline: Option<Instant>) -> Ended {
+    if line.say_goodbye() {
+        loop {
+            tokio::select! {
+                happening = line.happening() => {
+                    if matches!(happening, Happening::SaidGoodbye | Happening::Lost(_)) {
+                        break;
+                    }
+                }
+                () = until(deadline) => break,
+                // Written at once unless the peer has stopped reading.
+                () = sleep(Duration::from_secs(2)) => break,
+            }
+        }
+    }
+    Ended::Stopped
+}
+
+/// Returns at `moment`; never, if there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,109 @@
+//! What the network needs to know. Plain values, already checked by the configuration.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::data::{Secret, Session, Timestamp};
+
+/// Who speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The device's id, the second level of every topic: `[A-Za-z0-9_-]{1,64}`.
+    pub device: String,
+    /// edgerun's version.
+    pub version: String,
+    /// This run.
+    pub session: Session,
+    /// When this run began.
+    pub since: Timestamp,
+}
+
+/// The broker and how to speak to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MqttSettings {
+    /// Name or address of the broker; an IPv6 address without brackets.
+    pub host: String,
+    /// Its port: 1883, or 8883 with TLS, unless configured.
+    pub port: u16,
+    /// `Some` for `mqtts://`.
+    pub tls: Option<TlsSettings>,
+    /// User name, where the broker wants one.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// The client id; brokers allow one connection for each. Usually the device's id.
+    pub client_id: String,
+    /// How often an idle connection is probed: 5 s to 18 h. A dead one is found within twice this.
+    pub keep_alive: Duration,
+    /// What stands before `edgerun/` in every topic, on brokers that tenants share.
+    pub prefix: Option<String>,
+    /// Room for messages that wait for the broker, in bytes of topic and payload.
+    pub outbox_bytes: usize,
+    /// Deadlines and pauses.
+    pub timing: Timing,
+}
+
+impl MqttSettings {
+    /// `host:port` without TLS and login, everything else at its default.
+    pub fn new(host: impl Into<String>, port: u16, client_id: impl Into<String>) -> Self {
+        Self {
+            host: host.into(),
+            port,
+            tls: None,
+            username: None,
+            password: None,
+            client_id: client_id.into(),
+            keep_alive: Duration::from_secs(30),
+            prefix: None,
+            outbox_bytes: 4 << 20,
+            timing: Timing::default(),
+        }
+    }
+
+    /// `HOST:PORT`, as it stands in messages.
+    pub fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// TLS to the broker. Its certificate is always checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// PEM file of the authorities to trust; without it, those of the operating system.
+    pub ca: Option<PathBuf>,
+    /// PEM file with this device's certificate and its chain; needs `client_key`.
+    pub client_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM text.
+    pub client_key: Option<Secret>,
+}
+
+/// Deadlines and pauses; the defaults are for boards, tests shorten them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// From the first packet to the broker's answer to CONNECT: name, TCP, TLS and MQTT together.
+    pub connect: Duration,
+    /// A PUBACK later than this means a connection that only looks alive.
+    pub ack: Duration,
+    /// Pause after the first failure; doubled after each further one, with jitter.
+    pub backoff_first: Duration,
+    /// The longest pause.
+    pub backoff_cap: Duration,
+    /// Pause after a refused login: only a person can change it, and brokers ban those who hammer.
+    pub refused: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(15),
+            ack: Duration::from_secs(20),
+            backoff_first: Duration::from_millis(250),
+            backoff_cap: Duration::from_secs(30),
+            refused: Duration::from_secs(60),
+        }
+    }
+}

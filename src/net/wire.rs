@@ -1,0 +1,105 @@
+//! The public interface on the broker: topics, and the payloads that concern the device as a whole.
+//!
+//! Results and events are written by [`crate::data::payload`]. Keys and topics are versioned by
+//! `CHANGELOG.md`, described in `docs/mqtt.md` and checked against `docs/schema/`.
+
+mod health;
+mod info;
+mod status;
+
+pub use health::{
+    Board, Health, MqttHealth, PipelineHealth, Process, SensorHealth, SensorState, Verdict,
+};
+pub use info::{ChannelInfo, Hardware, Info, PipelineInfo, SensorInfo};
+pub use status::{DeviceState, Status};
+
+use serde::Serialize;
+
+/// The topics of one device: `[PREFIX/]edgerun/DEVICE/…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    root: String,
+}
+
+impl Topics {
+    /// The topics of `device`, below `prefix` where brokers are shared between tenants.
+    pub fn new(prefix: Option<&str>, device: &str) -> Self {
+        let root = match prefix.map(|prefix| prefix.trim_matches('/')) {
+            None | Some("") => format!("edgerun/{device}"),
+            Some(prefix) => format!("{prefix}/edgerun/{device}"),
+        };
+        Self { root }
+    }
+
+    /// Retained: whether the device is there. Also the last will.
+    pub fn status(&self) -> String {
+        self.of_device("status")
+    }
+
+    /// Retained: what the device is and can do.
+    pub fn info(&self) -> String {
+        self.of_device("info")
+    }
+
+    /// Retained: how it is doing.
+    pub fn health(&self) -> String {
+        self.of_device("health")
+    }
+
+    /// A topic of the device as a whole.
+    pub(super) fn of_device(&self, name: &str) -> String {
+        format!("{}/{name}", self.root)
+    }
+
+    /// What `pipeline` finds.
+    pub fn result(&self, pipeline: &str) -> String {
+        format!("{}/result/{pipeline}", self.root)
+    }
+
+    /// What changes at `pipeline`.
+    pub fn event(&self, pipeline: &str) -> String {
+        format!("{}/event/{pipeline}", self.root)
+    }
+}
+
+/// The JSON of one of this module's payloads.
+pub fn json(payload: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(payload).expect("payloads are plain structs with string keys")
+}
+
+/// Adds `"replayed":true` to a payload that is sent again, or late because the broker was away.
+///
+/// `payload` is a JSON object, as all of ours are; anything else is left as it is.
+pub fn mark_replayed(payload: &mut Vec<u8>) {
+    if payload.last() != Some(&b'}') {
+        return;
+    }
+    payload.pop();
+    let separator = if payload.last() == Some(&b'{') { "" } else { "," };
+    payload.extend_from_slice(separator.as_bytes());
+    payload.extend_from_slice(br#""replayed":true}"#);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_stand_below_the_device_and_an_optional_prefix() {
+        let topics = Topics::new(None, "bench-07");
+        assert_eq!(topics.status(), "edgerun/bench-07/status");
+        assert_eq!(topics.result("gestures"), "edgerun/bench-07/result/gestures");
+        let tenant = Topics::new(Some("tenant-a/"), "bench-07");
+        assert_eq!(tenant.event("gestures"), "tenant-a/edgerun/bench-07/event/gestures");
+    }
+
+    #[test]
+    fn a_replayed_payload_says_so_and_stays_json() {
+        let mut payload = br#"{"seq":1}"#.to_vec();
+        mark_replayed(&mut payload);
+        assert_eq!(payload, br#"{"seq":1,"replayed":true}"#);
+        let mut empty = b"{}".to_vec();
+        mark_replayed(&mut empty);
+        assert_eq!(empty, br#"{"replayed":true}"#);
+    }
+}

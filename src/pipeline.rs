@@ -1,0 +1,178 @@
+//! Sensor → window → preprocess → engine → postprocess → sink: [`Pipeline::turn`] is the product on
+//! one screen. One thread for each pipeline; nothing here waits for the network.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::clock::{Clock, Stopwatch};
+use crate::data::{Event, EventKind, Finding, Frames, Inference, Rejected, Stamp, WindowSpan};
+use crate::health::PipelineStats;
+use crate::predict::Predictor;
+use crate::queue::{FrameReceiver, Waited};
+use crate::sequence::Sequence;
+use crate::sink::Sink;
+use crate::window::Windower;
+
+/// How long a pipeline waits for frames before it shows that it is alive.
+const BEAT: Duration = Duration::from_millis(250);
+
+/// Which findings are published; events always are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Publish {
+    /// Each window's.
+    Every,
+    /// Those whose label, value or alarm differs from the one published before.
+    Change,
+    /// Those whose score or value is at least this.
+    Above(f32),
+}
+
+/// Who a pipeline is, in payloads.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The pipeline's name.
+    pub pipeline: Arc<str>,
+    /// The model's name.
+    pub model: Arc<str>,
+    /// The model's version.
+    pub version: Arc<str>,
+}
+
+/// The parts of a pipeline, joined.
+pub struct Pipeline {
+    /// Who it is.
+    pub identity: Identity,
+    /// Cuts the stream.
+    pub windower: Windower,
+    /// Channels of the sensor that the recipe takes, in the recipe's order.
+    pub columns: Vec<usize>,
+    /// One row of the recipe; as long as `columns`.
+    pub row: Vec<f32>,
+    /// Recipe, engine, postprocess.
+    pub predictor: Predictor,
+    /// Time between two windows; a finding later than that after its last sample is a deadline miss.
+    pub period: Duration,
+    /// Which findings are published.
+    pub publish: Publish,
+    /// Numbers the findings.
+    pub sequence: Arc<Sequence>,
+    /// Where findings and events go.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// What is counted.
+    pub stats: Arc<PipelineStats>,
+    /// The stream's time.
+    pub clock: Arc<dyn Clock>,
+    /// What was published last, for [`Publish::Change`].
+    pub last: Option<Finding>,
+}
+
+impl Pipeline {
+    /// Takes frames from `queue` until its other end is gone and nothing is left.
+    pub fn run(mut self, queue: &FrameReceiver, mut frames: Frames) {
+        loop {
+            match queue.take(&mut frames, BEAT) {
+                Waited::Frames => self.turn(&frames),
+                Waited::Nothing => {}
+                Waited::Closed => break,
+            }
+            self.stats.dropped_frames.store(queue.dropped(), Ordering::Relaxed);
+            self.stats.beat();
+        }
+    }
+
+    /// One batch of frames all the way through.
+    pub fn turn(&mut self, frames: &Frames) {
+        for (frame, stamp) in frames.iter() {
+            if stamp.gap_before {
+                self.predictor.reset();
+            }
+            for (value, &column) in self.row.iter_mut().zip(&self.columns) {
+                *value = frame[column];
+            }
+            let Some(window) = self.windower.push(&self.row, stamp) else { continue };
+            let watch = Stopwatch::start();
+            let found = self.predictor.predict(window.values);
+            let (latency, span) = (watch.elapsed(), window.span);
+            match found {
+                Ok((finding, event)) => self.found(finding, event, latency, span, stamp),
+                Err(error) => {
+                    self.stats.dropped_windows.fetch_add(1, Ordering::Relaxed);
+                    let error = error.to_string();
+                    if self.stats.set_error(Some(error.clone())) {
+                        log::warn!("pipeline {}: {error}", self.identity.pipeline);
+                    }
+                }
+            }
+        }
+    }
+
+    fn found(
+        &mut self,
+        finding: Finding,
+        event: Option<EventKind>,
+        latency: Duration,
+        window: WindowSpan,
+        last_sample: Stamp,
+    ) {
+        self.stats.windows.fetch_add(1, Ordering::Relaxed);
+        self.stats.latencies.add(latency);
+        self.stats.set_error(None);
+        if self.clock.monotonic().saturating_sub(last_sample.at) > self.period {
+            self.stats.deadline_misses.fetch_add(1, Ordering::Relaxed);
+        }
+        let Identity { pipeline, model, version } = self.identity.clone();
+        if let Some(kind) = event {
+            let event = Event { pipeline: pipeline.clone(), time: window.end, kind };
+            for sink in &mut self.sinks {
+                count_drop(&self.stats, sink.event(event.clone()));
+            }
+        }
+        if !self.publish.wants(&finding, self.last.as_ref()) {
+            return;
+        }
+        self.last = (self.publish == Publish::Change).then(|| finding.clone());
+        let seq = self.sequence.take();
+        let found = Inference { pipeline, seq, model, version, latency, window, finding };
+        self.stats.published.fetch_add(1, Ordering::Relaxed);
+        for sink in &mut self.sinks {
+            count_drop(&self.stats, sink.publish(found.clone()));
+        }
+    }
+}
+
+fn count_drop(stats: &PipelineStats, taken: Result<(), Rejected>) {
+    if taken.is_err() {
+        stats.sink_drops.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Publish {
+    /// Whether `finding` is published after `last` was.
+    fn wants(self, finding: &Finding, last: Option<&Finding>) -> bool {
+        match self {
+            Self::Every => true,
+            Self::Change => match (finding, last) {
+                (_, None) => true,
+                (
+                    Finding::Classification { label: now, .. },
+                    Some(Finding::Classification { label: then, .. }),
+                ) => now != then,
+                (
+                    Finding::Regression { value: now, .. },
+                    Some(Finding::Regression { value, .. }),
+                ) => now != value,
+                (
+                    Finding::Anomaly { anomalous: now, .. },
+                    Some(Finding::Anomaly { anomalous: then, .. }),
+                ) => now != then,
+                (_, Some(_)) => true,
+            },
+            Self::Above(limit) => match finding {
+                Finding::Classification { label, score, .. } => label.is_some() && *score >= limit,
+                Finding::Regression { value, .. } => *value >= limit,
+                Finding::Anomaly { score, .. } => *score >= limit,
+            },
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Numbers that no two results of a pipeline share, also after SIGKILL or a power cut.
+//!
+//! Blocks are reserved durably ahead of use and skipped after a crash, so that one small write covers
+//! thousands of results.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::storage::{FileName, Storage, StorageError};
+
+/// Numbers a reservation covers: at one result a second a write every 68 minutes.
+const BLOCK: u64 = 4096;
+
+/// The next number of one pipeline. Shared by its thread, which takes, and the daemon, which tops up.
+pub struct Sequence {
+    storage: Arc<dyn Storage>,
+    name: FileName,
+    next: AtomicU64,
+    /// Numbers below this are reserved durably.
+    reserved: AtomicU64,
+    writing: Mutex<()>,
+    durable: AtomicBool,
+}
+
+impl Sequence {
+    /// The sequence kept under `seq-<pipeline>`; goes on after everything ever reserved.
+    ///
+    /// `fallback` begins the numbers when what was kept cannot be read: a random number of at most 52
+    /// bits keeps repeats as unlikely as can be had without a medium. The sequence is then not durable.
+    pub fn open(storage: Arc<dyn Storage>, name: FileName, fallback: u64) -> Self {
+        let kept = storage.read(&name).map(|bytes| match bytes {
+            None => Some(0),
+            Some(bytes) => {
+                std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok())
+            }
+        });
+        let (start, durable) = match kept {
+            Ok(Some(start)) => (start, true),
+            Ok(None) => {
+                log::warn!("the kept sequence number is damaged; going on from a random one");
+                (fallback, true)
+            }
+            Err(error) => {
+                log::warn!("{error}; sequence numbers go on from a random one");
+                (fallback, false)
+            }
+        };
+        let sequence = Self {
+            storage,
+            name,
+            next: AtomicU64::new(start),
+            reserved: AtomicU64::new(start),
+            writing: Mutex::new(()),
+            durable: AtomicBool::new(durable),
+        };
+        sequence.top_up();
+        sequence
+    }
+
+    /// The next number. Waits for the medium only when [`Sequence::top_up`] was not called in time.
+    pub fn take(&self) -> u64 {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        if number >= self.reserved.load(Ordering::Acquire) {
+            self.reserve(number + 1);
+        }
+        number
+    }
+
+    /// Reserves the next block when less than half of one is left. Writes to the medium: not for the
+    /// inference thread.
+    pub fn top_up(&self) {
+        let next = self.next.load(Ordering::Relaxed);
+        if self.reserved.load(Ordering::Acquire) < next + BLOCK / 2 {
+            self.reserve(next);
+        }
+    }
+
+    /// Whether the numbers taken so far were reserved durably; if not, a crash may repeat some.
+    pub fn is_durable(&self) -> bool {
+        self.durable.load(Ordering::Relaxed)
+    }
+
+    fn reserve(&self, at_least: u64) {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.reserved.load(Ordering::Acquire) >= at_least + BLOCK / 2 {
+            return; // another thread did it while this one waited
+        }
+        let until = at_least + BLOCK;
+        let kept: Result<(), StorageError> =
+            self.storage.replace(&self.name, until.to_string().as_bytes());
+        if let Err(error) = &kept
+            && self.is_durable()
+        {
+            log::warn!("{error}; results go on, but their numbers may repeat after a crash");
+        }
+        self.durable.store(kept.is_ok(), Ordering::Relaxed);
+        self.reserved.store(until, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::DirStorage;
+    use std::collections::HashSet;
+
+    fn name() -> FileName {
+        FileName::new("seq-p").expect("plain")
+    }
+
+    #[test]
+    fn no_number_is_given_twice_over_crashes() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let mut seen = HashSet::new();
+        // A crash is a sequence that is dropped without saying goodbye.
+        for taken in [0, 1, 3000, 5000, 2] {
+            let storage = Arc::new(DirStorage::open(dir.path()).expect("made"));
+            let sequence = Sequence::open(storage, name(), 0);
+            for _ in 0..taken {
+                assert!(seen.insert(sequence.take()));
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_or_unreadable_state_goes_on_from_the_fallback() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(dir.path().join("seq-p"), b"\xff\xfe").expect("damage");
+        let storage = Arc::new(DirStorage::open(dir.path()).expect("made"));
+        assert_eq!(Sequence::open(storage, name(), 1 << 40).take(), 1 << 40);
+
+        struct Broken;
+        impl Storage for Broken {
+            fn read(&self, _: &FileName) -> Result<Option<Vec<u8>>, StorageError> {
+                Err(broken())
+            }
+            fn replace(&self, _: &FileName, _: &[u8]) -> Result<(), StorageError> {
+                Err(broken())
+            }
+        }
+        fn broken() -> StorageError {
+            let source = std::io::Error::other("no medium");
+            StorageError { doing: "read", path: "seq-p".into(), source }
+        }
+        let sequence = Sequence::open(Arc::new(Broken), name(), 77);
+        assert_eq!((sequence.take(), sequence.take(), sequence.is_durable()), (77, 78, false));
+    }
+}

@@ -1,0 +1,132 @@
+//! Small durable files as a seam: a reader sees the old bytes or the new, wherever the power goes.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Largest file that is read back; ours are a few hundred bytes.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// Where small durable state is kept.
+pub trait Storage: Send + Sync {
+    /// The bytes kept under `name`; `None` when there are none yet.
+    ///
+    /// # Errors
+    /// When the medium fails: go on without, and report it.
+    fn read(&self, name: &FileName) -> Result<Option<Vec<u8>>, StorageError>;
+
+    /// Keeps `bytes` under `name`. After power loss a reader sees the old bytes or the new.
+    ///
+    /// # Errors
+    /// When the medium fails; the old bytes are still there.
+    fn replace(&self, name: &FileName, bytes: &[u8]) -> Result<(), StorageError>;
+}
+
+/// A plain file name: `[a-z0-9][A-Za-z0-9._-]{0,99}`, so that no name leads out of its folder.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FileName(String);
+
+impl FileName {
+    /// `name` if it is a plain file name.
+    pub fn new(name: impl Into<String>) -> Option<Self> {
+        let name = name.into();
+        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+        (begins && name.len() <= 100 && name.chars().all(good)).then_some(Self(name))
+    }
+}
+
+/// Why something could not be read or kept.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} {}: {source}", path.display())]
+pub struct StorageError {
+    /// `read` or `replace`.
+    pub doing: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// The system's word.
+    pub source: io::Error,
+}
+
+/// Files in one folder, replaced by write, fsync, rename, fsync of the folder.
+#[derive(Debug)]
+pub struct DirStorage {
+    dir: PathBuf,
+}
+
+impl DirStorage {
+    /// Storage in `dir`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or is not a folder.
+    pub fn open(dir: &Path) -> Result<Self, StorageError> {
+        fs::create_dir_all(dir).map(|()| Self { dir: dir.to_owned() }).map_err(|source| {
+            StorageError { doing: "make the folder", path: dir.to_owned(), source }
+        })
+    }
+}
+
+impl Storage for DirStorage {
+    fn read(&self, name: &FileName) -> Result<Option<Vec<u8>>, StorageError> {
+        let path = self.dir.join(&name.0);
+        let mut bytes = Vec::new();
+        match File::open(&path).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut bytes)) {
+            Ok(_) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StorageError { doing: "read", path, source }),
+        }
+    }
+
+    fn replace(&self, name: &FileName, bytes: &[u8]) -> Result<(), StorageError> {
+        let path = self.dir.join(&name.0);
+        let new = self.dir.join(format!("{}.new", name.0));
+        let write = || {
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            #[expect(clippy::disallowed_methods, reason = "the one place that renames durably")]
+            fs::rename(&new, &path)?;
+            // The rename itself lies in the folder: without this a power cut may undo it.
+            File::open(&self.dir)?.sync_all()
+        };
+        write().map_err(|source| StorageError { doing: "replace", path: path.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_replaced_is_read_back_by_another_opening() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let name = FileName::new("seq-gestures").expect("plain");
+        let mut inner = dir.path().to_owned();
+        inner.push("state/deeper");
+        let storage = DirStorage::open(&inner).expect("made");
+        assert_eq!(storage.read(&name).expect("readable"), None);
+        storage.replace(&name, b"1").expect("kept");
+        storage.replace(&name, b"22").expect("kept");
+        let again = DirStorage::open(&inner).expect("there");
+        assert_eq!(again.read(&name).expect("readable").as_deref(), Some(&b"22"[..]));
+    }
+
+    #[test]
+    fn a_torn_new_file_does_not_hide_the_old_one() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let storage = DirStorage::open(dir.path()).expect("made");
+        let name = FileName::new("seq").expect("plain");
+        storage.replace(&name, b"old").expect("kept");
+        std::fs::write(dir.path().join("seq.new"), b"n").expect("a write that power cut short");
+        assert_eq!(storage.read(&name).expect("readable").as_deref(), Some(&b"old"[..]));
+        storage.replace(&name, b"new").expect("kept");
+        assert_eq!(storage.read(&name).expect("readable").as_deref(), Some(&b"new"[..]));
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_no_file_names() {
+        for name in ["", ".", "..", "../x", "a/b", "/etc/passwd", "-x", "a\0b", "é"] {
+            assert_eq!(FileName::new(name), None, "{name:?}");
+        }
+    }
+}
