@@ -46,13 +46,11 @@ pub enum SensorChange {
         /// How long it was away.
         after: Duration,
     },
-    /// The recording has ended: the thread stops.
-    Ended,
 }
 
 /// A sampling thread's parts.
 pub struct Sampler {
-    /// The sensor's name, for the log and the thread.
+    /// The sensor's name, for the thread and the log.
     pub name: Arc<str>,
     /// What the pipelines were fitted to. A sensor that opens with another is not read.
     pub spec: SensorSpec,
@@ -62,7 +60,7 @@ pub struct Sampler {
     pub open: OpenSensor,
     /// Takes each batch of frames, one at least; must not wait.
     pub frames: Box<dyn FnMut(&Frames) + Send>,
-    /// Hears that the sensor was lost, is back or has ended; must not wait.
+    /// Hears that the sensor was lost or is back; must not wait.
     pub changes: Box<dyn FnMut(SensorChange) + Send>,
     /// What is counted.
     pub stats: Arc<SensorStats>,
@@ -104,7 +102,6 @@ impl Sampler {
                 End::Stopped => break,
                 End::Failed(SensorError::Ended) => {
                     log::info!("sensor {}: the recording has ended", self.name);
-                    (self.changes)(SensorChange::Ended);
                     break;
                 }
                 End::Failed(error) => error,
@@ -175,7 +172,6 @@ impl Sampler {
         let stats = &self.stats;
         if let Some(lost_at) = absence.lost_at.take() {
             let after = self.clock.monotonic().saturating_sub(lost_at);
-            log::info!("sensor {}: back after {:.1} s", self.name, after.as_secs_f64());
             stats.set_error(None);
             (self.changes)(SensorChange::Back { after });
         }
@@ -206,7 +202,6 @@ impl Sampler {
         if absence.lost_at.is_none() {
             absence.lost_at = Some(now);
             self.stats.times_lost.fetch_add(1, Ordering::Relaxed);
-            log::warn!("sensor {}: lost: {reason}", self.name);
             (self.changes)(SensorChange::Lost { reason });
         }
         let pause = RETRY_FIRST.saturating_mul(1 << absence.attempts.min(16)).min(RETRY_LONGEST);

@@ -7,11 +7,12 @@ use crate::data::{Stamp, Timestamp};
 
 /// Share of a late read's error that each frame's stamp takes over: a reader's jitter is damped by
 /// it, a drift of the device's clock is followed.
-const FOLLOW: f64 = 1.0 / 16.0;
+const FOLLOW: f64 = 1.0 / 8.0;
 
 /// How far behind the reader a stream's newest frame may be, in periods, before that is a gap. A
-/// frame is read up to one period after it was sampled; the rest is for the timeline's own error.
-const GAP_PERIODS: f64 = 1.5;
+/// frame is read up to one period after it was sampled, a reader may be one period late, and the
+/// stamps lag behind a slow device by half a period.
+const GAP_PERIODS: f64 = 2.5;
 
 /// How wrong a device's clock may be: the MPU-6050's free-running oscillator is given as ±5 %.
 const CLOCK_TOLERANCE: f64 = 1.0 / 16.0;
@@ -24,10 +25,10 @@ const CLOCK_TOLERANCE: f64 = 1.0 / 16.0;
 ///
 /// # The gap rule
 /// With `n` frames read, the newest is predicted at the last stamp + `n` periods. The read is more
-/// than 1.5 + `n` / 16 periods after that: the stream stood still. If the `n` frames fill the time
+/// than 2.5 + `n` / 16 periods after that: the stream stood still. If the `n` frames fill the time
 /// since the read before, the pause was before the first of them, which gets `gap_before`. If not,
 /// the pause may be between any two of them: they are all given up and the next burst begins with
-/// `gap_before`. So a pause of more than 2.6 periods beyond the ordinary one is always found when the
+/// `gap_before`. So a pause of more than 3.6 periods beyond the ordinary one is always found when the
 /// reader comes once a period, and a reader that comes late, with the frames waiting, is never a gap.
 #[derive(Clone, Debug)]
 pub struct Timeline {
@@ -242,12 +243,12 @@ mod tests {
             }
         }
 
-        /// Whatever the phase, a pause of three periods beyond the ordinary one is found.
+        /// Whatever the phase, a pause of four periods beyond the ordinary one is found.
         #[test]
         fn pause_is_found_at_one_poll_a_period(
             phase in 0.0_f64..1.0,
             before in 1_u32..50,
-            pause in 2.7_f64..100.0,
+            pause in 3.6_f64..100.0,
         ) {
             let sampled = |k: u32| {
                 let moved = if k >= before { pause } else { 0.0 };
