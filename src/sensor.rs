@@ -3,6 +3,8 @@
 //! A new chip is one file here and one variant in `driver.rs`; `docs/sensors.md` says how.
 
 mod driver;
+#[cfg(target_os = "linux")]
+mod linux_i2c;
 pub mod mpu6050;
 pub mod replay;
 mod sampler;

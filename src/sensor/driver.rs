@@ -113,7 +113,7 @@ fn open_mpu6050(
     settings: &Mpu6050Settings,
     clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn Sensor>, SensorError> {
-    let bus = open_i2c(&settings.bus)?;
+    let bus = super::linux_i2c::LinuxI2c::open(&settings.bus)?;
     Ok(Box::new(super::Mpu6050::new(bus, settings, clock)?))
 }
 
@@ -123,34 +123,6 @@ fn open_mpu6050(
     _clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn Sensor>, SensorError> {
     Err(SensorError::Unusable("mpu6050: I²C is reached through Linux only".into()))
-}
-
-/// Opens an I²C bus of the kernel, or says what to do.
-#[cfg(target_os = "linux")]
-fn open_i2c(path: &std::path::Path) -> Result<linux_embedded_hal::I2cdev, SensorError> {
-    use std::io;
-    use std::os::unix::fs::FileTypeExt;
-
-    let opened = std::fs::metadata(path).and_then(|found| {
-        if !found.file_type().is_char_device() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no device"));
-        }
-        linux_embedded_hal::I2cdev::new(path).map_err(io::Error::from)
-    });
-    opened.map_err(|error| {
-        let advice = match error.kind() {
-            io::ErrorKind::NotFound => {
-                "is I²C enabled (dtparam=i2c_arm=on on a Raspberry Pi, module i2c-dev elsewhere) and \
-                 is it the right bus? `ls /dev/i2c-*` shows the buses"
-            }
-            io::ErrorKind::PermissionDenied => {
-                "add the user that runs edgerun to the file's group, i2c on most systems"
-            }
-            _ => "an I²C bus is a device file as /dev/i2c-1",
-        };
-        let why = format!("{}: {error}: {advice}", path.display());
-        SensorError::Bus { doing: "opening the I²C bus", why }
-    })
 }
 
 #[cfg(test)]

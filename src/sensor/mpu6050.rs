@@ -268,7 +268,7 @@ fn bus_error<E: i2c::Error>(doing: &'static str, address: u8, error: &E) -> Sens
         ErrorKind::NoAcknowledge(_) => {
             format!("nothing answers at address {address:#04x}: check wiring and power ({error:?})")
         }
-        kind => format!("{kind} ({error:?})"),
+        _ => format!("the bus failed: {error:?}"),
     };
     SensorError::Bus { doing, why }
 }
