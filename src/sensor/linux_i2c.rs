@@ -66,7 +66,7 @@ pub(super) struct LinuxI2cError(io::Error);
 
 impl std::fmt::Debug for LinuxI2cError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+        std::fmt::Display::fmt(&self.0, f)
     }
 }
 
