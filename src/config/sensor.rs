@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::keys;
 use super::name::SensorName;
 use super::quantity::{AccelRange, GyroRange, Rate};
-use super::raw::{Bad, Section, boolean, one_of, parsed, path, quantity, text};
+use super::raw::Section;
+use super::value::{Bad, boolean, one_of, parsed, path, quantity, text};
 
 /// A sensor.
 #[derive(Clone, Debug, PartialEq)]
