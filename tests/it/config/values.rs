@@ -92,7 +92,12 @@ fn each_wrong_value_is_named_with_what_to_write() {
             "sensor[0].address: the chip answers at 0x68 or 0x69 only, not at 0x76",
         ),
         ("[[sensor]]", "rate = 10", "sensor[0].rate: 10 has no unit; write it as \"10 Hz\""),
-        ("[[sensor]]", "rate = \"8 kHz\"", "sensor[0].rate: \"8 kHz\" is outside 1 Hz to 1 kHz"),
+        ("[[sensor]]", "rate = \"8 kHz\"", "sensor[0].rate: \"8 kHz\" is outside 4 Hz to 1 kHz"),
+        (
+            "[[sensor]]",
+            "rate = \"300 Hz\"",
+            "sensor[0].rate: the chip divides 1 kHz by a whole number; nearest to \"300 Hz\" are \"250.000 Hz\" and \"333.333 Hz\"",
+        ),
         (
             "[[sensor]]",
             "accel_range = \"3 g\"",
