@@ -4,6 +4,7 @@
 //! list only: assembly → around → rooms → seams → words. `ARCHITECTURE.md` is the map.
 
 // words: plain values that the rooms exchange
+pub mod arrays;
 pub mod data;
 pub mod model;
 
@@ -29,5 +30,6 @@ pub mod systemd;
 
 // assembly: joins the rooms
 pub mod cli;
+
 pub mod pipeline;
 pub mod predict;

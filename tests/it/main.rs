@@ -3,3 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
 
 mod config;
+mod ops;
+mod reference;
+mod zoo;
