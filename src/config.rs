@@ -18,6 +18,7 @@ pub mod quantity;
 mod raw;
 mod sensor;
 mod suggest;
+mod value;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -116,7 +117,7 @@ impl Config {
         let http = Http::read(root);
         let state = root.table("state", &keys::STATE).and_then(|section| {
             section.close();
-            section.get("dir", raw::path(base))
+            section.get("dir", value::path(base))
         });
         let state = state
             .or_else(|| machine.state_directory.clone())

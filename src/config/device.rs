@@ -3,7 +3,8 @@
 use super::keys;
 use super::machine::Machine;
 use super::name::{DeviceId, GroupName};
-use super::raw::{Bad, Section, parsed};
+use super::raw::Section;
+use super::value::{Bad, parsed};
 
 /// Who this board is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::keys;
 use super::name::CredentialName;
-use super::raw::{Bad, Section, credential, text};
+use super::raw::Section;
+use super::value::{Bad, credential, text};
 
 /// The HTTP server. Has a token wherever other machines can reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -166,7 +166,11 @@ pub(super) const MPU6050: Table = Table {
             "`0x68`",
             "`0x68`, or `0x69` where the chip's AD0 pin is high.",
         ),
-        required("rate", "\"100 Hz\"", "Samples a second, `\"1 Hz\"` to `\"1 kHz\"`."),
+        required(
+            "rate",
+            "\"100 Hz\"",
+            "Samples a second, `\"4 Hz\"` to `\"1 kHz\"`: 1 kHz divided by a whole number.",
+        ),
         optional(
             "accel_range",
             "\"4 g\"",

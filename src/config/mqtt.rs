@@ -7,7 +7,8 @@ use super::broker_url::BrokerUrl;
 use super::keys;
 use super::name::CredentialName;
 use super::quantity::Span;
-use super::raw::{Bad, Section, credential, parsed, path, quantity, text};
+use super::raw::Section;
+use super::value::{Bad, credential, parsed, path, quantity, text};
 
 /// The broker.
 #[derive(Clone, Debug, PartialEq, Eq)]

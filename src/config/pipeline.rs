@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::keys;
 use super::name::{PipelineName, SensorName};
-use super::raw::{Bad, Section, number, one_of, parsed, path, text, whole};
+use super::raw::Section;
 use super::suggest;
+use super::value::{Bad, number, one_of, parsed, path, text, whole};
 use crate::engine::{Choice, EngineKind};
 
 /// A pipeline.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use super::keys;
 use super::name::SensorName;
 use super::quantity::{AccelRange, GyroRange, Rate};
-use super::raw::{Bad, Section, boolean, one_of, parsed, path, quantity, text};
+use super::raw::Section;
+use super::value::{Bad, boolean, one_of, parsed, path, quantity, text};
 
 /// A sensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +33,7 @@ pub struct Mpu6050 {
     pub bus: PathBuf,
     /// 7 bits: 0x68 or 0x69.
     pub address: u8,
-    /// 1 Hz to 1 kHz.
+    /// 4 Hz to 1 kHz: 1 kHz divided by a whole number, within a thousandth.
     pub rate: Rate,
     /// Full scale.
     pub accel_range: AccelRange,
@@ -155,10 +156,21 @@ fn address<'a>(value: &'a toml::de::DeValue<'a>) -> Result<u8, Bad> {
     }
 }
 
+/// The chip samples at 1 kHz and keeps each n-th sample, n to 256 (register map, SMPLRT_DIV).
 fn rate<'a>(value: &'a toml::de::DeValue<'a>) -> Result<Rate, Bad> {
     let rate = quantity::<Rate>(value)?;
-    if !(1.0..=1000.0).contains(&rate.hz()) {
-        return Err(Bad::Says(format!("{:?} is outside 1 Hz to 1 kHz", text(value)?)));
+    if !(4.0..=1000.0).contains(&rate.hz()) {
+        return Err(Bad::Says(format!("{:?} is outside 4 Hz to 1 kHz", text(value)?)));
+    }
+    let every = 1000.0 / rate.hz();
+    // As near as a person writes "33.3 Hz".
+    if (every / every.round() - 1.0).abs() > 1e-3 {
+        let (low, high) = (1000.0 / every.ceil(), 1000.0 / every.floor());
+        return Err(Bad::Says(format!(
+            "the chip divides 1 kHz by a whole number; nearest to {:?} are \"{low:.3} Hz\" and \
+             \"{high:.3} Hz\"",
+            text(value)?
+        )));
     }
     Ok(rate)
 }

@@ -1,0 +1,64 @@
+//! The examples and the documentation say what the reader takes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use edgerun::config::{Config, Driver, JsonLines, keys};
+
+use super::machine;
+
+fn example(name: &str) -> (PathBuf, String) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+    let text = fs::read_to_string(&file).unwrap();
+    (file, text)
+}
+
+#[test]
+fn the_examples_are_right_and_name_models_that_are_there() {
+    for name in ["imu.toml", "replay.toml", "all-keys.toml"] {
+        let (file, _) = example(name);
+        let config = Config::load(&file, &machine()).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(config.warnings, [], "{name}");
+        for pipeline in &config.pipelines {
+            assert!(pipeline.model.join("manifest.toml").is_file(), "{}", pipeline.model.display());
+        }
+    }
+    let (file, _) = example("replay.toml");
+    let config = Config::load(&file, &machine()).unwrap();
+    let feed = config.pipelines[0].feed.as_ref().unwrap();
+    assert_eq!(feed.json_lines, Some(JsonLines::Stdout));
+    let Driver::Replay(replay) = &config.sensors[0].driver else { panic!("not a recording") };
+    assert!(replay.path.is_file(), "{}", replay.path.display());
+}
+
+#[test]
+fn the_reference_example_has_every_key() {
+    let (_, text) = example("all-keys.toml");
+    for table in keys::TABLES.iter().skip(1) {
+        for key in table.keys {
+            let there = text.lines().any(|line| {
+                line.split(['=', '{', ',', '.', ']']).any(|part| part.trim() == key.name)
+            });
+            assert!(there, "{}: {}", table.header, key.name);
+        }
+    }
+}
+
+#[test]
+fn the_documentation_lists_the_keys_that_the_reader_takes() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let text = fs::read_to_string(&file).unwrap();
+    let begin = "<!-- keys: written by the test of this name, from src/config/keys.rs -->\n";
+    let end = "<!-- end of keys -->";
+    let (head, rest) = text.split_once(begin).unwrap();
+    let (listed, tail) = rest.split_once(end).unwrap();
+    let expected = format!("\n{}", keys::markdown());
+    if std::env::var_os("EDGERUN_WRITE_DOCS").is_some() {
+        fs::write(&file, format!("{head}{begin}{expected}{end}{tail}")).unwrap();
+        return;
+    }
+    assert!(
+        listed == expected,
+        "docs/configuration.md is behind the code; run this test with EDGERUN_WRITE_DOCS=1"
+    );
+}

@@ -1,0 +1,232 @@
+//! Each wrong value: its key, and what to write.
+
+use super::{GOOD, says};
+
+/// What is said of [`GOOD`] with `line` in place of the line that begins with the same key in the
+/// same table, or added to that table.
+fn spoilt(table: &str, line: &str) -> String {
+    let key = line.split('=').next().unwrap().trim();
+    let mut lines: Vec<String> = GOOD.lines().map(str::to_owned).collect();
+    let start = match lines.iter().position(|l| l == table) {
+        Some(start) => start + 1,
+        None => {
+            lines.push(table.into());
+            lines.len()
+        }
+    };
+    let end = lines[start..].iter().position(|l| l.starts_with('[')).map(|n| start + n);
+    let end = end.unwrap_or(lines.len());
+    let old = (start..end).find(|n| lines[*n].split('=').next().unwrap().trim() == key);
+    match old {
+        Some(n) => lines[n] = line.into(),
+        None => lines.insert(start, line.into()),
+    }
+    says(&lines.join("\n"))
+}
+
+#[test]
+fn each_wrong_value_is_named_with_what_to_write() {
+    for (table, line, expected) in [
+        (
+            "[device]",
+            "id = 7",
+            "device.id: must be a string, not an integer; write it as in id = \"bench-07\"",
+        ),
+        ("[device]", "groups = [\"a\", \"a\"]", "device.groups: names \"a\" twice"),
+        (
+            "[device]",
+            "groups = \"a\"",
+            "device.groups: must be a list of strings, not a string; write it as in groups = [\"line-3\"]",
+        ),
+        ("[mqtt]", "url = \"tcp://h\"", "mqtt.url: has an unknown scheme; write mqtt://"),
+        (
+            "[mqtt]",
+            "ca = \"ca.pem\"",
+            "mqtt.ca: is for TLS only; write url = \"mqtts://…\", or remove it",
+        ),
+        ("[mqtt]", "keep_alive = 30", "mqtt.keep_alive: 30 has no unit; write it as \"30 s\""),
+        (
+            "[mqtt]",
+            "keep_alive = \"1 s\"",
+            "mqtt.keep_alive: \"1 s\" is not a whole number of seconds, 5 s to 18 h",
+        ),
+        (
+            "[mqtt]",
+            "username = \"\"",
+            "mqtt.username: must have 1 to 65535 bytes and no control characters",
+        ),
+        (
+            "[mqtt]",
+            "prefix = \"tenant-a\"",
+            "mqtt.prefix: a topic prefix is not in this version; remove it",
+        ),
+        (
+            "[mqtt]",
+            "spool = {}",
+            "mqtt.spool: keeping results on disk while the broker is away is not in this version; remove it",
+        ),
+        (
+            "[[sensor]]",
+            "name = \"a/b\"",
+            "sensor[0].name: \"a/b\" is not a name: 1 to 64 letters, digits, `_` or `-`; write it as \"a-b\"",
+        ),
+        (
+            "[[sensor]]",
+            "driver = \"mpu650\"",
+            "sensor[0].driver: \"mpu650\" is not one of \"mpu6050\", \"replay\"; did you mean \"mpu6050\"?",
+        ),
+        (
+            "[[sensor]]",
+            "driver = \"camera\"",
+            "sensor[0].driver: \"camera\" is not one of \"mpu6050\", \"replay\"",
+        ),
+        (
+            "[[sensor]]",
+            "bus = \"i2c-3\"",
+            "sensor[0].bus: \"i2c-3\" is not a device file; write it as \"/dev/i2c-3\"",
+        ),
+        ("[[sensor]]", "address = 68", "sensor[0].address: 68 is decimal; write it as 0x68"),
+        (
+            "[[sensor]]",
+            "address = 0x76",
+            "sensor[0].address: the chip answers at 0x68 or 0x69 only, not at 0x76",
+        ),
+        ("[[sensor]]", "rate = 10", "sensor[0].rate: 10 has no unit; write it as \"10 Hz\""),
+        ("[[sensor]]", "rate = \"8 kHz\"", "sensor[0].rate: \"8 kHz\" is outside 4 Hz to 1 kHz"),
+        (
+            "[[sensor]]",
+            "rate = \"300 Hz\"",
+            "sensor[0].rate: the chip divides 1 kHz by a whole number; nearest to \"300 Hz\" are \"250.000 Hz\" and \"333.333 Hz\"",
+        ),
+        (
+            "[[sensor]]",
+            "accel_range = \"3 g\"",
+            "sensor[0].accel_range: \"3 g\" is not a range of this chip; it has 2 g, 4 g, 8 g and 16 g",
+        ),
+        (
+            "[[sensor]]",
+            "path = \"a.csv\"",
+            "sensor[0].path: unknown key here; it is one of [[sensor]] with driver = \"replay\"",
+        ),
+        ("[[sensor]]", "adress = 0x68", "sensor[0].adress: unknown key; did you mean \"address\"?"),
+        (
+            "[[pipeline]]",
+            "sensor = \"mic\"",
+            "pipeline[0].sensor: there is no sensor \"mic\"; there are: imu",
+        ),
+        (
+            "[[pipeline]]",
+            "model = \"a.edge\"",
+            "pipeline[0].model: \"a.edge\" is a packed bundle, which is not in this version; give an unpacked bundle's folder",
+        ),
+        (
+            "[[pipeline]]",
+            "model = \"./a.tflite\"",
+            "pipeline[0].model: \"./a.tflite\" is a model's file; give the folder of its bundle, which holds the manifest.toml, too",
+        ),
+        (
+            "[[pipeline]]",
+            "model = \"~/a\"",
+            "pipeline[0].model: `~` means nothing here; write the whole path",
+        ),
+        (
+            "[[pipeline]]",
+            "window = { length = 0, stride = 1 }",
+            "pipeline[0].window.length: must be 1 to 1000000, is 0",
+        ),
+        (
+            "[[pipeline]]",
+            "window = { length = 4 }",
+            "pipeline[0].window.stride: is missing; add it as in stride = 10",
+        ),
+        ("[[pipeline]]", "window = 40", "pipeline[0].window: must be a table, not an integer"),
+        (
+            "[[pipeline]]",
+            "publish = \"evry\"",
+            "pipeline[0].publish: \"evry\" is not one of \"every\", \"change\", \"above\"; did you mean \"every\"?",
+        ),
+        (
+            "[[pipeline]]",
+            "publish = \"above\"",
+            "pipeline[0].limit: is missing; add it as in limit = 0.8",
+        ),
+        (
+            "[[pipeline]]",
+            "limit = 0.5",
+            "pipeline[0].limit: is for publish = \"above\" only; remove it",
+        ),
+        ("[[pipeline]]", "qos = 2", "pipeline[0].qos: must be 0 or 1, is 2"),
+        (
+            "[[pipeline]]",
+            "engine = \"natve\"",
+            "pipeline[0].engine: \"natve\" is not one of \"auto\", \"native\", \"tract\"; did you mean \"native\"?",
+        ),
+        ("[[pipeline]]", "threads = 0", "pipeline[0].threads: must be 1 to 64, is 0"),
+        (
+            "[[pipeline]]",
+            "threads = 99999999999",
+            "pipeline[0].threads: must be 1 to 64, is 99999999999",
+        ),
+        (
+            "[[pipeline]]",
+            "overload = { policy = \"block\" }",
+            "pipeline[0].overload.policy: \"block\" is not one of \"drop-oldest\"",
+        ),
+        (
+            "[[pipeline]]",
+            "json_lines = true",
+            "pipeline[0].json_lines: must be a string, not a boolean; write it as in json_lines = \"-\"",
+        ),
+        (
+            "[http]",
+            "listen = \"0.0.0.0:80\"",
+            "http.listen: other machines can reach 0.0.0.0:80, and there is no token; add token = \"credential:http-token\", or listen on \"127.0.0.1:80\"",
+        ),
+        (
+            "[http]",
+            "listen = \"localhost:8080\"",
+            "http.listen: \"localhost:8080\" is not an address and a port; write it as \"127.0.0.1:8080\"",
+        ),
+        (
+            "[http]",
+            "listen = \"::1\"",
+            "http.listen: \"::1\" is not an address and a port; write it as \"[::1]:8080\"",
+        ),
+        (
+            "[http]",
+            "client_ca = \"ca.pem\"",
+            "http.client_ca: mutual TLS over HTTP is not in this version; remove it",
+        ),
+        ("[state]", "dir = \"\"", "state.dir: must not be empty"),
+        (
+            "[privacy]",
+            "capture = true",
+            "privacy: capture of raw data is not in this version; remove it",
+        ),
+    ] {
+        let said = spoilt(table, line);
+        let message = said.lines().next().unwrap().split_once(": ").unwrap().1;
+        assert_eq!(message, expected, "{line}");
+    }
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused_and_never_repeated() {
+    for line in [
+        "password = \"hunter2\"",
+        "password = 4711",
+        "password = \"credential:hunter2!\"",
+        "client_key = \"hunter2\"",
+        "url = \"mqtt://me:hunter2@localhost\"",
+        "password = hunter2",
+        "password = \"hunter2",
+    ] {
+        let said = spoilt("[mqtt]", line);
+        assert!(!said.contains("hunter2") && !said.contains("4711"), "{said}");
+    }
+    assert!(spoilt("[mqtt]", "password = \"hunter2\"").contains(
+        "mqtt.password: a secret must not stand in the configuration; put it into a file \
+         /etc/edgerun/credentials/mqtt-password that only edgerun's user can read, and write \
+         \"credential:mqtt-password\""
+    ));
+}
