@@ -8,6 +8,7 @@ mod add;
 mod conv2d;
 mod depthwise;
 mod filters;
+mod fixed;
 mod fully_connected;
 mod mean;
 mod pad;
