@@ -16,6 +16,8 @@ mod pool;
 mod quantize;
 mod requantize;
 mod softmax;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod window;
 

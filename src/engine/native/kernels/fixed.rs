@@ -30,10 +30,10 @@ impl Factor {
     /// `x` times the factor, rounded twice: to 31 fraction bits, then to none. `x` is of 9 bits.
     pub(super) fn times(self, x: i32) -> i32 {
         let product = i64::from(x << self.exponent.max(0)) * i64::from(self.mantissa);
-        // Halves go away from zero here…
+        // Halves go up here…
         let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
         let high = ((product + nudge) / (1 << 31)) as i32;
-        // … and here, too.
+        // … and away from zero here.
         let shift = (-self.exponent).max(0).cast_unsigned();
         let mask = (1i64 << shift) - 1;
         let (remainder, threshold) = (i64::from(high) & mask, (mask >> 1) + i64::from(high < 0));
@@ -46,9 +46,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_go_away_from_zero() {
+    fn halves_go_up_and_after_a_shift_away_from_zero() {
         let half = Factor::new(0.5).unwrap();
-        assert_eq!([1, -1, 2, 3, -3].map(|x| half.times(x)), [1, -1, 1, 2, -2]);
+        assert_eq!([1, -1, 2, 3, -3].map(|x| half.times(x)), [1, 0, 1, 2, -1]);
+        let quarter = Factor::new(0.25).unwrap();
+        assert_eq!([2, -2, 6, -6].map(|x| quarter.times(x)), [1, -1, 2, -2]);
     }
 
     #[test]
