@@ -4,6 +4,7 @@
 //! list only: assembly → around → rooms → seams → words. `ARCHITECTURE.md` is the map.
 
 // words: plain values that the rooms exchange
+pub mod arrays;
 pub mod data;
 pub mod model;
 
@@ -28,5 +29,7 @@ pub mod net;
 pub mod systemd;
 
 // assembly: joins the rooms
+pub mod cli;
+
 pub mod pipeline;
 pub mod predict;
