@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod allocations;
 mod ops;
 mod reference;
 mod zoo;
