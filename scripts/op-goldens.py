@@ -117,6 +117,37 @@ def make(name, build, float_io=False):
     run(name, content, float_io)
 
 
+def requantize():
+    """QUANTIZE from int8 to other scales and types: the converter never writes these alone."""
+    from ai_edge_litert import schema_py_generated as schema
+    import flatbuffers
+
+    types, numbers = schema.TensorType, schema.BuiltinOperator
+    tensors = [(types.INT8, 0.1, 3), (types.INT8, 0.13, -10), (types.INT8, 0.031, 100),
+               (types.UINT8, 0.1, 131), (types.UINT8, 0.2, 7), (types.INT8, 0.1, 3), (types.INT8, 0.11, 3), (types.UINT8, 0.1, 131)]
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.buffers, model.subgraphs = 3, [schema.BufferT()], [graph]
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = numbers.QUANTIZE
+    model.operatorCodes = [code]
+    graph.tensors, graph.operators = [], []
+    graph.inputs, graph.outputs = [0], list(range(1, len(tensors)))
+    for index, (kind, scale, zero_point) in enumerate(tensors):
+        tensor, quant = schema.TensorT(), schema.QuantizationParametersT()
+        quant.scale, quant.zeroPoint = [scale], [zero_point]
+        tensor.shape, tensor.type, tensor.name, tensor.quantization = [1, 256], kind, f"t{index}", quant
+        graph.tensors.append(tensor)
+        if index:
+            op = schema.OperatorT()
+            op.inputs, op.outputs = [4 if index > 5 else 0], [index]
+            graph.operators.append(op)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    content = bytes(builder.Output())
+    (OUT / "requantize.tflite").write_bytes(content)
+    run("requantize", content, False)
+
+
 def run(name, content, float_io):
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
@@ -147,3 +178,5 @@ for build in [conv, depthwise, pools, add, dense, series]:
         make(build.__name__, build)
 if len(sys.argv) < 2 or "float_io" in sys.argv[1:]:
     make("float_io", dense, float_io=True)
+if len(sys.argv) < 2 or "requantize" in sys.argv[1:]:
+    requantize()

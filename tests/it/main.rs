@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
 
 mod config;
+#![allow(clippy::unwrap_used)]
+
+mod allocations;
 mod ops;
 mod reference;
 mod zoo;

@@ -21,4 +21,5 @@ byte_identical! {
     fully_connected_and_softmax_are_byte_identical: "dense";
     convolutions_over_time_are_byte_identical: "series";
     real_inputs_and_outputs_are_byte_identical: "float_io";
+    changes_of_quantization_are_byte_identical: "requantize";
 }

@@ -8,6 +8,7 @@ mod add;
 mod conv2d;
 mod depthwise;
 mod filters;
+mod fixed;
 mod fully_connected;
 mod mean;
 mod pad;
@@ -15,6 +16,8 @@ mod pool;
 mod quantize;
 mod requantize;
 mod softmax;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod window;
 

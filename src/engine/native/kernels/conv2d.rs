@@ -14,9 +14,6 @@ struct Conv2d {
     zero_point: i8,
 }
 
-/// Pixels that go through the filters together.
-const ROWS: usize = 4;
-
 pub(super) fn compile(
     site: &Site<'_>,
     window: Window,
@@ -39,7 +36,7 @@ pub(super) fn compile(
     let quant = Quant8::of(x)?;
     let filters = Filters::compile(site, quant, y, activation)?;
     let macs = y.elements() as u64 * filters.k as u64;
-    let scratch = if window.is_pointwise() { 0 } else { ROWS * filters.k };
+    let scratch = if window.is_pointwise() { 0 } else { filters.k };
     Ok(Step {
         scratch,
         weight_bytes: filters.bytes(),
@@ -57,40 +54,28 @@ impl Kernel for Conv2d {
         let image = height * width * self.channels;
         let image_out = self.window.output[0] * self.window.output[1] * self.filters.n;
         for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
-            if self.window.is_pointwise() {
-                self.filters.all(|i| self.pixel(x, i), y);
-            } else {
-                self.gathered(x, y, scratch);
+            for (i, y) in y.chunks_exact_mut(self.filters.n).enumerate() {
+                let at = [i / self.window.output[1], i % self.window.output[1]];
+                if self.window.is_pointwise() {
+                    self.filters.row(self.pixel(x, at), y);
+                } else {
+                    self.gather(x, at, scratch);
+                    self.filters.row(scratch, y);
+                }
             }
         }
     }
 }
 
 impl Conv2d {
-    /// The input values under output pixel `i` of a 1x1 kernel.
+    /// The input values under output pixel `at` of a 1x1 kernel.
     #[inline]
-    fn pixel<'a>(&self, x: &'a [i8], i: usize) -> &'a [i8] {
-        let [stride_y, stride_x] = self.window.stride;
-        let columns = self.window.output[1];
-        let (row, column) = (i / columns * stride_y, i % columns * stride_x);
-        let start = (row * self.window.input[1] + column) * self.channels;
-        &x[start..start + self.channels]
+    fn pixel<'a>(&self, x: &'a [i8], at: [usize; 2]) -> &'a [i8] {
+        let [y, column] = [0, 1].map(|axis| at[axis] * self.window.stride[axis]);
+        &x[(y * self.window.input[1] + column) * self.channels..][..self.channels]
     }
 
-    /// Any kernel: the values under [`ROWS`] pixels at a time are laid out as rows first.
-    fn gathered(&self, x: &[i8], y: &mut [i8], scratch: &mut [i8]) {
-        let (k, columns) = (self.filters.k, self.window.output[1]);
-        let mut i = 0;
-        for y in y.chunks_mut(ROWS * self.filters.n) {
-            for row in scratch.chunks_exact_mut(k).take(y.len() / self.filters.n) {
-                self.gather(x, [i / columns, i % columns], row);
-                i += 1;
-            }
-            self.filters.all(|r| &scratch[r * k..(r + 1) * k], y);
-        }
-    }
-
-    /// The values under output pixel `at`, `[kh, kw, channels]`; the zero point outside the input.
+    /// Lays out the values under output pixel `at` as a row, `[kh, kw, channels]`; the zero point outside the input.
     fn gather(&self, x: &[i8], at: [usize; 2], row: &mut [i8]) {
         let (window, channels) = (&self.window, self.channels);
         let [kh, kw] = window.kernel;

@@ -53,51 +53,46 @@ impl Filters {
         self.weights.len() + 4 * (self.bias.len() + self.scales.len())
     }
 
-    /// `R` rows `[k]` into `R` consecutive rows `[n]` of `y`.
-    #[inline]
-    pub(super) fn rows<const R: usize>(&self, x: [&[i8]; R], y: &mut [i8]) {
-        let corrections = match self.zero_point {
-            0 => [0; R],
-            zero_point => x.map(|row| {
-                let sum = row.iter().fold(0i32, |sum, &x| sum.wrapping_add(i32::from(x)));
+    /// One row `[k]` into its outputs `[n]`.
+    pub(super) fn row(&self, x: &[i8], y: &mut [i8]) {
+        let correction = match self.zero_point {
+            0 => 0,
+            zero_point => {
+                let sum = x.iter().fold(0i32, |sum, &x| sum.wrapping_add(i32::from(x)));
                 sum.wrapping_mul(-zero_point)
-            }),
+            }
         };
         let channels = self.bias.iter().zip(&self.scales);
-        for (i, (filter, (&bias, &scale))) in
-            self.weights.chunks_exact(self.k).zip(channels).enumerate()
-        {
-            let sums = dot(x, filter);
-            for r in 0..R {
-                let sum = sums[r].wrapping_add(bias).wrapping_add(corrections[r]);
-                y[r * self.n + i] = self.output.apply(sum, scale);
-            }
-        }
-    }
-
-    /// Any number of rows, `row(i)` each, into `y` `[rows, n]`.
-    pub(super) fn all<'a>(&self, row: impl Fn(usize) -> &'a [i8], y: &mut [i8]) {
-        let mut fours = y.chunks_exact_mut(4 * self.n);
-        let mut i = 0;
-        for y in &mut fours {
-            self.rows([row(i), row(i + 1), row(i + 2), row(i + 3)], y);
-            i += 4;
-        }
-        for y in fours.into_remainder().chunks_exact_mut(self.n) {
-            self.rows([row(i)], y);
-            i += 1;
+        let filters = self.weights.chunks_exact(self.k).zip(channels);
+        for (y, (filter, (&bias, &scale))) in y.iter_mut().zip(filters) {
+            let sum = dot(x, filter).wrapping_add(bias).wrapping_add(correction);
+            *y = self.output.apply(sum, scale);
         }
     }
 }
 
-/// Dot products of `R` rows with one filter. Sums wrap, as the reference's do.
+/// Products that are summed side by side, each in its own lane.
+const LANES: usize = 16;
+
+/// The dot product. Sums wrap, as the reference's do.
+///
+/// Written so that the compiler keeps the lanes in vector registers: a product of two `i8` fits an
+/// `i16`, and lanes are added up only once.
 #[inline(always)]
-fn dot<const R: usize>(x: [&[i8]; R], filter: &[i8]) -> [i32; R] {
-    x.map(|row| {
-        row.iter().zip(filter).fold(0i32, |sum, (&x, &w)| {
-            sum.wrapping_add(i32::from(i16::from(x)) * i32::from(i16::from(w)))
-        })
-    })
+fn dot(x: &[i8], w: &[i8]) -> i32 {
+    let ((x, x_rest), (w, w_rest)) = (x.as_chunks::<LANES>(), w.as_chunks::<LANES>());
+    let mut sums = [0i32; LANES];
+    for (x, w) in x.iter().zip(w) {
+        for lane in 0..LANES {
+            let product = i16::from(x[lane]) * i16::from(w[lane]);
+            sums[lane] = sums[lane].wrapping_add(i32::from(product));
+        }
+    }
+    let sum = sums.iter().fold(0i32, |sum, &lane| sum.wrapping_add(lane));
+    x_rest
+        .iter()
+        .zip(w_rest)
+        .fold(sum, |sum, (&x, &w)| sum.wrapping_add(i32::from(i16::from(x) * i16::from(w))))
 }
 
 /// The third input: `n` biases of 32 bits in steps of input times weight scale; zeros without one.

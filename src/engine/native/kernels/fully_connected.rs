@@ -34,7 +34,9 @@ pub(super) fn compile(site: &Site<'_>, activation: Activation) -> Result<Step, R
 impl Kernel for FullyConnected {
     fn run(&self, memory: &mut Memory<'_>) {
         let (x, y) = memory.unary::<i8, i8>();
-        let k = self.filters.k;
-        self.filters.all(|i| &x[i * k..(i + 1) * k], y);
+        let rows = x.chunks_exact(self.filters.k);
+        for (x, y) in rows.zip(y.chunks_exact_mut(self.filters.n)) {
+            self.filters.row(x, y);
+        }
     }
 }

@@ -97,9 +97,9 @@ fn compile(
     }
     let (low, high) = range(quant, activation);
     let (low, high) = (low as i8, high as i8);
-    let taps = kernel[0].saturating_mul(kernel[1]);
+    let work = y.elements() as u64 * window.taps_max() as u64;
     let step = Step::elementwise(Pool { window, channels, low, high, fold }, y.elements());
-    Ok(Step { work: (y.elements() as u64).saturating_mul(taps as u64), ..step })
+    Ok(Step { work, ..step })
 }
 
 impl<F: Fold> Kernel for Pool<F> {

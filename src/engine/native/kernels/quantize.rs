@@ -1,5 +1,6 @@
 //! Between real and quantized values, and from one quantization to another.
 
+use super::fixed::Factor;
 use super::requantize::Requantize;
 use super::{Kernel, Quant8, Refusal, Site, Step, malformed, unsupported};
 use crate::data::DType;
@@ -57,26 +58,43 @@ pub(super) fn compile_dequantize(site: &Site<'_>) -> Result<Step, Refusal> {
     Ok(Step::elementwise(ToReal { scale, zero_point }, y.elements()))
 }
 
-/// From one quantization to another, with a factor of 8 fraction bits as XNNPACK.
+/// From one quantization to another.
 #[derive(Clone, Copy, Debug)]
 struct Convert {
-    factor: i32,
+    factor: Multiplier,
     from: i32,
     to: i32,
 }
 
+/// How the factor between two scales is written; the reference has two ways.
+#[derive(Clone, Copy, Debug)]
+enum Multiplier {
+    /// XNNPACK's, where both types are one: 8 fraction bits, half up.
+    Bits8(i32),
+    /// TFLite's own.
+    Fixed(Factor),
+}
+
 impl Convert {
     fn new(x: Quant8, y: Quant8) -> Result<Self, Refusal> {
-        let factor = (256.0 * (x.scale / y.scale)).round_ties_even();
-        if !(1.0..=32768.0).contains(&factor) {
-            return Err(unsupported(format!("scales {} and {}, too far apart", x.scale, y.scale)));
-        }
-        Ok(Self { factor: factor as i32, from: x.zero_point, to: y.zero_point })
+        let ratio = x.scale / y.scale;
+        let factor = if x.origin == y.origin && (2f32.powi(-8)..=2f32.powi(7)).contains(&ratio) {
+            Multiplier::Bits8((256.0 * ratio).round_ties_even() as i32)
+        } else {
+            let factor = Factor::new(f64::from(x.scale) / f64::from(y.scale));
+            let far = || unsupported(format!("scales {} and {}, too far apart", x.scale, y.scale));
+            Multiplier::Fixed(factor.ok_or_else(far)?)
+        };
+        Ok(Self { factor, from: x.zero_point, to: y.zero_point })
     }
 
     fn of(self, x: i8) -> i8 {
-        let steps = ((i32::from(x) - self.from) * self.factor + 128) >> 8;
-        (steps + self.to).clamp(-128, 127) as i8
+        let x = i32::from(x) - self.from;
+        let steps = match self.factor {
+            Multiplier::Bits8(factor) => (x * factor + 128) >> 8,
+            Multiplier::Fixed(factor) => factor.times(x),
+        };
+        steps.saturating_add(self.to).clamp(-128, 127) as i8
     }
 }
 
@@ -122,6 +140,8 @@ mod tests {
         let quant = |scale, zero_point| Quant8 { scale, zero_point, origin: 0 };
         let convert = Convert::new(quant(0.5, 10), quant(1.0, -3)).unwrap();
         assert_eq!([10, 12, 13, 9].map(|x| convert.of(x)), [-3, -2, -1, -3]);
-        assert!(Convert::new(quant(1e-9, 0), quant(1.0, 0)).is_err());
+        let vanishing = Convert::new(quant(1e-9, 0), quant(1.0, 5)).unwrap();
+        assert_eq!(vanishing.of(127), 5);
+        assert!(Convert::new(quant(1e9, 0), quant(1.0, 0)).is_err());
     }
 }

@@ -65,12 +65,16 @@ impl Sliding {
     /// The taps along `axis` of output `at` that lie inside the input: `(tap, place)`.
     #[inline(always)]
     pub(super) fn taps(&self, axis: usize, at: usize) -> impl Iterator<Item = (usize, usize)> {
-        let (before, size) = (self.before[axis], self.input[axis]);
-        let (first, step) = (at * self.stride[axis], self.dilation[axis]);
-        (0..self.kernel[axis]).filter_map(move |tap| {
-            let place = (first + tap * step).checked_sub(before)?;
-            (place < size).then_some((tap, place))
-        })
+        let (before, step) = (self.before[axis], self.dilation[axis]);
+        let first = at * self.stride[axis];
+        let inside = |place: usize| place.saturating_sub(first).div_ceil(step);
+        let end = inside(before + self.input[axis]).min(self.kernel[axis]);
+        (inside(before)..end).map(move |tap| (tap, first + tap * step - before))
+    }
+
+    /// Taps that an output pixel has inside the input, at most.
+    pub(super) fn taps_max(&self) -> usize {
+        (0..2).map(|axis| self.kernel[axis].min(self.input[axis])).product()
     }
 }
 

@@ -1,0 +1,63 @@
+//! Multiplication by a real factor in 32-bit fixed point, as TFLite's own kernels do it: for the few
+//! operators that LiteRT does not hand to XNNPACK.
+//! Source: gemmlowp, "fixedpoint.h", and TFLite's `MultiplyByQuantizedMultiplier`, double rounding.
+
+/// A factor as `mantissa * 2^(exponent - 31)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Factor {
+    /// 2^30..2^31, or 0.
+    mantissa: i32,
+    /// -31..=31.
+    exponent: i32,
+}
+
+impl Factor {
+    /// The nearest to `real`, which is finite and not negative; `None` where it is too large.
+    pub(super) fn new(real: f64) -> Option<Self> {
+        let (fraction, mut exponent) = libm::frexp(real);
+        let mut mantissa = (fraction * f64::from(1u32 << 31)).round() as i64;
+        if mantissa == 1 << 31 {
+            mantissa /= 2;
+            exponent += 1;
+        }
+        if exponent < -31 {
+            return Some(Self { mantissa: 0, exponent: 0 });
+        }
+        let mantissa = i32::try_from(mantissa).ok()?;
+        (exponent <= 22).then_some(Self { mantissa, exponent })
+    }
+
+    /// `x` times the factor, rounded twice: to 31 fraction bits, then to none. `x` is of 9 bits.
+    pub(super) fn times(self, x: i32) -> i32 {
+        let product = i64::from(x << self.exponent.max(0)) * i64::from(self.mantissa);
+        // Halves go up here…
+        let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
+        let high = ((product + nudge) / (1 << 31)) as i32;
+        // … and away from zero here.
+        let shift = (-self.exponent).max(0).cast_unsigned();
+        let mask = (1i64 << shift) - 1;
+        let (remainder, threshold) = (i64::from(high) & mask, (mask >> 1) + i64::from(high < 0));
+        (i64::from(high) >> shift) as i32 + i32::from(remainder > threshold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_go_up_and_after_a_shift_away_from_zero() {
+        let half = Factor::new(0.5).unwrap();
+        assert_eq!([1, -1, 2, 3, -3].map(|x| half.times(x)), [1, 0, 1, 2, -1]);
+        let quarter = Factor::new(0.25).unwrap();
+        assert_eq!([2, -2, 6, -6].map(|x| quarter.times(x)), [1, -1, 2, -2]);
+    }
+
+    #[test]
+    fn large_and_vanishing_factors_are_kept_or_told() {
+        assert_eq!(Factor::new(20.0).unwrap().times(-7), -140);
+        assert_eq!(Factor::new(1e-12).unwrap().times(255), 0);
+        assert_eq!(Factor::new(1e12), None);
+        assert_eq!(Factor::new(1.0).unwrap().times(-255), -255);
+    }
+}

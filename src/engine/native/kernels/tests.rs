@@ -1,0 +1,189 @@
+//! Operators on values small enough to compute by hand.
+
+use std::borrow::Cow;
+
+use crate::data::{DType, Quantization};
+use crate::engine::EngineError;
+use crate::engine::native::graph::{
+    Activation, Graph, Node, Op, Padding, Port, Quant, Value, Window,
+};
+use crate::engine::native::limits::Budget;
+use crate::engine::native::memory::{Arena, Memory};
+use crate::engine::native::program::{self, Program};
+
+fn value(dtype: DType, shape: &[usize], scale: f32, zero_point: i32) -> Value<'static> {
+    let quant = Quant::Tensor(Quantization { scale, zero_point });
+    Value { dtype, shape: shape.to_vec(), quant, data: None }
+}
+
+fn int8(shape: &[usize], scale: f32, zero_point: i32) -> Value<'static> {
+    value(DType::I8, shape, scale, zero_point)
+}
+
+fn constant(value: Value<'static>, data: &[i8]) -> Value<'static> {
+    let data = data.iter().map(|v| v.cast_unsigned()).collect();
+    Value { data: Some(Cow::Owned(data)), ..value }
+}
+
+fn words(shape: &[usize], data: &[i32]) -> Value<'static> {
+    let data = data.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let shape = shape.to_vec();
+    Value { dtype: DType::I32, shape, quant: Quant::None, data: Some(Cow::Owned(data)) }
+}
+
+/// A graph of one node: all of `values` but the last are its inputs, the last is its output.
+fn single(op: Op, values: Vec<Value<'static>>) -> Graph<'static> {
+    let output = values.len() - 1;
+    let free = (0..output).filter(|&id| values[id].data.is_none());
+    let port = |value: usize| Port { name: value.to_string(), value };
+    let node = Node {
+        index: 0,
+        name: "TEST",
+        op,
+        inputs: (0..output).map(Some).collect(),
+        outputs: vec![output],
+    };
+    Graph {
+        inputs: free.map(port).collect(),
+        outputs: vec![port(output)],
+        nodes: vec![node],
+        values,
+    }
+}
+
+fn compile(op: Op, values: Vec<Value<'static>>) -> Result<Program, EngineError> {
+    program::compile(&single(op, values), &Budget::default())
+}
+
+/// Runs one node on `inputs` as they lie in the arena.
+fn run(op: Op, values: Vec<Value<'static>>, inputs: &[&[i8]]) -> Vec<i8> {
+    let program = compile(op, values).unwrap();
+    let mut arena = Arena::new(program.arena_bytes).unwrap();
+    let arena = arena.bytes();
+    for (span, bytes) in &program.constants {
+        arena[span.clone()].copy_from_slice(bytes);
+    }
+    for (span, input) in program.inputs.iter().zip(inputs) {
+        arena[span.clone()].copy_from_slice(bytemuck::cast_slice(input));
+    }
+    for step in &program.steps {
+        let (inputs, outputs, scratch) = (&step.inputs, &step.outputs, &step.scratch);
+        step.kernel.run(&mut Memory { arena, inputs, outputs, scratch });
+    }
+    bytemuck::cast_slice(&arena[program.outputs[0].clone()]).to_vec()
+}
+
+fn window(padding: Padding) -> Window {
+    Window { padding, stride: [1, 1], dilation: [1, 1] }
+}
+
+#[test]
+fn convolution_sees_real_zeros_outside_the_input() {
+    let op = Op::Conv2d { window: window(Padding::Same), activation: Activation::None };
+    let values = vec![
+        int8(&[1, 2, 2, 1], 1.0, 10),
+        constant(int8(&[1, 2, 2, 1], 1.0, 0), &[1, 2, 3, 4]),
+        words(&[1], &[51]),
+        int8(&[1, 2, 2, 1], 1.0, -1),
+    ];
+    // Real inputs 1 2 / 3 4; the window's border is below and to the right.
+    let sums = [1 + 4 + 9 + 16, 2 + 12, 3 + 8, 4];
+    assert_eq!(run(op, values, &[&[11, 12, 13, 14]]), sums.map(|sum: i8| sum + 50));
+}
+
+#[test]
+fn convolution_of_uint8_subtracts_both_zero_points() {
+    let op = Op::Conv2d { window: window(Padding::Valid), activation: Activation::None };
+    let values = vec![
+        value(DType::U8, &[1, 1, 1, 2], 0.5, 128),
+        constant(value(DType::U8, &[1, 1, 1, 2], 0.5, 100), &[103, 98]),
+        words(&[1], &[0]),
+        value(DType::U8, &[1, 1, 1, 1], 0.25, 0),
+    ];
+    // (4 * 3 - 1 * -2) * 0.5 * 0.5 / 0.25 = 14, which lies in the arena as 14 - 128 = -114.
+    assert_eq!(run(op, values, &[&[4, -1]]), [-114]);
+}
+
+#[test]
+fn each_filter_has_its_own_scale() {
+    let weights = Value {
+        quant: Quant::Channels { axis: 0, scales: vec![1.0, 0.25] },
+        ..constant(int8(&[2, 2], 1.0, 0), &[1, 1, 4, 8])
+    };
+    let values = vec![int8(&[1, 2], 1.0, 0), weights, words(&[2], &[0, 4]), int8(&[1, 2], 1.0, 0)];
+    let op = Op::FullyConnected { activation: Activation::None };
+    assert_eq!(run(op, values, &[&[2, 3]]), [5, 9]);
+}
+
+#[test]
+fn depthwise_channels_do_not_mix_and_may_have_several_filters() {
+    let op = Op::DepthwiseConv2d { window: window(Padding::Valid), activation: Activation::Relu };
+    let values = vec![
+        int8(&[1, 1, 2, 2], 1.0, 1),
+        constant(int8(&[1, 1, 2, 4], 1.0, 0), &[1, 2, 3, -4, 5, 6, 7, 8]),
+        words(&[4], &[0, 0, 0, 0]),
+        int8(&[1, 1, 1, 4], 1.0, 0),
+    ];
+    // Real inputs (1, 2) then (3, -1): channel 0 makes outputs 0 and 1, channel 1 the others.
+    assert_eq!(run(op, values, &[&[2, 3, 4, 0]]), [1 + 15, 2 + 18, 0, 0]);
+}
+
+#[test]
+fn pools_leave_out_what_lies_outside() {
+    let values = || vec![int8(&[1, 2, 2, 1], 1.0, 0), int8(&[1, 2, 2, 1], 1.0, 0)];
+    let (kernel, window) = ([2, 2], window(Padding::Same));
+    let average = Op::AveragePool2d { kernel, window, activation: Activation::None };
+    assert_eq!(run(average, values(), &[&[1, 2, 3, 5]]), [3, 4, 4, 5]);
+    let max = Op::MaxPool2d { kernel, window, activation: Activation::None };
+    assert_eq!(run(max, values(), &[&[-1, -2, -3, -5]]), [-1, -2, -3, -5]);
+}
+
+#[test]
+fn a_mean_keeps_the_other_axes() {
+    let values = || vec![int8(&[1, 2, 3], 0.5, 2), words(&[1], &[-2]), int8(&[1, 3], 0.25, 0)];
+    assert_eq!(run(Op::Mean, values(), &[&[2, 3, 4, 4, 5, 6]]), [2, 4, 6]);
+    let values = vec![int8(&[1, 2, 3], 0.5, 2), words(&[2], &[1, 2]), int8(&[1, 1, 1], 0.5, 0)];
+    assert_eq!(run(Op::Mean, values, &[&[2, 3, 4, 5, 6, 7]]), [2]);
+}
+
+#[test]
+fn an_added_row_repeats() {
+    let row = constant(int8(&[2], 1.0, 0), &[10, 20]);
+    let values = vec![int8(&[2, 2], 1.0, 0), row, int8(&[2, 2], 1.0, 1)];
+    let op = Op::Add { activation: Activation::None };
+    assert_eq!(run(op, values, &[&[1, 2, 3, 4]]), [12, 23, 14, 25]);
+}
+
+#[test]
+fn padding_is_real_zero() {
+    let values = vec![int8(&[1, 2], 1.0, 7), words(&[2, 2], &[1, 0, 0, 2]), int8(&[2, 4], 1.0, 7)];
+    assert_eq!(run(Op::Pad, values, &[&[1, 2]]), [7, 7, 7, 7, 1, 2, 7, 7]);
+}
+
+#[test]
+fn softmax_of_equal_logits_shares_equally() {
+    let values = vec![int8(&[1, 4], 0.1, 0), int8(&[1, 4], 1.0 / 256.0, -128)];
+    assert_eq!(run(Op::Softmax { beta: 1.0 }, values, &[&[3, 3, 3, 3]]), [-64; 4]);
+}
+
+#[test]
+fn a_node_that_breaks_its_rules_is_named() {
+    let wrong = |values| compile(Op::FullyConnected { activation: Activation::None }, values);
+    let weights = || constant(int8(&[2, 2], 1.0, 0), &[1, 1, 4, 8]);
+    let x = || int8(&[1, 2], 1.0, 0);
+    let error = wrong(vec![x(), weights(), words(&[2], &[0, 4]), int8(&[1, 3], 1.0, 0)]);
+    assert!(error.unwrap_err().to_string().contains("node 0 (TEST): weights [2, 2] take"));
+    let error = wrong(vec![x(), weights(), words(&[3], &[0; 3]), x()]).unwrap_err();
+    assert!(error.to_string().contains("3 biases for 2 filters"), "{error}");
+    let error = wrong(vec![x(), int8(&[2, 2], 1.0, 0), words(&[2], &[0; 2]), x()]).unwrap_err();
+    assert!(matches!(error, EngineError::Unsupported { .. }), "{error}");
+}
+
+#[test]
+fn more_work_than_the_limit_is_refused() {
+    let kernel = [512, 512];
+    let op = Op::MaxPool2d { kernel, window: window(Padding::Same), activation: Activation::None };
+    let values = vec![int8(&[1, 512, 512, 64], 1.0, 0), int8(&[1, 512, 512, 64], 1.0, 0)];
+    let error = compile(op, values).unwrap_err();
+    assert!(matches!(error, EngineError::Unsupported { .. }), "{error}");
+}

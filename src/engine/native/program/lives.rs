@@ -1,0 +1,101 @@
+//! Which values are alive when, and so where each may lie.
+
+use super::refused;
+use crate::engine::EngineError;
+use crate::engine::native::graph::{Graph, Node, ValueId};
+use crate::engine::native::kernels::{Refusal, Step};
+use crate::engine::native::memory::Span;
+use crate::engine::native::plan::{self, Block};
+
+/// When each value is alive. Step 0 is the copying in of inputs; the last is the copying out.
+#[derive(Debug)]
+pub(super) struct Lives {
+    /// First and last step of a value; `None` where it needs no place.
+    spans: Vec<Option<(usize, usize)>>,
+    /// The value whose memory this one is.
+    same_as: Vec<ValueId>,
+    constant: Vec<bool>,
+}
+
+/// Where everything lies.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// By value; empty for values without a place.
+    pub(super) values: Vec<Span>,
+    /// By step.
+    pub(super) scratch: Vec<Span>,
+    pub(super) arena_bytes: usize,
+}
+
+/// Later than every step.
+const END: usize = usize::MAX;
+
+impl Lives {
+    pub(super) fn new(graph: &Graph<'_>) -> Self {
+        let mut spans = vec![None; graph.values.len()];
+        for port in &graph.inputs {
+            spans[port.value] = Some((0, 0));
+        }
+        let constant = graph.values.iter().map(|value| value.data.is_some()).collect();
+        Self { spans, same_as: (0..graph.values.len()).collect(), constant }
+    }
+
+    pub(super) fn root(&self, mut id: ValueId) -> ValueId {
+        while self.same_as[id] != id {
+            id = self.same_as[id];
+        }
+        id
+    }
+
+    /// Keeps `id` alive through `step`.
+    fn touch(&mut self, id: ValueId, step: usize) {
+        let root = self.root(id);
+        // A constant stays from one run to the next.
+        let (step, first) = if self.constant[root] { (END, 0) } else { (step, step) };
+        let span = self.spans[root].get_or_insert((first, step));
+        span.1 = span.1.max(step);
+    }
+
+    /// The node's output is its first input.
+    pub(super) fn alias(&mut self, node: &Node) -> Result<(), EngineError> {
+        let (Some(&Some(from)), [to]) = (node.inputs.first(), &node.outputs[..]) else {
+            let why = Refusal::Malformed("no input or not one output".into());
+            return Err(refused(node.index, node.name, why));
+        };
+        self.same_as[*to] = self.root(from);
+        Ok(())
+    }
+
+    pub(super) fn step(&mut self, number: usize, node: &Node, step: &Step) {
+        for id in step.reads.iter().filter_map(|&i| node.inputs.get(i).copied().flatten()) {
+            self.touch(id, number);
+        }
+        for &id in &node.outputs {
+            self.touch(id, number);
+        }
+    }
+
+    pub(super) fn place(
+        &mut self,
+        graph: &Graph<'_>,
+        steps: &[(&Node, Step)],
+    ) -> Result<Places, EngineError> {
+        for port in &graph.outputs {
+            self.touch(port.value, END);
+        }
+        let mut blocks: Vec<Block> = Vec::with_capacity(graph.values.len() + steps.len());
+        for (value, span) in graph.values.iter().zip(&self.spans) {
+            let (first, last) = span.unwrap_or_default();
+            let bytes = if span.is_some() { value.bytes() } else { 0 };
+            blocks.push(Block { bytes, first, last });
+        }
+        for (i, (_, step)) in steps.iter().enumerate() {
+            blocks.push(Block { bytes: step.scratch, first: i + 1, last: i + 1 });
+        }
+        let layout = plan::layout(&blocks)?;
+        let span = |(&at, block): (&usize, &Block)| at..at + block.bytes;
+        let mut values: Vec<Span> = layout.offsets.iter().zip(&blocks).map(span).collect();
+        let scratch = values.split_off(graph.values.len());
+        Ok(Places { values, scratch, arena_bytes: layout.bytes })
+    }
+}
