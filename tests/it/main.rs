@@ -1,3 +1,4 @@
 //! Promises to the user, one module each.
 
+mod engines;
 mod zoo;
