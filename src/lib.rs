@@ -29,5 +29,7 @@ pub mod net;
 pub mod systemd;
 
 // assembly: joins the rooms
+pub mod cli;
+
 pub mod pipeline;
 pub mod predict;

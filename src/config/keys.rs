@@ -1,8 +1,6 @@
 //! Every key there is, once: what the reader accepts, what messages show, what the documentation
 //! lists.
 
-use std::fmt::Write;
-
 /// One table of the file.
 #[derive(Debug)]
 pub struct Table {
@@ -226,13 +224,13 @@ pub(super) const PIPELINE: Table = Table {
             "publish",
             "\"change\"",
             "`\"every\"`",
-            "Which results are published: `\"every\"`, those that `\"change\"` the finding, or those `\"above\"` `limit`.",
+            "Which results are published: `\"every\"`, those that `\"change\"` the finding, or those with `\"above\"`: at least `limit`.",
         ),
         optional(
             "limit",
             "0.8",
             "required with `publish = \"above\"`",
-            "Score or value above which a result is published.",
+            "Score or value that a result must have at least to be published.",
         ),
         optional(
             "qos",
@@ -338,8 +336,7 @@ pub const TABLES: &[&Table] = &[
 pub fn markdown() -> String {
     let mut text = String::new();
     for table in TABLES.iter().skip(1) {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "### `{}`\n\n{}\n\n", table.header, table.about);
+        text += &format!("### `{}`\n\n{}\n\n", table.header, table.about);
         text.push_str("| key | example | without it | what it does |\n|---|---|---|---|\n");
         for key in table.keys {
             let without = match key.without {
@@ -347,10 +344,10 @@ pub fn markdown() -> String {
                 Without::Default(what) => what,
             };
             let Key { name, example, about, .. } = key;
-            let _ = writeln!(text, "| `{name}` | `{example}` | {without} | {about} |");
+            text += &format!("| `{name}` | `{example}` | {without} | {about} |\n");
         }
         for Later { name, about } in table.later {
-            let _ = writeln!(text, "| `{name}` | | | Not in this version: {about}. |");
+            text += &format!("| `{name}` | | | Not in this version: {about}. |\n");
         }
         text.push('\n');
     }

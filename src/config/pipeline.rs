@@ -57,8 +57,8 @@ pub enum Publish {
     Every,
     /// Those whose finding differs from the one before.
     Change,
-    /// Those whose score or value is above this; finite.
-    Above(f64),
+    /// Those whose score or value is at least this; finite.
+    Above(f32),
 }
 
 /// MQTT quality of service of results.

@@ -288,17 +288,18 @@ pub(super) fn whole<'a>(
             .filter(|n| range.contains(n))
             .ok_or_else(|| {
                 let (low, high) = (range.start(), range.end());
-                Bad::Says(format!("must be {low} to {high}, is {number}"))
+                let join = if high - low == 1 { "or" } else { "to" };
+                Bad::Says(format!("must be {low} {join} {high}, is {number}"))
             })
     }
 }
 
 /// A finite number, whole or not.
-pub(super) fn number<'a>(value: &'a DeValue<'a>) -> Result<f64, Bad> {
+pub(super) fn number<'a>(value: &'a DeValue<'a>) -> Result<f32, Bad> {
     let number = match value {
-        DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+        DeValue::Float(number) => number.as_str().parse::<f32>().ok(),
         DeValue::Integer(number) => {
-            i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n as f64)
+            i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n as f32)
         }
         _ => return Err(Bad::Type("a number")),
     };

@@ -7,7 +7,7 @@ pub(super) fn nearest<'a>(
 ) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     // One slip in a short word, more in a long one: `rte` is `rate`, but `dir` is not `url`.
-    let slips = 1 + word.chars().count() / 4;
+    let slips = (word.chars().count() / 3).max(1);
     candidates
         .into_iter()
         .map(|c| (strsim::damerau_levenshtein(&word, &c.to_ascii_lowercase()), c))
@@ -17,7 +17,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// `; did you mean "imu"?`, or `; there are: imu, mic`, or nothing where there is nothing to say.
-pub(super) fn hint<'a>(word: &str, candidates: &[&'a str]) -> String {
+pub(super) fn hint(word: &str, candidates: &[&str]) -> String {
     match nearest(word, candidates.iter().copied()) {
         Some(near) => format!("; did you mean {near:?}?"),
         None if candidates.is_empty() => String::new(),
@@ -37,7 +37,7 @@ mod tests {
         {
             assert_eq!(nearest(slip, keys), Some(meant), "{slip}");
         }
-        for other in ["frequency", "x", "", "retain_all_the_things"] {
+        for other in ["frequency", "path", "x", "", "retain_all_the_things"] {
             assert_eq!(nearest(other, keys), None, "{other}");
         }
     }

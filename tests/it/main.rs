@@ -1,4 +1,6 @@
 //! Promises to the user, one module each.
 
 mod engines;
+mod ops;
+mod reference;
 mod zoo;
