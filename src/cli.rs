@@ -2,8 +2,12 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic where the reader went away
 
+mod bench;
 mod check;
+mod infer;
+mod inspect;
 mod logger;
+mod model_file;
 mod output;
 
 use std::ffi::OsString;
@@ -39,12 +43,21 @@ struct Cli {
 enum Command {
     /// Validates the configuration, then looks whether everything it names is there and works
     Check(check::Args),
+    /// Shows a model's tensors, operators and memory, and which engine runs it
+    Inspect(inspect::Args),
+    /// Runs one model on arrays, exactly as the daemon would
+    Infer(infer::Args),
+    /// Measures how long one model takes, and how much memory
+    Bench(bench::Args),
 }
 
 impl Command {
     fn run(self, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         match self {
             Self::Check(args) => check::run(&args, out),
+            Self::Inspect(args) => inspect::run(&args, out),
+            Self::Infer(args) => infer::run(&args, out),
+            Self::Bench(args) => bench::run(&args, out),
         }
     }
 }

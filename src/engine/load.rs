@@ -153,11 +153,11 @@ pub enum LoadError {
     },
 }
 
-/// Reads and loads the model file at `path`; the bytes come back, too.
+/// The bytes of the model file at `path`, of any format.
 ///
 /// # Errors
-/// Names the file, and what to do.
-pub fn load_file(path: &Path, choice: Choice) -> Result<(Vec<u8>, Box<dyn Model>), LoadError> {
+/// When it cannot be read or is larger than any model for a board.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
     let unreadable = |source| LoadError::Read { path: path.into(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
@@ -165,8 +165,15 @@ pub fn load_file(path: &Path, choice: Choice) -> Result<(Vec<u8>, Box<dyn Model>
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(LoadError::TooLarge { path: path.into() });
     }
-    let model = load_named(path, &bytes, choice)?;
-    Ok((bytes, model))
+    Ok(bytes)
+}
+
+/// Reads and loads the model file at `path`.
+///
+/// # Errors
+/// Names the file, and what to do.
+pub fn load_file(path: &Path, choice: Choice) -> Result<Box<dyn Model>, LoadError> {
+    load_named(path, &read_file(path)?, choice)
 }
 
 /// Loads `bytes`, which were read from `path`: the name must not claim another format.

@@ -15,7 +15,7 @@ fn root() -> PathBuf {
 }
 
 fn load(file: &str, choice: Choice) -> Box<dyn Model> {
-    engine::load_file(&root().join(file), choice).unwrap().1
+    engine::load_file(&root().join(file), choice).unwrap()
 }
 
 fn error(file: &str, choice: Choice) -> String {
@@ -245,8 +245,7 @@ fn classic_models_meet_their_golden_vectors() {
 fn float_networks_agree_with_their_reference_runtimes() {
     for (file, golden) in [("conv.onnx", "conv.npz"), ("float.tflite", "float.npz")] {
         let folder = root().join("tests/data/engines");
-        let model =
-            engine::load_file(&folder.join(file), Choice::Only(EngineKind::Tract)).unwrap().1;
+        let model = engine::load_file(&folder.join(file), Choice::Only(EngineKind::Tract)).unwrap();
         let golden = arrays::read(&folder.join(golden)).unwrap();
         let (x, y) = (array(&golden, "x"), array(&golden, "y"));
         let mut session = model.session().unwrap();

@@ -1,5 +1,7 @@
 //! Promises to the user, one module each.
 
+mod allocations;
+mod commands;
 mod engines;
 mod ops;
 mod reference;

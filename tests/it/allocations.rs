@@ -1,0 +1,73 @@
+//! A native session allocates nothing while it runs: a board's memory is the same after a year.
+#![allow(unsafe_code)] // the allocator's interface is unsafe; this one only counts
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::path::Path;
+
+use edgerun::data::Tensor;
+use edgerun::engine::{Choice, EngineKind, load_file};
+
+/// The system's allocator, counting what each thread asks of it.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that ends may still allocate after its counter is gone; nobody reads that.
+    ALLOCATIONS.try_with(|counter| counter.set(counter.get() + 1)).ok();
+}
+
+// SAFETY: every call is passed on unchanged to `System`, which keeps the contract.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are those that `System` needs.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as above; `at` came from `System`.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above; `at` came from `System`.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+#[test]
+fn native_session_allocates_nothing_from_its_first_run_on() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/gestures/gestures.tflite");
+    let model = load_file(&path, Choice::Only(EngineKind::Native)).unwrap();
+    let mut session = model.session().unwrap();
+    let inputs: Vec<_> = model.signature().inputs.iter().map(Tensor::zeros).collect();
+    let mut outputs: Vec<_> = model.signature().outputs.iter().map(Tensor::zeros).collect();
+    assert_eq!(allocations(|| drop(Box::new(1))), 1, "the counter counts");
+    for run in 0..3 {
+        let mut result = Ok(());
+        let found = allocations(|| result = session.infer(&inputs, &mut outputs));
+        result.unwrap();
+        assert_eq!(found, 0, "run {run}");
+    }
+    assert_eq!(allocations(|| session.reset()), 0);
+}
