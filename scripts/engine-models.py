@@ -95,14 +95,28 @@ def free_length():
     return graph(nodes, [floats("x", "N", "length", 4)], [floats("y", "N", "length", 4)])
 
 
+def no_bias():
+    """The converter leaves a bias of zeros out: the operator's last input is -1."""
+    tf.keras.utils.set_random_seed(3)
+    model = tf.keras.Sequential([tf.keras.Input((4,), batch_size=1), tf.keras.layers.Dense(2)])
+    return tf.lite.TFLiteConverter.from_keras_model(model).convert()
+
+
+def mean():
+    model = tf.keras.Sequential([tf.keras.Input((3, 2), batch_size=1), tf.keras.layers.GlobalAveragePooling1D()])
+    return tf.lite.TFLiteConverter.from_keras_model(model).convert()
+
+
 def float_tflite():
     tf.keras.utils.set_random_seed(3)
+    bias = tf.keras.initializers.RandomNormal(stddev=0.5)
     model = tf.keras.Sequential([
         tf.keras.Input((6, 5, 2), batch_size=1),
-        tf.keras.layers.Conv2D(4, 3, padding="same", activation="relu"),
-        tf.keras.layers.DepthwiseConv2D(3),
-        tf.keras.layers.GlobalAveragePooling2D(),
-        tf.keras.layers.Dense(3, activation="sigmoid"),
+        tf.keras.layers.Conv2D(4, 3, padding="same", activation="relu", bias_initializer=bias),
+        tf.keras.layers.DepthwiseConv2D(3, bias_initializer=bias),
+        tf.keras.layers.MaxPooling2D(2),
+        tf.keras.layers.Flatten(),
+        tf.keras.layers.Dense(3, activation="sigmoid", bias_initializer=bias),
     ])
     return tf.lite.TFLiteConverter.from_keras_model(model).convert()
 
@@ -115,6 +129,8 @@ def main():
     session = onnxruntime.InferenceSession(OUT / "conv.onnx", providers=["CPUExecutionProvider"])
     np.savez(OUT / "conv.npz", x=x, y=np.concatenate([session.run(None, {"image": row[None]})[0] for row in x]))
 
+    (OUT / "no_bias.tflite").write_bytes(no_bias())
+    (OUT / "mean.tflite").write_bytes(mean())
     (OUT / "float.tflite").write_bytes(float_tflite())
     interpreter = Interpreter(str(OUT / "float.tflite"), num_threads=1)
     interpreter.allocate_tensors()

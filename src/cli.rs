@@ -115,10 +115,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             wrong.problems.iter().for_each(|problem| logger::say(&problem.to_string()));
             return Outcome::WrongConfiguration;
         }
-        logger::say(&format!("edgerun: {error:#}"));
+        logger::say(&format!("edgerun: {}", explained(&error)));
         Outcome::Failed
     });
     ExitCode::from(outcome.code())
+}
+
+/// The error and its causes; a cause that the words before it contain already is not repeated.
+fn explained(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| match cause.to_string() {
+        cause if said.is_empty() => cause,
+        cause if said.contains(&cause) => said,
+        cause => format!("{said}: {cause}"),
+    })
 }
 
 /// The configuration that a command works on.
@@ -148,6 +157,13 @@ impl ConfigArgs {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn causes_are_told_once() {
+        let inner = anyhow::anyhow!("no room");
+        let outer = inner.context("cannot write a: no room").context("cannot save");
+        assert_eq!(explained(&outer), "cannot save: cannot write a: no room");
+    }
 
     #[test]
     fn commands_and_arguments_do_not_contradict_each_other() {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::model_file::ModelFile;
 use super::{Outcome, output};
 use crate::data::{Quantization, Signature, TensorSpec};
-use crate::engine::{self, Choice, EngineKind, Format, Report};
+use crate::engine::{self, Choice, EngineError, EngineKind, Format, LoadError, Report};
 
 /// Arguments of `edgerun inspect`.
 #[derive(clap::Args)]
@@ -80,9 +80,16 @@ impl Found {
                     problem: file.check(&*model).err().map(|error| error.to_string()),
                 })
             }
-            // A damaged file or a wrong name stays an error; a good file that nothing runs is shown.
+            // A good file that nothing here runs is shown; a damaged or misnamed one is an error.
             Err(error) => {
-                let Ok(described) = engine::describe(&file.bytes) else { return Err(error.into()) };
+                let LoadError::Engine {
+                    source: EngineError::Unsupported { .. } | EngineError::TooLarge { .. },
+                    ..
+                } = &error
+                else {
+                    return Err(error.into());
+                };
+                let described = engine::describe(&file.bytes)?;
                 let ops = described.ops.into_iter().map(|op| Op {
                     node: op.node,
                     op: op.op,
