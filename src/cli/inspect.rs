@@ -29,7 +29,9 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     if args.json {
         writeln!(out, "{}", found.json(&file))?;
     } else {
-        out.write_all(found.text(&file, Style::here()).as_bytes())?;
+        let mut text = String::new();
+        found.write(&mut text, &file, Style::here())?;
+        out.write_all(text.as_bytes())?;
     }
     Ok(if found.problem.is_none() { Outcome::Good } else { Outcome::Failed })
 }
@@ -146,13 +148,6 @@ impl Found {
             "weight_bytes": self.weight_bytes,
             "arena_bytes": self.arena_bytes,
         })
-    }
-
-    fn text(&self, file: &ModelFile, style: Style) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _: std::fmt::Result = self.write(&mut text, file, style);
-        text
     }
 
     fn write(&self, to: &mut String, file: &ModelFile, style: Style) -> std::fmt::Result {
