@@ -92,12 +92,13 @@ impl Found {
                     return Err(error.into());
                 };
                 let described = engine::describe(&file.bytes)?;
+                let refused = refused_node(&error);
                 let ops = described.ops.into_iter().map(|op| Op {
                     node: op.node,
                     op: op.op,
                     output: op.output,
                     macs: None,
-                    engine: op.engine,
+                    engine: op.engine.filter(|_| refused != Some(op.node)),
                 });
                 Ok(Self {
                     format: described.format,
@@ -194,14 +195,17 @@ impl Found {
         let width = |text: &dyn Fn(&Op) -> String| {
             self.ops.iter().map(|op| text(op).chars().count()).max().unwrap_or(0)
         };
-        let shape = |op: &Op| format!("{:?}", op.output);
+        let shape = |op: &Op| match op.output.as_slice() {
+            [] => String::new(),
+            shape => format!("{shape:?}"),
+        };
         let macs = |op: &Op| op.macs.filter(|&macs| macs > 0).map(grouped).unwrap_or_default();
         let (ops, shapes, work) = (width(&|op| op.op.clone()), width(&shape), width(&macs));
         let digits = self.ops.len().saturating_sub(1).to_string().len();
         for op in &self.ops {
             let engine = match op.engine {
                 Some(engine) => format!("{dim}{engine}{off}"),
-                None if self.engine.is_none() => format!("{red}no engine has it{off}"),
+                None if self.engine.is_none() => format!("{red}no engine runs it{off}"),
                 None => String::new(),
             };
             let (node, name) = (op.node, &op.op);
@@ -215,6 +219,16 @@ impl Found {
             writeln!(to, "\n{red}cannot be used:{off} {problem}")?;
         }
         Ok(())
+    }
+}
+
+/// The node that was the reason, by its place in the file, which its name begins with.
+fn refused_node(error: &LoadError) -> Option<usize> {
+    match error {
+        LoadError::Engine { source: EngineError::Unsupported { node, .. }, .. } => {
+            node.split(' ').next()?.parse().ok()
+        }
+        _ => None,
     }
 }
 

@@ -38,15 +38,20 @@ pub fn load(bytes: &[u8], choice: Choice) -> Result<Box<dyn Model>, EngineError>
 /// tract, where the native engine refused with `refusal`.
 fn tract_instead(bytes: &[u8], refusal: EngineError) -> Result<Box<dyn Model>, EngineError> {
     let reason = refusal.to_string();
-    match (tract_tflite(bytes, reason), refusal) {
-        (Ok(model), _) => Ok(model),
-        // That it is quantized or tract not built in is no news; why native refused is.
-        (Err(EngineError::Unavailable { .. }), refusal) => Err(refusal),
-        (Err(EngineError::Unsupported { why, .. }), refusal) if is_quantized(&why) => Err(refusal),
-        (Err(tract), EngineError::Unsupported { engine, node, op, why }) => {
+    let tract = match tract_tflite(bytes, reason) {
+        // Not built in: then why native refused is all there is to say.
+        Err(EngineError::Unavailable { .. }) => return Err(refusal),
+        Err(EngineError::Unsupported { why, .. }) if is_quantized(&why) => {
+            "tract is not given quantized models".to_owned()
+        }
+        Err(error) => error.to_string(),
+        Ok(model) => return Ok(model),
+    };
+    match refusal {
+        EngineError::Unsupported { engine, node, op, why } => {
             Err(EngineError::Unsupported { engine, node, op, why: format!("{why}; and {tract}") })
         }
-        (Err(_), refusal) => Err(refusal),
+        other => Err(other),
     }
 }
 

@@ -263,7 +263,7 @@ fn inspect_of_a_model_that_cannot_run_names_the_missing_operator() {
     let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
     let line = printed.lines().find(|line| line.contains("Scaler")).unwrap();
-    assert!(line.ends_with("no engine has it"), "{printed}");
+    assert!(line.ends_with("no engine runs it"), "{printed}");
     assert!(
         printed.contains("cannot be used: ") && printed.contains("node 1 \"scale\""),
         "{printed}"
