@@ -2,8 +2,12 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic where the reader went away
 
+mod bench;
 mod check;
+mod infer;
+mod inspect;
 mod logger;
+mod model_file;
 mod output;
 
 use std::ffi::OsString;
@@ -39,12 +43,21 @@ struct Cli {
 enum Command {
     /// Validates the configuration, then looks whether everything it names is there and works
     Check(check::Args),
+    /// Shows a model's tensors, operators and memory, and which engine runs it
+    Inspect(inspect::Args),
+    /// Runs one model on arrays, exactly as the daemon would
+    Infer(infer::Args),
+    /// Measures how long one model takes, and how much memory
+    Bench(bench::Args),
 }
 
 impl Command {
     fn run(self, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         match self {
             Self::Check(args) => check::run(&args, out),
+            Self::Inspect(args) => inspect::run(&args, out),
+            Self::Infer(args) => infer::run(&args, out),
+            Self::Bench(args) => bench::run(&args, out),
         }
     }
 }
@@ -102,10 +115,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             wrong.problems.iter().for_each(|problem| logger::say(&problem.to_string()));
             return Outcome::WrongConfiguration;
         }
-        logger::say(&format!("edgerun: {error:#}"));
+        logger::say(&format!("edgerun: {}", explained(&error)));
         Outcome::Failed
     });
     ExitCode::from(outcome.code())
+}
+
+/// The error and its causes; a cause that the words before it contain already is not repeated.
+fn explained(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| match cause.to_string() {
+        cause if said.is_empty() => cause,
+        cause if said.contains(&cause) => said,
+        cause => format!("{said}: {cause}"),
+    })
 }
 
 /// The configuration that a command works on.
@@ -135,6 +157,13 @@ impl ConfigArgs {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn causes_are_told_once() {
+        let inner = anyhow::anyhow!("no room");
+        let outer = inner.context("cannot write a: no room").context("cannot save");
+        assert_eq!(explained(&outer), "cannot save: cannot write a: no room");
+    }
 
     #[test]
     fn commands_and_arguments_do_not_contradict_each_other() {

@@ -8,7 +8,9 @@ pub mod native;
 #[cfg(feature = "tract")]
 pub mod tract;
 
-pub use load::{DescribedOp, Description, LoadError, describe, load, load_file, load_named};
+pub use load::{
+    DescribedOp, Description, LoadError, describe, load, load_file, load_named, read_file,
+};
 
 use std::fmt;
 use std::str::FromStr;

@@ -498,7 +498,7 @@ mod tests {
             for flip in [1u8, 0x20, 0x80, 0xff] {
                 let mut bytes = whole.clone();
                 bytes[place] ^= flip;
-                let _: Result<Tensor, NpyError> = decode(&bytes);
+                decode(&bytes).ok();
             }
         }
     }

@@ -38,15 +38,20 @@ pub fn load(bytes: &[u8], choice: Choice) -> Result<Box<dyn Model>, EngineError>
 /// tract, where the native engine refused with `refusal`.
 fn tract_instead(bytes: &[u8], refusal: EngineError) -> Result<Box<dyn Model>, EngineError> {
     let reason = refusal.to_string();
-    match (tract_tflite(bytes, reason), refusal) {
-        (Ok(model), _) => Ok(model),
-        // That it is quantized or tract not built in is no news; why native refused is.
-        (Err(EngineError::Unavailable { .. }), refusal) => Err(refusal),
-        (Err(EngineError::Unsupported { why, .. }), refusal) if is_quantized(&why) => Err(refusal),
-        (Err(tract), EngineError::Unsupported { engine, node, op, why }) => {
+    let tract = match tract_tflite(bytes, reason) {
+        // Not built in: then why native refused is all there is to say.
+        Err(EngineError::Unavailable { .. }) => return Err(refusal),
+        Err(EngineError::Unsupported { why, .. }) if is_quantized(&why) => {
+            "tract is not given quantized models".to_owned()
+        }
+        Err(error) => error.to_string(),
+        Ok(model) => return Ok(model),
+    };
+    match refusal {
+        EngineError::Unsupported { engine, node, op, why } => {
             Err(EngineError::Unsupported { engine, node, op, why: format!("{why}; and {tract}") })
         }
-        (Err(_), refusal) => Err(refusal),
+        other => Err(other),
     }
 }
 
@@ -153,11 +158,11 @@ pub enum LoadError {
     },
 }
 
-/// Reads and loads the model file at `path`; the bytes come back, too.
+/// The bytes of the model file at `path`, of any format.
 ///
 /// # Errors
-/// Names the file, and what to do.
-pub fn load_file(path: &Path, choice: Choice) -> Result<(Vec<u8>, Box<dyn Model>), LoadError> {
+/// When it cannot be read or is larger than any model for a board.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
     let unreadable = |source| LoadError::Read { path: path.into(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
@@ -165,8 +170,15 @@ pub fn load_file(path: &Path, choice: Choice) -> Result<(Vec<u8>, Box<dyn Model>
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(LoadError::TooLarge { path: path.into() });
     }
-    let model = load_named(path, &bytes, choice)?;
-    Ok((bytes, model))
+    Ok(bytes)
+}
+
+/// Reads and loads the model file at `path`.
+///
+/// # Errors
+/// Names the file, and what to do.
+pub fn load_file(path: &Path, choice: Choice) -> Result<Box<dyn Model>, LoadError> {
+    load_named(path, &read_file(path)?, choice)
 }
 
 /// Loads `bytes`, which were read from `path`: the name must not claim another format.

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
 
-mod config;
-#![allow(clippy::unwrap_used)]
-
 mod allocations;
+mod commands;
+mod config;
+mod engines;
 mod ops;
 mod reference;
 mod zoo;

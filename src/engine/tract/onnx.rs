@@ -272,6 +272,9 @@ fn tensor_bytes(tensor: &TensorProto) -> usize {
 
 /// Classic models keep their coefficients and trees in attributes.
 fn attribute_bytes(node: &NodeProto) -> usize {
+    if node.domain != "ai.onnx.ml" {
+        return 0;
+    }
     let bytes = node.attribute.iter().map(|a| a.floats.len() * 4 + a.ints.len() * 8);
     bytes.sum()
 }

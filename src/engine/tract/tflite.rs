@@ -110,6 +110,14 @@ impl Facts {
                 let name = tensor(Some(at)).and_then(|tensor| tensor.name()).unwrap_or_default();
                 return Err(unsupported(&node, &format!("{QUANTIZED} (tensor {name})")));
             }
+            // Each of the others was compared with LiteRT; tract rounds means to whole numbers.
+            if op == "MEAN" {
+                return Err(unsupported(&node, "tract computes it wrongly"));
+            }
+            if let Some(place) = ins.iter().position(|&at| at == -1) {
+                let why = format!("input {place} is left out, and tract wants every input");
+                return Err(unsupported(&node, &why));
+            }
             let macs = macs(&op, &output, &weights);
             facts.ops.push(OpReport { node: index, op, output, macs });
             facts.nodes.push(node);
