@@ -42,10 +42,12 @@ def splitmix64(seed: int, count: int) -> np.ndarray:
 
 
 def make_input(index: int, count: int) -> np.ndarray:
-    """Input `index` as `count` bytes: noise where it is even, a walk with small steps where odd."""
+    """Input `index` as `count` bytes: noise around 128 where it is even, fainter every time up to a
+    16th; a walk with small steps where it is odd."""
     noise = splitmix64(index, count)
     if index % 2 == 0:
-        return (noise >> np.uint64(56)).astype(np.uint8)
+        faint = index // 2 % 5
+        return ((noise >> np.uint64(56 + faint)) + np.uint64(128 - (128 >> faint))).astype(np.uint8)
     steps = ((noise >> np.uint64(32)) % np.uint64(9)).astype(np.int64) - 4
     folded = np.mod(np.cumsum(steps) + 128, 510)
     return np.where(folded > 255, 510 - folded, folded).astype(np.uint8)
@@ -76,7 +78,7 @@ def main() -> None:
             interpreter.invoke()
             outputs.append(interpreter.get_tensor(y["index"])[0])
         hashes = np.array(hashes, dtype=np.uint64)
-        np.savez(out / f"{name}.npz", y_0=np.stack(outputs), inputs_fnv64=hashes)
+        np.savez(out / f"{name}.npz", y_0=np.stack(outputs), inputs_fnv64=np.array(hashes, np.uint64).view(np.int64))
         print(f"{name}: {np.stack(outputs).shape}")
 
 

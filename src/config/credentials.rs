@@ -179,7 +179,7 @@ fn contents(opened: File, file: &Path) -> Result<Secret, CredentialError> {
     Ok(Secret::new(text))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;

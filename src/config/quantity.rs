@@ -204,7 +204,7 @@ impl fmt::Display for ByteSize {
         let (unit, size) = [("GiB", 30), ("MiB", 20), ("KiB", 10)]
             .into_iter()
             .map(|(unit, shift)| (unit, 1_u64 << shift))
-            .find(|(_, size)| self.0 >= *size && self.0 % size == 0)
+            .find(|(_, size)| self.0 >= *size && self.0.is_multiple_of(*size))
             .unwrap_or(("B", 1));
         write!(f, "{} {unit}", self.0 / size)
     }

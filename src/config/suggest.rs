@@ -17,7 +17,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// `; did you mean "imu"?`, or `; there are: imu, mic`, or nothing where there is nothing to say.
-pub(super) fn hint<'a>(word: &str, candidates: &[&'a str]) -> String {
+pub(super) fn hint(word: &str, candidates: &[&str]) -> String {
     match nearest(word, candidates.iter().copied()) {
         Some(near) => format!("; did you mean {near:?}?"),
         None if candidates.is_empty() => String::new(),

@@ -19,7 +19,7 @@ use self::graph::{Graph, Port, Quant};
 use self::limits::Budget;
 use self::program::Program;
 use self::session::NativeSession;
-use super::{EngineError, EngineKind, Model, Report, Session};
+use super::{Description, EngineError, EngineKind, Model, Report, Session};
 use crate::data::{Signature, TensorSpec};
 
 /// Loads the TFLite model in `bytes`, which may be anything.
@@ -34,6 +34,14 @@ pub fn load(bytes: &[u8]) -> Result<Box<dyn Model>, EngineError> {
     let program = program::compile(&graph, &budget)?;
     let signature = Arc::new(signature(&graph));
     Ok(Box::new(NativeModel { signature, program: Arc::new(program) }))
+}
+
+/// What the TFLite file in `bytes` holds, and which of its operators have a kernel here.
+///
+/// # Errors
+/// [`EngineError::Malformed`] when the file is damaged.
+pub fn describe(bytes: &[u8]) -> Result<Description, EngineError> {
+    tflite::describe(bytes)
 }
 
 /// A compiled model.

@@ -19,7 +19,9 @@ use tract_onnx::tract_core::model::IntoRunnable;
 use tract_onnx::tract_core::plan::eval;
 
 use self::guard::{Failure, guarded};
-use super::{EngineError, EngineKind, Model, OpReport, Report, Session, check_tensors};
+use super::{
+    Description, EngineError, EngineKind, Model, OpReport, Report, Session, check_tensors,
+};
 use crate::data::{Signature, Tensor, TensorSpec};
 
 /// Bytes that all intermediate tensors of a model may have together.
@@ -45,6 +47,19 @@ pub fn load_onnx(bytes: &[u8]) -> Result<Box<dyn Model>, EngineError> {
 pub fn load_tflite_float(bytes: &[u8], reason: String) -> Result<Box<dyn Model>, EngineError> {
     let import = tflite::import(bytes)?;
     Ok(Box::new(TractModel::build(import, reason)?))
+}
+
+/// What the ONNX file in `bytes` holds, and which of its operators tract has.
+///
+/// # Errors
+/// [`EngineError::Malformed`] when the file is damaged.
+pub fn describe_onnx(bytes: &[u8]) -> Result<Description, EngineError> {
+    onnx::describe(bytes)
+}
+
+/// Whether tract was refused a model, with this reason, because the model is quantized.
+pub(super) fn is_quantized(why: &str) -> bool {
+    why.starts_with(QUANTIZED)
 }
 
 /// A file translated to tract's own graph, before optimization.

@@ -1,13 +1,11 @@
-//! Our executor gives, byte for byte, what LiteRT with XNNPACK gives on x86-64.
+//! Our executor gives, byte for byte, what LiteRT with XNNPACK gives on x86-64: public models.
 //!
 //! The models are not part of the repository: `$EDGERUN_ZOO` names the folder that holds them. The
-//! expected outputs are, written by `scripts/zoo-goldens.py`; the inputs are made here as there.
+//! expected outputs are, in `tests/data/zoo`.
 
 use std::path::PathBuf;
 
-use edgerun::data::{DType, Tensor, TensorData, TensorSpec};
-use edgerun::engine::native;
-use npyz::npz::NpzArchive;
+use crate::reference::assert_byte_identical;
 
 /// The folder of models; `None` where the run was told to do without.
 fn zoo() -> Option<PathBuf> {
@@ -23,106 +21,24 @@ fn zoo() -> Option<PathBuf> {
     );
 }
 
-/// SplitMix64, by Sebastiano Vigna.
-fn splitmix64(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// Input `index` as bytes: noise where it is even, a walk with small steps where it is odd.
-fn input(index: u64, len: usize) -> Vec<u8> {
-    let mut state = index;
-    let mut walk = 128i64;
-    let mut next = || {
-        let noise = splitmix64(&mut state);
-        if index.is_multiple_of(2) {
-            return (noise >> 56) as u8;
-        }
-        walk += ((noise >> 32) % 9) as i64 - 4;
-        let folded = walk.rem_euclid(510);
-        (if folded > 255 { 510 - folded } else { folded }) as u8
-    };
-    (0..len).map(|_| next()).collect()
-}
-
-/// FNV-1a.
-fn fnv64(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    })
-}
-
-fn tensor(spec: &TensorSpec, bytes: Vec<u8>) -> Tensor {
-    let data = match spec.dtype {
-        DType::I8 => TensorData::I8(bytes.into_iter().map(u8::cast_signed).collect()),
-        DType::U8 => TensorData::U8(bytes),
-        other => panic!("an input of {other}"),
-    };
-    Tensor::new(spec.shape.clone(), data).unwrap()
-}
-
-fn bytes(tensor: &Tensor) -> Vec<u8> {
-    match tensor.data() {
-        TensorData::I8(values) => values.iter().map(|v| v.cast_unsigned()).collect(),
-        TensorData::U8(values) => values.clone(),
-        other => panic!("an output of {}", other.dtype()),
-    }
-}
-
-/// The expected outputs, all in a row, and a hash of each input.
-fn golden(name: &str) -> (Vec<u8>, Vec<u64>) {
-    let path = format!("{}/tests/data/zoo/{name}.npz", env!("CARGO_MANIFEST_DIR"));
-    let mut archive = NpzArchive::open(&path).unwrap();
-    let hashes = archive.by_name("inputs_fnv64").unwrap().unwrap().into_vec().unwrap();
-    let outputs = archive.by_name("y_0").unwrap().unwrap();
-    let outputs = match outputs.try_data::<u8>() {
-        Ok(outputs) => outputs.map(Result::unwrap).collect(),
-        Err(outputs) => {
-            outputs.into_vec::<i8>().unwrap().into_iter().map(i8::cast_unsigned).collect()
-        }
-    };
-    (outputs, hashes)
-}
-
-/// Runs the model on every input that it has an expected output for.
-fn matches_the_reference(name: &str, path: &str) {
+fn check(path: &str) {
     let Some(zoo) = zoo() else { return };
     let path = zoo.join(path);
     let file = std::fs::read(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
-    let model = native::load(&file).unwrap();
-    let (expected, hashes) = golden(name);
-    let signature = model.signature().clone();
-    let mut session = model.session().unwrap();
-    let mut outputs = vec![Tensor::zeros(&signature.outputs[0])];
-    let len = signature.outputs[0].elements();
-    assert_eq!(expected.len(), len * hashes.len());
-    for (i, (expected, hash)) in expected.chunks_exact(len).zip(hashes).enumerate() {
-        let input = input(i as u64, signature.inputs[0].elements());
-        assert_eq!(fnv64(&input), hash, "input {i} is not the one that the reference was given");
-        session.infer(&[tensor(&signature.inputs[0], input)], &mut outputs).unwrap();
-        let found = bytes(&outputs[0]);
-        let differing = found.iter().zip(expected).filter(|(a, b)| a != b).count();
-        assert_eq!(
-            differing, 0,
-            "input {i}: {differing} of {len} bytes differ: {found:?}, expected {expected:?}"
-        );
-    }
+    let name = path.file_stem().and_then(|name| name.to_str()).unwrap();
+    assert_byte_identical(&file, &format!("zoo/{name}"));
 }
 
-macro_rules! byte_for_byte {
+macro_rules! byte_identical {
     ($($test:ident: $path:literal;)*) => {$(
         #[test]
         fn $test() {
-            let file = $path.rsplit('/').next().unwrap();
-            matches_the_reference(file.trim_end_matches(".tflite"), $path);
+            check($path);
         }
     )*};
 }
 
-byte_for_byte! {
+byte_identical! {
     anomaly_detection_is_byte_identical: "mlperf-tiny/ad01_int8.tflite";
     keyword_spotting_is_byte_identical: "mlperf-tiny/kws_ref_model.tflite";
     image_classification_is_byte_identical: "mlperf-tiny/pretrainedResnet_quant.tflite";

@@ -1,7 +1,10 @@
 //! TFLite files into graphs. Only what the operators use is read, and all of it is checked.
 
+mod describe;
 mod lower;
 mod schema;
+
+pub(super) use describe::describe;
 
 use std::borrow::Cow;
 
@@ -15,6 +18,18 @@ use crate::engine::{EngineError, EngineKind};
 
 /// Reads the model in `bytes`; constants borrow from them.
 pub(super) fn import<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Graph<'a>, EngineError> {
+    let (model, subgraph, mut importer) = open(bytes, budget)?;
+    let nodes = importer.nodes(subgraph.tables(schema::subgraph::OPERATORS)?)?;
+    let inputs = importer.ports(&model, &subgraph, schema::subgraph::INPUTS)?;
+    let outputs = importer.ports(&model, &subgraph, schema::subgraph::OUTPUTS)?;
+    Ok(Graph { values: importer.values, nodes, inputs, outputs })
+}
+
+/// The file's root, its one graph, and an importer that has read nothing yet.
+fn open<'a, 'b>(
+    bytes: &'a [u8],
+    budget: &'b Budget,
+) -> Result<(Table<'a>, Table<'a>, Importer<'a, 'b>), EngineError> {
     if bytes.get(4..8) != Some(schema::IDENTIFIER) {
         return Err(malformed("it does not carry the identifier TFL3"));
     }
@@ -27,7 +42,7 @@ pub(super) fn import<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Graph<'a>, 
     let subgraph = subgraphs.get(0)?.ok_or_else(|| malformed("it holds no graph"))?;
     let tensors = subgraph.tables(schema::subgraph::TENSORS)?;
     budget.take_for::<Option<ValueId>>(tensors.len())?;
-    let mut importer = Importer {
+    let importer = Importer {
         budget,
         tensors,
         buffers: model.tables(schema::model::BUFFERS)?,
@@ -35,10 +50,7 @@ pub(super) fn import<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Graph<'a>, 
         seen: vec![None; tensors.len()],
         values: Vec::new(),
     };
-    let nodes = importer.nodes(subgraph.tables(schema::subgraph::OPERATORS)?)?;
-    let inputs = importer.ports(&model, &subgraph, schema::subgraph::INPUTS)?;
-    let outputs = importer.ports(&model, &subgraph, schema::subgraph::OUTPUTS)?;
-    Ok(Graph { values: importer.values, nodes, inputs, outputs })
+    Ok((model, subgraph, importer))
 }
 
 struct Importer<'a, 'b> {

@@ -6,18 +6,20 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use tract_onnx::Onnx;
-use tract_onnx::pb::tensor_proto::DataLocation;
+use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+use tract_onnx::pb::tensor_shape_proto::Dimension;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 use tract_onnx::pb::type_proto::Value as Type;
 use tract_onnx::pb::{
     GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, ValueInfoProto,
 };
-use tract_onnx::prelude::{Framework, InferenceModelExt, OutletId};
+use tract_onnx::prelude::{DatumType, Framework, InferenceModelExt, OutletId};
 use tract_onnx::tract_hir::infer::{Factoid, InferenceModel};
 
 use super::guard::{Failure, guarded};
 use super::{Import, NodeName, QUANTIZED};
-use crate::engine::{EngineError, EngineKind, OpReport};
+use crate::data::{Signature, TensorSpec};
+use crate::engine::{DescribedOp, Description, EngineError, EngineKind, Format, OpReport};
 
 /// Domains whose operators tract knows; elsewhere the same name means something else.
 const DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
@@ -60,6 +62,50 @@ pub(super) fn import(bytes: &[u8]) -> Result<Import, EngineError> {
     let typed = guarded(|| model.into_typed());
     let model = typed.and_then(|result| result.map_err(Failure::Said)).map_err(failed)?;
     Ok(Import { model, inputs, outputs, ops, nodes, weight_bytes: weights.get() })
+}
+
+/// What the file holds, also where tract cannot run it.
+pub(super) fn describe(bytes: &[u8]) -> Result<Description, EngineError> {
+    let proto = decode(bytes)?;
+    let onnx = tract_onnx::onnx();
+    let graph = proto.graph.as_ref().ok_or_else(|| malformed("it has no graph"))?;
+    let shapes: HashMap<&String, Vec<usize>> =
+        graph.value_info.iter().chain(&graph.output).map(|v| (&v.name, shown_shape(v))).collect();
+    let ops = graph.node.iter().enumerate().map(|(node, each)| DescribedOp {
+        node,
+        op: each.op_type.clone(),
+        output: each.output.first().and_then(|name| shapes.get(name)).cloned().unwrap_or_default(),
+        engine: refusal(each, &onnx).is_none().then_some(EngineKind::Tract),
+    });
+    let ops = ops.collect();
+    let signature = Signature {
+        inputs: free_inputs(graph).filter_map(spec).collect(),
+        outputs: graph.output.iter().filter_map(spec).collect(),
+    };
+    let weights = graph.initializer.iter().map(tensor_bytes).sum::<usize>();
+    let weight_bytes = weights + graph.node.iter().map(attribute_bytes).sum::<usize>();
+    Ok(Description { format: Format::Onnx, signature, ops, weight_bytes })
+}
+
+/// The shape that the file declares, with 1 for what is free.
+fn shown_shape(value: &ValueInfoProto) -> Vec<usize> {
+    let Some(Type::TensorType(tensor)) = value.r#type.as_ref().and_then(|t| t.value.as_ref())
+    else {
+        return Vec::new();
+    };
+    let dims = tensor.shape.iter().flat_map(|shape| &shape.dim);
+    let length = |dim: &Dimension| match dim.value {
+        Some(Dim::DimValue(length)) => usize::try_from(length).unwrap_or(1),
+        _ => 1,
+    };
+    dims.map(length).collect()
+}
+
+fn spec(value: &ValueInfoProto) -> Option<TensorSpec> {
+    let Type::TensorType(tensor) = value.r#type.as_ref()?.value.as_ref()?;
+    let dtype = DatumType::try_from(DataType::try_from(tensor.elem_type).ok()?).ok()?;
+    let (name, dtype) = (value.name.clone(), super::convert::dtype(dtype)?);
+    Some(TensorSpec { name, dtype, shape: shown_shape(value), quantization: None })
 }
 
 fn malformed(why: impl Into<String>) -> EngineError {
@@ -110,34 +156,40 @@ fn node_name((index, node): (usize, &NodeProto)) -> NodeName {
 fn check_nodes(graph: &GraphProto, onnx: &Onnx) -> Result<(), EngineError> {
     let mut all = Vec::new();
     visit(graph, &mut |node| all.push(node), &mut |_| Ok(()))?;
-    let quantized = |op: &str| {
-        op.starts_with("QLinear") || op.contains("QuantizeLinear") || op.contains("Dequantize") || {
-            matches!(op, "ConvInteger" | "MatMulInteger" | "MatMulNBits" | "GatherBlockQuantized")
-        }
-    };
-    let refuse = |(index, node): (usize, &&NodeProto), why: String| {
-        let NodeName { shown, op, .. } = node_name((index, *node));
+    let refuse = |(index, node), why| {
+        let NodeName { shown, op, .. } = node_name((index, node));
         EngineError::Unsupported { engine: EngineKind::Tract, node: shown, op, why }
     };
-    let indexed = || all.iter().enumerate();
-    if let Some(at) = indexed().find(|(_, node)| quantized(&node.op_type)) {
-        return Err(refuse(at, QUANTIZED.to_owned()));
+    let refused = || all.iter().enumerate().filter_map(|(i, n)| Some(((i, *n), refusal(n, onnx)?)));
+    // That it is quantized says more than which other operator is missing.
+    let quantized = refused().find(|(_, why)| why == QUANTIZED);
+    match quantized.or_else(|| refused().next()) {
+        Some((at, why)) => Err(refuse(at, why)),
+        None => Ok(()),
     }
-    for at @ (_, node) in indexed() {
-        let domain = node.domain.as_str();
-        if !DOMAINS.contains(&domain) {
-            return Err(refuse(at, format!("operators of the domain {domain} are not known")));
-        }
-        if !onnx.op_register.0.contains_key(&node.op_type) {
-            let hint = match node.op_type.as_str() {
-                "ZipMap" => ": export with options={'zipmap': False}",
-                "Scaler" => ": put the scaling into the recipe (standardise)",
-                _ => "",
-            };
-            return Err(refuse(at, format!("tract has no such operator{hint}")));
-        }
+}
+
+/// Why tract must not or cannot run `node`; `None` where its operator is known.
+fn refusal(node: &NodeProto, onnx: &Onnx) -> Option<String> {
+    let op = node.op_type.as_str();
+    if op.starts_with("QLinear")
+        || op.contains("QuantizeLinear")
+        || matches!(op, "ConvInteger" | "MatMulInteger" | "MatMulNBits" | "GatherBlockQuantized")
+    {
+        return Some(QUANTIZED.to_owned());
     }
-    Ok(())
+    if !DOMAINS.contains(&node.domain.as_str()) {
+        return Some(format!("operators of the domain {} are not known", node.domain));
+    }
+    if onnx.op_register.0.contains_key(op) {
+        return None;
+    }
+    let hint = match op {
+        "ZipMap" => ": export with options={'zipmap': False}",
+        "Scaler" => ": put the scaling into the recipe (standardise)",
+        _ => "",
+    };
+    Some(format!("tract has no such operator{hint}"))
 }
 
 /// Everything that is used is also made: tract would take a missing tensor as an input.
