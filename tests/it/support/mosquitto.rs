@@ -1,8 +1,8 @@
 //! A real mosquitto on loopback: started, stopped and started again on the same port.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -66,7 +66,7 @@ impl Plan {
             let (port, guarded_port) = (free_port(), free_port());
             let config = folder.path().join("mosquitto.conf");
             fs::write(&config, self.config(folder.path(), port, guarded_port)).expect("its config");
-            match Running::new(&config) {
+            match Running::new(&config, port) {
                 Ok(running) => {
                     let running = Some(running);
                     return Mosquitto { folder, config, port, guarded_port, running };
@@ -140,7 +140,7 @@ impl Mosquitto {
     /// Starts it again on the same ports.
     pub(crate) fn start_again(&mut self) {
         self.stop();
-        match Running::new(&self.config) {
+        match Running::new(&self.config, self.port) {
             Ok(running) => self.running = Some(running),
             Err(said) => panic!("mosquitto did not start again:\n{said}"),
         }
@@ -153,8 +153,8 @@ struct Running {
 }
 
 impl Running {
-    /// Starts it and waits until it listens; what it said when it does not come to that.
-    fn new(config: &Path) -> Result<Self, String> {
+    /// Starts it and waits until it serves `port`; what it said when it does not come to that.
+    fn new(config: &Path, port: u16) -> Result<Self, String> {
         let mut child = Command::new("mosquitto")
             .arg("-c")
             .arg(config)
@@ -173,7 +173,10 @@ impl Running {
         let mut said = String::new();
         loop {
             match log.recv_timeout(PATIENCE) {
-                Ok(line) if line.ends_with(" running") => return Ok(Self { child, _log: log }),
+                Ok(line) if line.ends_with(" running") => {
+                    greet(port);
+                    return Ok(Self { child, _log: log });
+                }
                 Ok(line) => {
                     said.push_str(&line);
                     said.push('\n');
@@ -186,6 +189,19 @@ impl Running {
             }
         }
     }
+}
+
+/// Connects and waits for the answer. The broker says "running" before its main loop runs, and forgets a
+/// SIGTERM that comes in between.
+fn greet(port: u16) {
+    // CONNECT of MQTT 3.1.1 with a clean session and no client id; section 3.1.
+    const CONNECT: [u8; 14] = *b"\x10\x0c\0\x04MQTT\x04\x02\0\x3c\0\0";
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes a deadline");
+    stream.write_all(&CONNECT).expect("it reads");
+    let mut connack = [0; 4];
+    stream.read_exact(&mut connack).expect("it answers in time");
+    assert_eq!(connack, [0x20, 2, 0, 0], "it accepts everybody on this port");
 }
 
 impl Drop for Running {

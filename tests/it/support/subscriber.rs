@@ -63,14 +63,18 @@ impl Subscriber {
                 }
             }
         });
-        let mut early = VecDeque::new();
+        let subscriber = Self { child, early: RefCell::default(), messages };
         loop {
-            let message = messages.recv_timeout(PATIENCE).expect("the subscription stands in time");
+            let message = subscriber.receive();
             if message.topic == PROBE {
-                return Self { child, early: RefCell::new(early), messages };
+                return subscriber;
             }
-            early.push_back(message);
+            subscriber.early.borrow_mut().push_back(message);
         }
+    }
+
+    fn receive(&self) -> Received {
+        self.messages.recv_timeout(PATIENCE).expect("a message in time")
     }
 
     /// The next message.
