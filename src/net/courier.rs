@@ -55,6 +55,7 @@ pub(super) struct Courier {
     will_qos: QoS,
     will_retain: bool,
     ever_accepted: bool,
+    accepted_at: Option<Instant>,
     said_too_large: bool,
 }
 
@@ -82,6 +83,7 @@ impl Courier {
             will_qos: QoS::AtLeastOnce,
             will_retain: true,
             ever_accepted: false,
+            accepted_at: None,
             said_too_large: false,
         }
     }
@@ -173,6 +175,7 @@ impl Courier {
     fn accepted(&mut self) {
         self.retained.rewind();
         let given_up = self.outbox.rewind();
+        self.accepted_at = Some(Instant::now());
         let again = std::mem::replace(&mut self.ever_accepted, true);
         self.board.update(|state| {
             state.connected = true;
@@ -189,8 +192,6 @@ impl Courier {
     }
 
     fn acknowledged(&mut self, accepted: &mut Option<(Limits, Flight)>, packet_id: u16) {
-        // Not before: a broker that accepts and throws out at once is not hammered.
-        self.backoff.reset();
         let cargo = accepted.as_mut().and_then(|(_, flight)| flight.acknowledged(packet_id));
         self.delivered(cargo);
     }
@@ -241,6 +242,12 @@ impl Courier {
     /// The connection is gone: keeps what is not acknowledged, and says how long to wait.
     fn lost(&mut self, failure: &Failure) -> Duration {
         let given_up = self.outbox.rewind();
+        let lasted = self.accepted_at.take().map_or(Duration::ZERO, |at| at.elapsed());
+        // Not for less: two boards with one id throw each other out for ever, and should not hammer the
+        // broker while they do.
+        if lasted >= self.settings.timing.backoff_cap {
+            self.backoff.reset();
+        }
         let queue = self.outbox.len();
         let news = self.board.update(|state| {
             let was_connected = std::mem::replace(&mut state.connected, false);

@@ -53,6 +53,21 @@ fn publishes_that_are_never_acknowledged_end_the_connection_and_go_again() {
 }
 
 #[test]
+fn a_line_that_only_looks_alive_is_found_by_its_unanswered_pings() {
+    let broker = ScriptedBroker::new();
+    let mut impatient = settings(broker.port());
+    impatient.keep_alive = Duration::from_secs(5); // the least that the library takes
+    let net = net::start(impatient, identity()).unwrap();
+    let mut dead = broker.welcome(&[]);
+    take_birth(&mut dead);
+    // Nobody reads from `dead` any more, and it stays open.
+    let mut peer = broker.welcome(&[]);
+    take_birth(&mut peer);
+    assert!(net.link().wait(PATIENCE, |state| state.reconnects == 1));
+    drop(dead);
+}
+
+#[test]
 fn after_a_cut_the_oldest_unacknowledged_comes_first_and_the_order_holds() {
     let broker = ScriptedBroker::new();
     let net = net::start(settings(broker.port()), identity()).unwrap();
