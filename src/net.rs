@@ -101,6 +101,11 @@ impl Link {
         state.dropped += self.sink.dropped();
         state
     }
+
+    /// Waits on the caller's thread until `wanted` holds, at most `within`; whether it does.
+    pub fn wait(&self, within: Duration, wanted: impl Fn(&NetState) -> bool) -> bool {
+        self.board.wait(within, wanted)
+    }
 }
 
 /// The running network. Dropping it cuts the line: the broker then publishes the last will.
@@ -137,7 +142,7 @@ pub fn start(settings: MqttSettings, identity: Identity) -> Result<NetHandle, Ne
     let retained = Retained::default();
     let board = Board::new(identity.session.clone());
     let (stop, stopping) = watch::channel(None);
-    let (end, ended) = mpsc::channel();
+    let (end, ended) = mpsc::sync_channel(1);
     let link = Link { sink, retained: retained.clone(), board: board.clone() };
     let courier = Courier::new(settings, identity, tls, intake, retained, board, stopping);
     thread::Builder::new().name("net".to_owned()).spawn(move || {

@@ -55,6 +55,7 @@ pub(super) struct Courier {
     will_qos: QoS,
     will_retain: bool,
     ever_accepted: bool,
+    accepted_at: Option<Instant>,
     said_too_large: bool,
 }
 
@@ -82,6 +83,7 @@ impl Courier {
             will_qos: QoS::AtLeastOnce,
             will_retain: true,
             ever_accepted: false,
+            accepted_at: None,
             said_too_large: false,
         }
     }
@@ -102,7 +104,7 @@ impl Courier {
         }
         self.intake.close();
         self.take_in(false);
-        self.board.write().connected = false;
+        self.board.update(|state| state.connected = false);
         self.outbox.len()
     }
 
@@ -173,12 +175,14 @@ impl Courier {
     fn accepted(&mut self) {
         self.retained.rewind();
         let given_up = self.outbox.rewind();
-        let mut state = self.board.write();
-        state.connected = true;
-        state.last_error = None;
-        state.dropped += given_up;
-        state.reconnects += u64::from(self.ever_accepted);
-        self.ever_accepted = true;
+        self.accepted_at = Some(Instant::now());
+        let again = std::mem::replace(&mut self.ever_accepted, true);
+        self.board.update(|state| {
+            state.connected = true;
+            state.last_error = None;
+            state.dropped += given_up;
+            state.reconnects += u64::from(again);
+        });
         log::info!("connected to the broker at {}", self.settings.address());
     }
 
@@ -188,8 +192,6 @@ impl Courier {
     }
 
     fn acknowledged(&mut self, accepted: &mut Option<(Limits, Flight)>, packet_id: u16) {
-        // Not before: a broker that accepts and throws out at once is not hammered.
-        self.backoff.reset();
         let cargo = accepted.as_mut().and_then(|(_, flight)| flight.acknowledged(packet_id));
         self.delivered(cargo);
     }
@@ -198,7 +200,11 @@ impl Courier {
         if let Some(Cargo::Stored(id)) = cargo
             && self.outbox.finish(id)
         {
-            self.board.write().acked += 1;
+            let queue = self.outbox.len();
+            self.board.update(|state| {
+                state.acked += 1;
+                state.queue = queue;
+            });
         }
     }
 
@@ -212,9 +218,10 @@ impl Courier {
         let what = match cargo {
             Some(Cargo::Stored(id)) => {
                 let counts = u64::from(self.outbox.finish(id));
-                let mut state = self.board.write();
-                state.refused += counts;
-                state.dropped += counts;
+                self.board.update(|state| {
+                    state.refused += counts;
+                    state.dropped += counts;
+                });
                 "a result or event"
             }
             Some(Cargo::Retained(slot)) => slot.name(),
@@ -226,23 +233,29 @@ impl Courier {
         };
         let address = self.settings.address();
         let message = format!("the broker at {address} refused {what}: {reason:?}{hint}");
-        let mut state = self.board.write();
-        if state.last_error.as_ref() != Some(&message) {
+        let news = self.board.update(|state| state.last_error.replace(message.clone()));
+        if news.as_ref() != Some(&message) {
             log::error!("{message}; the message is dropped");
-            state.last_error = Some(message);
         }
     }
 
     /// The connection is gone: keeps what is not acknowledged, and says how long to wait.
     fn lost(&mut self, failure: &Failure) -> Duration {
         let given_up = self.outbox.rewind();
-        let mut state = self.board.write();
-        let news = state.connected || state.last_error.as_ref() != Some(&failure.message);
-        state.connected = false;
-        state.dropped += given_up;
-        state.last_error = Some(failure.message.clone());
-        state.queue = self.outbox.len();
-        drop(state);
+        let lasted = self.accepted_at.take().map_or(Duration::ZERO, |at| at.elapsed());
+        // Not for less: two boards with one id throw each other out for ever, and should not hammer the
+        // broker while they do.
+        if lasted >= self.settings.timing.backoff_cap {
+            self.backoff.reset();
+        }
+        let queue = self.outbox.len();
+        let news = self.board.update(|state| {
+            let was_connected = std::mem::replace(&mut state.connected, false);
+            let before = state.last_error.replace(failure.message.clone());
+            state.dropped += given_up;
+            state.queue = queue;
+            was_connected || before.as_ref() != Some(&failure.message)
+        });
         match (news, failure.remedy) {
             (true, Remedy::Slowly) => log::error!("{}", failure.message),
             (true, _) => log::warn!("{}; trying again", failure.message),
@@ -290,9 +303,11 @@ impl Courier {
                 _ => self.outbox.push(Message { lane, qos, topic, payload }),
             };
         }
-        let mut state = self.board.write();
-        state.dropped += dropped;
-        state.queue = self.outbox.len();
+        let queue = self.outbox.len();
+        self.board.update(|state| {
+            state.dropped += dropped;
+            state.queue = queue;
+        });
     }
 
     /// Hands over as much as the window holds; `false` when the library takes nothing more.
@@ -323,7 +338,7 @@ impl Courier {
                 return false;
             }
             flight.depart(cargo, Instant::now());
-            self.board.write().published += 1;
+            self.board.update(|state| state.published += 1);
         }
         true
     }
@@ -332,9 +347,11 @@ impl Courier {
     fn undeliverable(&mut self, cargo: Cargo, topic: &str, bytes: usize) {
         if let Cargo::Stored(id) = cargo {
             self.outbox.finish(id);
-            let mut state = self.board.write();
-            state.dropped += 1;
-            state.queue = self.outbox.len();
+            let queue = self.outbox.len();
+            self.board.update(|state| {
+                state.dropped += 1;
+                state.queue = queue;
+            });
         }
         if !self.said_too_large {
             self.said_too_large = true;

@@ -1,6 +1,7 @@
 //! What the network says about itself, readable from every thread.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::data::Session;
 
@@ -30,11 +31,17 @@ pub struct NetState {
 
 /// The one place that holds the [`NetState`].
 #[derive(Clone, Debug)]
-pub(super) struct Board(Arc<Mutex<NetState>>);
+pub(super) struct Board(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<NetState>,
+    changed: Condvar,
+}
 
 impl Board {
     pub(super) fn new(session: Session) -> Self {
-        Self(Arc::new(Mutex::new(NetState {
+        let state = NetState {
             connected: false,
             session,
             published: 0,
@@ -44,14 +51,31 @@ impl Board {
             reconnects: 0,
             queue: 0,
             last_error: None,
-        })))
+        };
+        Self(Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }))
     }
 
-    pub(super) fn write(&self) -> MutexGuard<'_, NetState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, NetState> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state and wakes who waits for it.
+    pub(super) fn update<T>(&self, change: impl FnOnce(&mut NetState) -> T) -> T {
+        let done = change(&mut self.lock());
+        self.0.changed.notify_all();
+        done
     }
 
     pub(super) fn snapshot(&self) -> NetState {
-        self.write().clone()
+        self.lock().clone()
+    }
+
+    /// Waits until `wanted` holds, at most `within`; whether it does.
+    pub(super) fn wait(&self, within: Duration, wanted: impl Fn(&NetState) -> bool) -> bool {
+        let unwanted = |state: &mut NetState| !wanted(state);
+        match self.0.changed.wait_timeout_while(self.lock(), within, unwanted) {
+            Ok((_, timeout)) => !timeout.timed_out(),
+            Err(_) => false,
+        }
     }
 }

@@ -60,9 +60,9 @@ pub struct PipelineHealth {
     pub latency_p50_us: u64,
     /// The 99th percentile of the same.
     pub latency_p99_us: u64,
-    /// Windows that were ready later than the next one began.
+    /// Results that came later after their last sample than the next window was due.
     pub deadline_misses: u64,
-    /// Windows given up because the pipeline was behind.
+    /// Windows given up by the recipe, a failed run or a full queue.
     pub dropped_windows: u64,
     /// Windows that became results.
     pub windows: u64,

@@ -1,0 +1,217 @@
+//! Every payload on the broker, and every example in the documentation, is what the published JSON
+//! Schemas say; and the schemas say it all.
+
+use std::fs;
+use std::time::Duration;
+
+use edgerun::data::{Event, EventKind, Finding, Session, payload};
+use edgerun::net::wire::{
+    self, Board, ChannelInfo, DeviceState, Hardware, Health, Info, PipelineHealth, PipelineInfo,
+    SensorHealth, SensorInfo, Status,
+};
+use serde_json::{Map, Value, json};
+
+use crate::support::device::{at, inference};
+
+fn schema(name: &str) -> Value {
+    let path = format!("{}/docs/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The schema with unknown keys forbidden everywhere. Consumers ignore unknown keys, and so do the
+/// published schemas; what we send ourselves must be documented.
+fn closed(mut schema: Value) -> Value {
+    match &mut schema {
+        Value::Object(map) => close(map),
+        Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    schema
+}
+
+fn close(map: &mut Map<String, Value>) {
+    if map.contains_key("properties") {
+        map.insert("additionalProperties".to_owned(), json!(false));
+    }
+    for value in map.values_mut() {
+        match value {
+            Value::Object(inner) => close(inner),
+            Value::Array(items) => {
+                items.iter_mut().filter_map(Value::as_object_mut).for_each(close)
+            }
+            _ => {}
+        }
+    }
+}
+
+fn complaints(schema: &Value, payload: &Value) -> Vec<String> {
+    let validator = jsonschema::options()
+        .should_validate_formats(true)
+        .build(schema)
+        .unwrap_or_else(|error| panic!("not a schema: {error}"));
+    validator.iter_errors(payload).map(|e| format!("{}: {e}", e.instance_path())).collect()
+}
+
+/// `payload` conforms, and would not without any one of its keys that the schema requires.
+fn check(name: &str, bytes: &[u8]) {
+    let payload: Value = serde_json::from_slice(bytes).unwrap();
+    let schema = closed(schema(name));
+    let wrong = complaints(&schema, &payload);
+    assert!(wrong.is_empty(), "{name}: {wrong:#?}\n{payload:#}");
+    for key in payload.as_object().unwrap().keys().filter(|key| *key != "replayed") {
+        let mut less = payload.clone();
+        less.as_object_mut().unwrap().shift_remove(key);
+        assert!(!complaints(&schema, &less).is_empty(), "{name}: {key} is not required");
+    }
+}
+
+fn session() -> Session {
+    Session::from_bits([0xab; 16])
+}
+
+fn result(finding: Finding) -> Vec<u8> {
+    let mut found = inference(7);
+    found.finding = finding;
+    let mut bytes = Vec::new();
+    payload::write_result(&found, &session(), &mut bytes);
+    bytes
+}
+
+#[test]
+fn every_kind_of_result_conforms() {
+    let found = [
+        inference(0).finding,
+        Finding::Classification { label: None, score: f32::NAN, top: Vec::new() },
+        Finding::Regression { value: 21.5, unit: "°C".into() },
+        Finding::Anomaly { score: 11.5, limit: 10.0, anomalous: true },
+    ];
+    for finding in found {
+        let mut bytes = result(finding);
+        check("result", &bytes);
+        wire::mark_replayed(&mut bytes);
+        check("result", &bytes);
+    }
+}
+
+#[test]
+fn every_kind_of_event_conforms() {
+    let kinds = [
+        EventKind::LabelChanged { from: None, to: Some("walking".into()) },
+        EventKind::AnomalyBegan { score: 11.5 },
+        EventKind::AnomalyEnded { score: 2.0 },
+        EventKind::SensorLost { sensor: "imu".into(), reason: "no answer at 0x68".to_owned() },
+        EventKind::SensorBack { sensor: "imu".into(), after: Duration::from_secs(3) },
+    ];
+    for kind in kinds {
+        let event = Event { pipeline: "gestures".into(), time: at(0), kind };
+        let mut bytes = Vec::new();
+        payload::write_event(&event, &session(), &mut bytes);
+        check("event", &bytes);
+        wire::mark_replayed(&mut bytes);
+        check("event", &bytes);
+    }
+}
+
+#[test]
+fn every_state_conforms() {
+    for state in [DeviceState::Online, DeviceState::Offline, DeviceState::Stopping] {
+        check("status", &wire::json(&Status::new(state, &session(), at(0), "0.1.0")));
+    }
+}
+
+#[test]
+fn info_conforms_with_and_without_what_a_board_may_not_tell() {
+    let mut info = Info {
+        time: at(0).rfc3339(),
+        clock: "synced".to_owned(),
+        session: session().to_string(),
+        device: "bench-07".to_owned(),
+        version: "0.1.0".to_owned(),
+        hardware: Hardware {
+            arch: "aarch64".to_owned(),
+            os: "linux".to_owned(),
+            cpus: 4,
+            ..Hardware::default()
+        },
+        ..Info::default()
+    };
+    check("info", &wire::json(&info));
+    info.groups.push("line-3".to_owned());
+    info.hardware.board = Some("Raspberry Pi 4 Model B Rev 1.4".to_owned());
+    info.hardware.memory_bytes = Some(4 << 30);
+    info.engines.push("native".to_owned());
+    info.sensors.push(SensorInfo {
+        name: "imu".to_owned(),
+        driver: "mpu6050".to_owned(),
+        rate_hz: 10.0,
+        channels: vec![ChannelInfo { name: "accel_x".to_owned(), unit: "m/s²".to_owned() }],
+    });
+    for (kind, labels) in [("classification", vec!["walking".to_owned()]), ("anomaly", vec![])] {
+        info.pipelines.push(PipelineInfo {
+            name: "gestures".to_owned(),
+            sensor: "imu".to_owned(),
+            model: "gestures".to_owned(),
+            version: "1.0.0".to_owned(),
+            engine: "native".to_owned(),
+            kind: kind.to_owned(),
+            labels,
+        });
+    }
+    check("info", &wire::json(&info));
+}
+
+#[test]
+fn health_conforms_with_and_without_what_a_board_may_not_tell() {
+    let mut health = Health {
+        time: at(0).rfc3339(),
+        clock: "unsynced".to_owned(),
+        session: session().to_string(),
+        board: Board { clock: "unsynced".to_owned(), ..Board::default() },
+        ..Health::default()
+    };
+    check("health", &wire::json(&health));
+    health.reasons.push("sensor imu does not answer".to_owned());
+    health.board.disk_free_bytes = Some(1 << 30);
+    health.board.temperature_c = Some(48.5);
+    let name = "gestures".to_owned();
+    let last_error = Some("NaN in output y".to_owned());
+    health.pipelines.push(PipelineHealth { name, last_error, ..PipelineHealth::default() });
+    health.sensors.push(SensorHealth { name: "imu".to_owned(), ..SensorHealth::default() });
+    check("health", &wire::json(&health));
+}
+
+#[test]
+fn the_schemas_refuse_what_they_should() {
+    let good: Value = serde_json::from_slice(&result(inference(0).finding)).unwrap();
+    let wrong: [(&str, Value); 6] = [
+        ("/seq", json!(-1)),
+        ("/seq", json!("7")),
+        ("/time", json!("yesterday")),
+        ("/clock", json!("maybe")),
+        ("/session", json!("short")),
+        ("/result", json!({"label": "walking"})),
+    ];
+    for (path, value) in wrong {
+        let mut payload = good.clone();
+        *payload.pointer_mut(path).unwrap() = value;
+        assert!(!complaints(&schema("result"), &payload).is_empty(), "{path} passed");
+    }
+    let mut more = good;
+    more["new_in_a_later_version"] = json!(1);
+    assert!(complaints(&schema("result"), &more).is_empty(), "unknown keys are ignored");
+}
+
+/// An example follows a line `<!-- schema: NAME -->`.
+#[test]
+fn every_example_in_the_documentation_conforms() {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/mqtt.md")).unwrap();
+    let mut checked = 0;
+    for part in text.split("<!-- schema: ").skip(1) {
+        let (name, rest) = part.split_once(" -->").unwrap();
+        let example = rest.split("```json").nth(1).unwrap().split("```").next().unwrap();
+        check(name, example.as_bytes());
+        checked += 1;
+    }
+    assert_eq!(checked, text.matches("```json").count(), "an example names no schema");
+    assert!(checked >= 5);
+}

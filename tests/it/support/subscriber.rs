@@ -1,0 +1,131 @@
+//! An independent subscriber: `mosquitto_sub` as a child process.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+
+use serde_json::Value;
+
+use super::PATIENCE;
+
+const PROBE: &str = "test/probe";
+
+/// A message as the subscriber got it.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    pub(crate) topic: String,
+    pub(crate) qos: u64,
+    /// Whether the broker had kept it from before the subscription.
+    pub(crate) retained: bool,
+    /// The payload, which must be JSON.
+    pub(crate) payload: Value,
+}
+
+/// Subscribed to a filter at QoS 1 from the moment it exists. Dropping it ends it.
+pub(crate) struct Subscriber {
+    child: Child,
+    /// What the broker had kept and sent before the proof that the subscription stands.
+    early: RefCell<VecDeque<Received>>,
+    messages: Receiver<Received>,
+}
+
+impl Subscriber {
+    /// Subscribes to `filter` at the open port of a broker.
+    pub(crate) fn new(port: u16, filter: &str) -> Self {
+        Self::with(port, filter, &[])
+    }
+
+    /// The same with a session that outlives connections: the broker keeps what is published while the
+    /// subscriber or (with a database) the broker itself is away.
+    pub(crate) fn lasting(port: u16, filter: &str) -> Self {
+        Self::with(port, filter, &["-c", "-i", "lasting-subscriber", "-x", "3600"])
+    }
+
+    fn with(port: u16, filter: &str, more: &[&str]) -> Self {
+        // A retained message proves that the subscription stands: it is the answer to it.
+        publish_retained(port, PROBE, "\"ready\"");
+        let mut child = Command::new("mosquitto_sub")
+            .args(["-V", "5", "-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1"])
+            .args(["-t", filter, "-t", PROBE, "-F", "%j"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("no mosquitto_sub on this machine: apt-get install mosquitto-clients");
+        let stdout = child.stdout.take().expect("it is piped");
+        let (lines, messages) = mpsc::sync_channel(65_536);
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if lines.send(parse(&line)).is_err() {
+                    return;
+                }
+            }
+        });
+        let subscriber = Self { child, early: RefCell::default(), messages };
+        loop {
+            let message = subscriber.receive();
+            if message.topic == PROBE {
+                return subscriber;
+            }
+            subscriber.early.borrow_mut().push_back(message);
+        }
+    }
+
+    fn receive(&self) -> Received {
+        self.messages.recv_timeout(PATIENCE).expect("a message in time")
+    }
+
+    /// The next message.
+    pub(crate) fn next(&self) -> Received {
+        self.until(|_| true)
+    }
+
+    /// The next message that `wanted` wants; others are passed over.
+    pub(crate) fn until(&self, wanted: impl Fn(&Received) -> bool) -> Received {
+        loop {
+            let early = self.early.borrow_mut().pop_front();
+            let message = early.unwrap_or_else(|| {
+                self.messages.recv_timeout(PATIENCE).expect("a message in time")
+            });
+            // The proof comes again when the subscriber itself has to reconnect.
+            if message.topic != PROBE && wanted(&message) {
+                return message;
+            }
+        }
+    }
+
+    /// The next message on `topic`.
+    pub(crate) fn on(&self, topic: &str) -> Received {
+        self.until(|message| message.topic == topic)
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// Publishes one retained message through a client that is not ours.
+pub(crate) fn publish_retained(port: u16, topic: &str, payload: &str) {
+    let status = Command::new("mosquitto_pub")
+        .args(["-V", "5", "-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1", "-r"])
+        .args(["-t", topic, "-m", payload])
+        .status()
+        .expect("no mosquitto_pub on this machine: apt-get install mosquitto-clients");
+    assert!(status.success(), "mosquitto_pub failed");
+}
+
+fn parse(line: &str) -> Received {
+    let message: Value = serde_json::from_str(line).expect("mosquitto_sub writes JSON for %j");
+    let payload = message["payload"].as_str().unwrap_or_default();
+    Received {
+        topic: message["topic"].as_str().expect("a topic").to_owned(),
+        qos: message["qos"].as_u64().expect("a QoS"),
+        retained: message["retain"] == 1,
+        payload: serde_json::from_str(payload).expect("every payload of ours is JSON"),
+    }
+}
