@@ -3,8 +3,8 @@
 
 mod frames;
 mod inference;
-mod quant;
 pub mod payload;
+mod quant;
 mod secret;
 mod session;
 mod tensor;

@@ -158,9 +158,10 @@ impl Publish {
                     Finding::Classification { label: now, .. },
                     Some(Finding::Classification { label: then, .. }),
                 ) => now != then,
-                (Finding::Regression { value: now, .. }, Some(Finding::Regression { value, .. })) => {
-                    now != value
-                }
+                (
+                    Finding::Regression { value: now, .. },
+                    Some(Finding::Regression { value, .. }),
+                ) => now != value,
                 (
                     Finding::Anomaly { anomalous: now, .. },
                     Some(Finding::Anomaly { anomalous: then, .. }),

@@ -1,0 +1,3 @@
+//! Promises to the user, one module each.
+
+mod deploy;
