@@ -3,7 +3,15 @@
 //!
 //! A new engine is one file or folder here, one variant of [`EngineKind`] and one arm of [`load`].
 
+mod load;
+pub mod native;
+#[cfg(feature = "tract")]
+pub mod tract;
+
+pub use load::{DescribedOp, Description, LoadError, describe, load, load_file, load_named};
+
 use std::fmt;
+use std::str::FromStr;
 
 use crate::data::{Signature, Tensor, TensorError};
 
@@ -70,12 +78,46 @@ pub enum Choice {
     Only(EngineKind),
 }
 
+impl FromStr for Choice {
+    type Err = UnknownEngine;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "native" => Ok(Self::Only(EngineKind::Native)),
+            "tract" => Ok(Self::Only(EngineKind::Tract)),
+            _ => Err(UnknownEngine),
+        }
+    }
+}
+
+/// A name that is no engine's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the engines are auto, native and tract")]
+pub struct UnknownEngine;
+
 /// File format of a model, told from its first bytes and never from its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Format {
     Tflite,
     Onnx,
+}
+
+impl Format {
+    /// The name that people use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tflite => "TFLite",
+            Self::Onnx => "ONNX",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// What a loaded model is made of.

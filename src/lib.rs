@@ -4,6 +4,7 @@
 //! list only: assembly → around → rooms → seams → words. `ARCHITECTURE.md` is the map.
 
 // words: plain values that the rooms exchange
+pub mod arrays;
 pub mod data;
 pub mod model;
 
@@ -22,10 +23,15 @@ pub mod sink;
 pub mod window;
 
 // around: what surrounds the data path
+pub mod config;
 pub mod health;
 pub mod net;
 pub mod systemd;
 
 // assembly: joins the rooms
+pub mod cli;
+pub mod daemon;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod pipeline;
 pub mod predict;

@@ -8,6 +8,7 @@ mod connection;
 mod courier;
 mod failure;
 mod flight;
+pub mod http;
 mod limits;
 mod outbox;
 mod probe;

@@ -114,7 +114,7 @@ mod tests {
         let mut seen = HashSet::new();
         // A crash is a sequence that is dropped without saying goodbye.
         for taken in [0, 1, 3000, 5000, 2] {
-            let storage = Arc::new(DirStorage::open(dir.path()).expect("made"));
+            let storage = Arc::new(DirStorage::new(dir.path()));
             let sequence = Sequence::open(storage, name(), 0);
             for _ in 0..taken {
                 assert!(seen.insert(sequence.take()));
@@ -126,7 +126,7 @@ mod tests {
     fn damaged_or_unreadable_state_goes_on_from_the_fallback() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(dir.path().join("seq-p"), b"\xff\xfe").expect("damage");
-        let storage = Arc::new(DirStorage::open(dir.path()).expect("made"));
+        let storage = Arc::new(DirStorage::new(dir.path()));
         assert_eq!(Sequence::open(storage, name(), 1 << 40).take(), 1 << 40);
 
         struct Broken;

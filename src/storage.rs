@@ -1,8 +1,10 @@
 //! Small durable files as a seam: a reader sees the old bytes or the new, wherever the power goes.
 
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Largest file that is read back; ours are a few hundred bytes.
 const BYTES_MAX: u64 = 1 << 20;
@@ -55,14 +57,9 @@ pub struct DirStorage {
 }
 
 impl DirStorage {
-    /// Storage in `dir`, which is made if it is not there.
-    ///
-    /// # Errors
-    /// When the folder cannot be made or is not a folder.
-    pub fn open(dir: &Path) -> Result<Self, StorageError> {
-        fs::create_dir_all(dir).map(|()| Self { dir: dir.to_owned() }).map_err(|source| {
-            StorageError { doing: "make the folder", path: dir.to_owned(), source }
-        })
+    /// Storage in `dir`, which is made when something is first kept there.
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
     }
 }
 
@@ -81,6 +78,7 @@ impl Storage for DirStorage {
         let path = self.dir.join(&name.0);
         let new = self.dir.join(format!("{}.new", name.0));
         let write = || {
+            fs::create_dir_all(&self.dir)?;
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
             file.write_all(bytes)?;
             file.sync_all()?;
@@ -90,6 +88,29 @@ impl Storage for DirStorage {
             File::open(&self.dir)?.sync_all()
         };
         write().map_err(|source| StorageError { doing: "replace", path: path.clone(), source })
+    }
+}
+
+/// Storage that ends with the process: for the demo, which leaves nothing behind.
+#[derive(Debug, Default)]
+pub struct MemoryStorage {
+    files: Mutex<HashMap<FileName, Vec<u8>>>,
+}
+
+impl MemoryStorage {
+    fn files(&self) -> MutexGuard<'_, HashMap<FileName, Vec<u8>>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Storage for MemoryStorage {
+    fn read(&self, name: &FileName) -> Result<Option<Vec<u8>>, StorageError> {
+        Ok(self.files().get(name).cloned())
+    }
+
+    fn replace(&self, name: &FileName, bytes: &[u8]) -> Result<(), StorageError> {
+        self.files().insert(name.clone(), bytes.to_vec());
+        Ok(())
     }
 }
 
@@ -103,18 +124,18 @@ mod tests {
         let name = FileName::new("seq-gestures").expect("plain");
         let mut inner = dir.path().to_owned();
         inner.push("state/deeper");
-        let storage = DirStorage::open(&inner).expect("made");
+        let storage = DirStorage::new(&inner);
         assert_eq!(storage.read(&name).expect("readable"), None);
         storage.replace(&name, b"1").expect("kept");
         storage.replace(&name, b"22").expect("kept");
-        let again = DirStorage::open(&inner).expect("there");
+        let again = DirStorage::new(&inner);
         assert_eq!(again.read(&name).expect("readable").as_deref(), Some(&b"22"[..]));
     }
 
     #[test]
     fn a_torn_new_file_does_not_hide_the_old_one() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let storage = DirStorage::open(dir.path()).expect("made");
+        let storage = DirStorage::new(dir.path());
         let name = FileName::new("seq").expect("plain");
         storage.replace(&name, b"old").expect("kept");
         std::fs::write(dir.path().join("seq.new"), b"n").expect("a write that power cut short");

@@ -94,10 +94,12 @@ impl Outbox {
 
     /// Messages inside.
     pub(super) fn len(&self) -> usize {
-        let undone = |queue: &Queue| queue.entries.iter().filter(|e| e.done).count();
-        self.results.entries.len() + self.events.entries.len()
-            - undone(&self.results)
-            - undone(&self.events)
+        // What is done stands among what is on its way: a few at most.
+        let done = |queue: &Queue| {
+            queue.entries.range(..queue.on_the_way).filter(|entry| entry.done).count()
+        };
+        let kept = self.results.entries.len() + self.events.entries.len();
+        kept - done(&self.results) - done(&self.events)
     }
 
     /// Whether there is none.

@@ -1,0 +1,143 @@
+//! The command line: arguments, messages, exit codes. One file for each command.
+
+#![warn(clippy::print_stdout, clippy::print_stderr)] // both panic where the reader went away
+
+mod check;
+mod logger;
+mod output;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config, ConfigError, Machine};
+use output::Output;
+
+/// Quantized models on small ARM boards, from the sensor to the broker.
+#[derive(Parser)]
+#[command(
+    name = "edgerun",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 good, 1 failed, 2 wrong usage, 78 wrong configuration.\n\
+                  EDGERUN_LOG sets what is logged, as in `debug` or `info,rumqttc=debug`."
+)]
+struct Cli {
+    /// What is logged to standard error; wins over EDGERUN_LOG
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    log_level: Option<logger::Level>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// A new command is one file, one variant here and one arm of [`Command::run`].
+#[derive(Subcommand)]
+enum Command {
+    /// Validates the configuration, then looks whether everything it names is there and works
+    Check(check::Args),
+}
+
+impl Command {
+    fn run(self, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Check(args) => check::run(&args, out),
+        }
+    }
+}
+
+/// How a command ended that has said all there is to say. Whatever else goes wrong is an error:
+/// [`main`] prints it, and a [`ConfigError`] counts as wrong configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// 0.
+    Good,
+    /// 1.
+    Failed,
+    /// 78, `EX_CONFIG` of sysexits.h: systemd is told not to start again.
+    WrongConfiguration,
+}
+
+impl Outcome {
+    fn code(self) -> u8 {
+        match self {
+            Self::Good => 0,
+            Self::Failed => 1,
+            Self::WrongConfiguration => 78,
+        }
+    }
+}
+
+/// Wrong usage, as clap's own.
+const WRONG_USAGE: u8 = 2;
+
+/// Runs the command that `args` name, the program's own name first; prints what is to be printed.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help or a usage message; a reader that went away wanted no more of it.
+            error.print().ok();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WRONG_USAGE));
+        }
+    };
+    let variable = std::env::var_os("EDGERUN_LOG");
+    if let Err(error) = logger::start(cli.log_level, variable.as_deref()) {
+        logger::say(&format!("EDGERUN_LOG: {error}"));
+        return ExitCode::from(WRONG_USAGE);
+    }
+    let mut out = Output::new();
+    let result = cli.command.run(&mut out).and_then(|outcome| {
+        out.flush()?;
+        Ok(outcome)
+    });
+    if out.reader_is_gone() {
+        return ExitCode::SUCCESS;
+    }
+    let outcome = result.unwrap_or_else(|error| {
+        if let Some(wrong) = error.downcast_ref::<ConfigError>() {
+            wrong.problems.iter().for_each(|problem| logger::say(&problem.to_string()));
+            return Outcome::WrongConfiguration;
+        }
+        logger::say(&format!("edgerun: {error:#}"));
+        Outcome::Failed
+    });
+    ExitCode::from(outcome.code())
+}
+
+/// The configuration that a command works on.
+#[derive(clap::Args)]
+pub(crate) struct ConfigArgs {
+    /// The configuration
+    #[arg(long, short, value_name = "FILE", default_value = config::DEFAULT_FILE)]
+    config: PathBuf,
+
+    /// Where state is kept; wins over the configuration
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// Reads and checks the file.
+    pub(crate) fn load(&self) -> Result<Config, ConfigError> {
+        let mut config = Config::load(&self.config, &Machine::this())?;
+        if let Some(state) = &self.state {
+            config.state.clone_from(state);
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn commands_and_arguments_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+}

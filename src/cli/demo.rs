@@ -1,0 +1,65 @@
+//! `edgerun demo`: the whole system on this machine, nothing else installed.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use super::{Outcome, output};
+use crate::demo::{self, Options};
+
+/// Arguments of `edgerun demo`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How many times faster than real time the recording plays, 0.1 to 200
+    #[arg(long, value_name = "X", default_value_t = 30.0, value_parser = speed)]
+    speed: f64,
+
+    /// Performs no model updates; this version has none to perform yet
+    #[arg(long)]
+    no_updates: bool,
+
+    /// Also serves HTTP here, as in 127.0.0.1:8080; loopback only
+    #[arg(long, value_name = "ADDR", value_parser = loopback)]
+    http: Option<SocketAddr>,
+
+    /// Prints the summary as one line of JSON and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    // Beyond this the pauses between two samples come near what a busy machine's scheduler takes.
+    if (0.1..=200.0).contains(&speed) { Ok(speed) } else { Err("must be 0.1 to 200".to_owned()) }
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "not HOST:PORT".to_owned())?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err("the demo has no token, so it listens on 127.0.0.1 or [::1] only".to_owned()),
+    }
+}
+
+/// Runs the demo to its end or to Ctrl-C.
+pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // A second one ends the process at once, as people expect of a second Ctrl-C.
+        flag::register_conditional_shutdown(signal, 130, stop.clone())?;
+        flag::register(signal, stop.clone())?;
+    }
+    let Args { speed, http, json, no_updates: _ } = *args;
+    let options = Options { speed, http, live: !json && output::shows_colours() };
+    if json {
+        let summary = demo::run(&options, &stop, io::sink())?;
+        writeln!(out, "{}", serde_json::to_string(&summary)?)?;
+    } else {
+        demo::run(&options, &stop, out)?;
+    }
+    Ok(Outcome::Good)
+}

@@ -1,0 +1,123 @@
+//! `edgerun run`: the daemon.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::{ConfigArgs, Outcome, logger};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Credentials};
+use crate::daemon::{Daemon, Surroundings};
+use crate::storage::DirStorage;
+use crate::systemd::{self, NotifyError};
+
+/// Arguments of `edgerun run`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// How often signals, health and the watchdog are looked after.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What made the daemon's loop end.
+enum Asked {
+    Stop,
+    Reload,
+}
+
+/// Runs until SIGTERM or SIGINT; SIGHUP applies a valid new configuration and keeps the old one
+/// otherwise.
+pub(crate) fn run(args: &Args, _out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let mut config = args.config.load()?;
+    let Some(mut daemon) = start(&config)? else { return Ok(Outcome::WrongConfiguration) };
+    loop {
+        let status = daemon.status_line();
+        log::info!("ready: {status}");
+        tell(systemd::ready(&status));
+        match supervise(&mut daemon, &mut signals) {
+            Asked::Stop => break,
+            Asked::Reload => tell(systemd::reloading()),
+        }
+        let new = match args.config.load() {
+            Ok(new) => new,
+            Err(wrong) => {
+                log::error!("the new configuration is not valid; the old one keeps running");
+                wrong.problems.iter().for_each(|problem| log::error!("{problem}"));
+                continue;
+            }
+        };
+        // Two openings of one bus cannot be, so the old parts go before the new ones come.
+        daemon.stop();
+        daemon = match start(&new) {
+            Ok(Some(started)) => {
+                config = new;
+                started
+            }
+            refused => {
+                if let Err(error) = refused {
+                    log::error!("the new configuration cannot run: {error:#}");
+                }
+                log::error!("going on with the old configuration");
+                let Some(daemon) = start(&config)? else { return Ok(Outcome::WrongConfiguration) };
+                daemon
+            }
+        };
+    }
+    log::info!("stopping");
+    tell(systemd::stopping("stopping"));
+    daemon.stop();
+    Ok(Outcome::Good)
+}
+
+/// Starts the daemon; `None` after saying which credentials are missing.
+fn start(config: &Config) -> anyhow::Result<Option<Daemon>> {
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+    let secrets = match config.secrets(&Credentials::this()) {
+        Ok(secrets) => secrets,
+        Err(wrong) => {
+            wrong.iter().for_each(|(key, error)| logger::say(&format!("{key}: {error}")));
+            return Ok(None);
+        }
+    };
+    let storage = Arc::new(DirStorage::new(&config.state));
+    Daemon::start(config, &secrets, Surroundings::board(storage)).map(Some)
+}
+
+/// Looks after the daemon until a signal comes. The watchdog is fed only while every pipeline makes
+/// progress, so that systemd restarts one that hangs.
+fn supervise(daemon: &mut Daemon, signals: &mut Signals) -> Asked {
+    let watchdog = systemd::watchdog_interval();
+    let mut fed: Option<Duration> = None;
+    loop {
+        for signal in signals.pending() {
+            match signal {
+                SIGHUP => return Asked::Reload,
+                _ => return Asked::Stop,
+            }
+        }
+        daemon.tick();
+        let now = SystemClock.monotonic();
+        if let Some(interval) = watchdog
+            && fed.is_none_or(|at| now.saturating_sub(at) >= interval)
+            && daemon.makes_progress()
+        {
+            tell(systemd::alive());
+            fed = Some(now);
+        }
+        SystemClock.sleep_until(now + TICK);
+    }
+}
+
+fn tell(told: Result<(), NotifyError>) {
+    if let Err(error) = told {
+        log::warn!("{error}");
+    }
+}

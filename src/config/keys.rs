@@ -1,0 +1,355 @@
+//! Every key there is, once: what the reader accepts, what messages show, what the documentation
+//! lists.
+
+/// One table of the file.
+#[derive(Debug)]
+pub struct Table {
+    /// As written in the file: `[mqtt]`, `[[sensor]]`; where the keys depend on another key, with it.
+    pub header: &'static str,
+    /// One sentence.
+    pub about: &'static str,
+    /// Those that work.
+    pub keys: &'static [Key],
+    /// Those of the contract that this version does not have: refused by name, never ignored.
+    pub later: &'static [Later],
+}
+
+/// One key that works.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// A value as TOML writes it.
+    pub example: &'static str,
+    /// What holds without it.
+    pub without: Without,
+    /// What it does, and its range.
+    pub about: &'static str,
+}
+
+/// What holds when a key is not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Without {
+    /// The configuration is refused.
+    Required,
+    /// This.
+    Default(&'static str),
+}
+
+/// A key of a later version.
+#[derive(Debug)]
+pub struct Later {
+    /// Its name.
+    pub name: &'static str,
+    /// What it will do, to be followed by "is not in this version".
+    pub about: &'static str,
+}
+
+const fn required(name: &'static str, example: &'static str, about: &'static str) -> Key {
+    Key { name, example, without: Without::Required, about }
+}
+
+const fn optional(
+    name: &'static str,
+    example: &'static str,
+    default: &'static str,
+    about: &'static str,
+) -> Key {
+    Key { name, example, without: Without::Default(default), about }
+}
+
+const fn later(name: &'static str, about: &'static str) -> Later {
+    Later { name, about }
+}
+
+pub(super) const ROOT: Table = Table {
+    header: "top level",
+    about: "The tables.",
+    keys: &[
+        optional("device", "[device]", "an id made from host name and machine-id", "The board."),
+        optional("mqtt", "[mqtt]", "no broker", "The broker."),
+        optional("sensor", "[[sensor]]", "no sensor", "One table for each sensor."),
+        required("pipeline", "[[pipeline]]", "One table for each pipeline; at least one."),
+        optional("http", "[http]", "no HTTP", "The HTTP server."),
+        optional("state", "[state]", "see below", "Where state is kept."),
+    ],
+    later: &[later("ota", "updating models over the air"), later("privacy", "capture of raw data")],
+};
+
+pub(super) const DEVICE: Table = Table {
+    header: "[device]",
+    about: "Who this board is.",
+    keys: &[
+        optional(
+            "id",
+            "\"bench-07\"",
+            "host name, `-`, 6 hex digits of the hashed machine-id",
+            "The name on the broker, `edgerun/ID/…`: 1 to 64 letters, digits, `_` or `-`. No two boards may share it.",
+        ),
+        optional("groups", "[\"line-3\"]", "none", "Fleet groups that the board belongs to."),
+    ],
+    later: &[],
+};
+
+pub(super) const MQTT: Table = Table {
+    header: "[mqtt]",
+    about: "The broker that results go to. Without this table results go to `json_lines` only.",
+    keys: &[
+        required(
+            "url",
+            "\"mqtts://broker.example:8883\"",
+            "`mqtt://` (port 1883) or `mqtts://` (TLS, port 8883); no user name, no password.",
+        ),
+        optional(
+            "ca",
+            "\"ca.pem\"",
+            "the usual public authorities",
+            "PEM file of the authorities that may sign the broker's certificate; with `mqtts://` only.",
+        ),
+        optional(
+            "client_cert",
+            "\"board.pem\"",
+            "none",
+            "PEM file with this board's certificate chain, for mutual TLS; needs `client_key`.",
+        ),
+        optional(
+            "client_key",
+            "\"credential:mqtt-key\"",
+            "none",
+            "The certificate's private key, PEM, as a credential.",
+        ),
+        optional("username", "\"bench-07\"", "none", "User name on the broker."),
+        optional(
+            "password",
+            "\"credential:mqtt-password\"",
+            "none",
+            "Its password, as a credential; needs `username`.",
+        ),
+        optional(
+            "keep_alive",
+            "\"30 s\"",
+            "`\"30 s\"`",
+            "The broker publishes the last will after 1.5 times this silence; `\"5 s\"` to `\"18 h\"`, whole seconds.",
+        ),
+    ],
+    later: &[
+        later("spool", "keeping results on disk while the broker is away"),
+        later("protocol", "choosing MQTT 3.1.1"),
+        later("prefix", "a topic prefix"),
+        later("commands", "commands over MQTT"),
+        later("discovery", "Home Assistant discovery"),
+    ],
+};
+
+pub(super) const SENSOR: Table = Table {
+    header: "[[sensor]]",
+    about: "A source of samples, on its own thread.",
+    keys: &[
+        required(
+            "name",
+            "\"imu\"",
+            "What pipelines call it: 1 to 64 letters, digits, `_` or `-`; each once.",
+        ),
+        required("driver", "\"mpu6050\"", "`\"mpu6050\"` or `\"replay\"`."),
+    ],
+    later: &[],
+};
+
+pub(super) const MPU6050: Table = Table {
+    header: "[[sensor]] with driver = \"mpu6050\"",
+    about: "InvenSense MPU-6050: three axes of acceleration (m/s²), three of rate of turn (rad/s), over I²C.",
+    keys: &[
+        required("bus", "\"/dev/i2c-1\"", "The I²C bus's device file."),
+        optional(
+            "address",
+            "0x68",
+            "`0x68`",
+            "`0x68`, or `0x69` where the chip's AD0 pin is high.",
+        ),
+        required("rate", "\"100 Hz\"", "Samples a second, `\"1 Hz\"` to `\"1 kHz\"`."),
+        optional(
+            "accel_range",
+            "\"4 g\"",
+            "`\"4 g\"`",
+            "Full scale: `\"2 g\"`, `\"4 g\"`, `\"8 g\"` or `\"16 g\"`.",
+        ),
+        optional(
+            "gyro_range",
+            "\"2000 dps\"",
+            "`\"2000 dps\"`",
+            "Full scale in degrees a second: `\"250 dps\"`, `\"500 dps\"`, `\"1000 dps\"` or `\"2000 dps\"`.",
+        ),
+    ],
+    later: &[],
+};
+
+pub(super) const REPLAY: Table = Table {
+    header: "[[sensor]] with driver = \"replay\"",
+    about: "A recording, played at its own pace.",
+    keys: &[
+        required(
+            "path",
+            "\"walk.csv\"",
+            "The recording, `.csv` or `.npy`; a row for each sample, a column for each channel.",
+        ),
+        required("rate", "\"10 Hz\"", "Samples a second."),
+        optional("repeat", "true", "`false`", "Whether it starts anew at its end."),
+    ],
+    later: &[],
+};
+
+pub(super) const PIPELINE: Table = Table {
+    header: "[[pipeline]]",
+    about: "A model, what feeds it and where its results go.",
+    keys: &[
+        required(
+            "name",
+            "\"gestures\"",
+            "The name in topics, `result/NAME`: 1 to 64 letters, digits, `_` or `-`; each once.",
+        ),
+        optional(
+            "sensor",
+            "\"imu\"",
+            "only with `[http]`",
+            "The `[[sensor]]` that feeds it. Without one the model answers requests to `/predict` only.",
+        ),
+        required("model", "\"../models/gestures\"", "The folder of an unpacked model bundle."),
+        optional(
+            "window",
+            "{ length = 40, stride = 10 }",
+            "required with `sensor`",
+            "How samples are cut into windows, see below.",
+        ),
+        optional(
+            "publish",
+            "\"change\"",
+            "`\"every\"`",
+            "Which results are published: `\"every\"`, those that `\"change\"` the finding, or those with `\"above\"`: at least `limit`.",
+        ),
+        optional(
+            "limit",
+            "0.8",
+            "required with `publish = \"above\"`",
+            "Score or value that a result must have at least to be published.",
+        ),
+        optional(
+            "qos",
+            "1",
+            "`1`",
+            "MQTT quality of service of results: `1`, or `0` for best effort.",
+        ),
+        optional(
+            "engine",
+            "\"auto\"",
+            "`\"auto\"`",
+            "What runs the model: `\"native\"`, `\"tract\"`, or `\"auto\"` for the better one that can.",
+        ),
+        optional("threads", "1", "`1`", "Threads that one run of the model may use, 1 to 64."),
+        optional(
+            "overload",
+            "{ policy = \"drop-oldest\" }",
+            "as shown",
+            "What happens when windows come faster than the model runs, see below.",
+        ),
+        optional(
+            "json_lines",
+            "\"-\"",
+            "none",
+            "A file that gets each published result as a line of JSON, too; `\"-\"` is standard output.",
+        ),
+    ],
+    later: &[],
+};
+
+pub(super) const WINDOW: Table = Table {
+    header: "[pipeline.window]",
+    about: "Windows of samples.",
+    keys: &[
+        required(
+            "length",
+            "40",
+            "Samples in a window, 1 to 1000000: what the model's recipe takes.",
+        ),
+        required(
+            "stride",
+            "10",
+            "Samples from the start of a window to the next one's, 1 to `length`.",
+        ),
+    ],
+    later: &[],
+};
+
+pub(super) const OVERLOAD: Table = Table {
+    header: "[pipeline.overload]",
+    about: "When windows come faster than the model runs. Sampling is never held up.",
+    keys: &[optional(
+        "policy",
+        "\"drop-oldest\"",
+        "`\"drop-oldest\"`",
+        "The oldest waiting window is dropped and counted.",
+    )],
+    later: &[],
+};
+
+pub(super) const HTTP: Table = Table {
+    header: "[http]",
+    about: "The HTTP server: `/predict`, `/healthz`, `/metrics`. Off without this table.",
+    keys: &[
+        optional(
+            "listen",
+            "\"127.0.0.1:8080\"",
+            "`\"127.0.0.1:8080\"`",
+            "Address and port; one that other machines can reach needs `token`.",
+        ),
+        optional(
+            "token",
+            "\"credential:http-token\"",
+            "none",
+            "Bearer token that requests must carry, as a credential.",
+        ),
+    ],
+    later: &[
+        later("cert", "HTTPS"),
+        later("key", "HTTPS"),
+        later("client_ca", "mutual TLS over HTTP"),
+    ],
+};
+
+pub(super) const STATE: Table = Table {
+    header: "[state]",
+    about: "What must outlive a restart.",
+    keys: &[optional(
+        "dir",
+        "\"/var/lib/edgerun\"",
+        "`$STATE_DIRECTORY` (systemd), otherwise `/var/lib/edgerun`",
+        "The folder that the service may write to; `--state` wins over it.",
+    )],
+    later: &[],
+};
+
+/// All tables, in the order of the documentation.
+pub const TABLES: &[&Table] = &[
+    &ROOT, &DEVICE, &MQTT, &SENSOR, &MPU6050, &REPLAY, &PIPELINE, &WINDOW, &OVERLOAD, &HTTP, &STATE,
+];
+
+/// The reference part of `docs/configuration.md`, in Markdown.
+pub fn markdown() -> String {
+    let mut text = String::new();
+    for table in TABLES.iter().skip(1) {
+        text += &format!("### `{}`\n\n{}\n\n", table.header, table.about);
+        text.push_str("| key | example | without it | what it does |\n|---|---|---|---|\n");
+        for key in table.keys {
+            let without = match key.without {
+                Without::Required => "refused",
+                Without::Default(what) => what,
+            };
+            let Key { name, example, about, .. } = key;
+            text += &format!("| `{name}` | `{example}` | {without} | {about} |\n");
+        }
+        for Later { name, about } in table.later {
+            text += &format!("| `{name}` | | | Not in this version: {about}. |\n");
+        }
+        text.push('\n');
+    }
+    text
+}

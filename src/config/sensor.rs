@@ -1,0 +1,193 @@
+//! `[[sensor]]`: what is sampled, by which driver.
+
+use std::path::{Path, PathBuf};
+
+use super::keys;
+use super::name::SensorName;
+use super::quantity::{AccelRange, GyroRange, Rate};
+use super::raw::{Bad, Section, boolean, one_of, parsed, path, quantity, text};
+
+/// A sensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sensor {
+    /// What pipelines call it; no other sensor has it.
+    pub name: SensorName,
+    /// The driver with its own settings.
+    pub driver: Driver,
+}
+
+/// A driver with its settings.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Driver {
+    /// InvenSense MPU-6050 over I²C.
+    Mpu6050(Mpu6050),
+    /// A recording.
+    Replay(Replay),
+}
+
+/// Settings of [`Driver::Mpu6050`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mpu6050 {
+    /// Absolute, as in `/dev/i2c-1`.
+    pub bus: PathBuf,
+    /// 7 bits: 0x68 or 0x69.
+    pub address: u8,
+    /// 1 Hz to 1 kHz.
+    pub rate: Rate,
+    /// Full scale.
+    pub accel_range: AccelRange,
+    /// Full scale.
+    pub gyro_range: GyroRange,
+}
+
+/// Settings of [`Driver::Replay`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replay {
+    /// `.csv` or `.npy`.
+    pub path: PathBuf,
+    /// Samples a second.
+    pub rate: Rate,
+    /// Whether it starts anew at its end.
+    pub repeat: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Mpu6050,
+    Replay,
+}
+
+const DRIVERS: &[(&str, Kind)] = &[("mpu6050", Kind::Mpu6050), ("replay", Kind::Replay)];
+
+impl Sensor {
+    /// All sensors; those that are wrong are noted and left out.
+    pub(super) fn read_all(root: &Section<'_>, base: &Path) -> Vec<Self> {
+        let sections = root.tables("sensor", &keys::SENSOR);
+        let mut taken: Vec<(&str, &str)> = Vec::new();
+        for section in &sections {
+            // Names that are no strings are noted by `read`.
+            let Some(name) = section.peek("name") else { continue };
+            match taken.iter().find(|(other, _)| *other == name) {
+                Some((_, first)) => {
+                    section.wrong("name", format!("{name:?} is the name of {first}, too"));
+                }
+                None => taken.push((name, section.path())),
+            }
+        }
+        let sensors: Vec<(usize, Self)> = sections
+            .iter()
+            .enumerate()
+            .filter_map(|(n, section)| Some((n, Self::read(section, base)?)))
+            .collect();
+        one_opening_each(&sections, &sensors);
+        sensors.into_iter().map(|(_, sensor)| sensor).collect()
+    }
+
+    fn read(section: &Section<'_>, base: &Path) -> Option<Self> {
+        let name = section.require("name", parsed::<SensorName>);
+        let driver = match section.require("driver", one_of(DRIVERS)) {
+            Some(Kind::Mpu6050) => Mpu6050::read(section.with(&keys::MPU6050)).map(Driver::Mpu6050),
+            Some(Kind::Replay) => {
+                Replay::read(section.with(&keys::REPLAY), base).map(Driver::Replay)
+            }
+            // Which keys there may be is not known: those of any driver pass.
+            None => {
+                section.with(&keys::MPU6050).with(&keys::REPLAY).close();
+                None
+            }
+        };
+        Some(Self { name: name?, driver: driver? })
+    }
+}
+
+impl Mpu6050 {
+    fn read(section: Section<'_>) -> Option<Self> {
+        section.close();
+        let bus = section.require("bus", bus);
+        let address = section.get("address", address);
+        let rate = section.require("rate", rate);
+        let accel_range = section.get("accel_range", quantity::<AccelRange>);
+        let gyro_range = section.get("gyro_range", quantity::<GyroRange>);
+        Some(Self {
+            bus: bus?,
+            address: address.unwrap_or(0x68),
+            rate: rate?,
+            accel_range: accel_range.unwrap_or_default(),
+            gyro_range: gyro_range.unwrap_or_default(),
+        })
+    }
+}
+
+impl Replay {
+    fn read(section: Section<'_>, base: &Path) -> Option<Self> {
+        section.close();
+        let path = section.require("path", recording(base));
+        let rate = section.require("rate", quantity::<Rate>);
+        let repeat = section.get("repeat", boolean).unwrap_or(false);
+        Some(Self { path: path?, rate: rate?, repeat })
+    }
+}
+
+fn bus<'a>(value: &'a toml::de::DeValue<'a>) -> Result<PathBuf, Bad> {
+    if let Some(number) = value.as_integer() {
+        let message = format!("must be the bus's device file; write it as \"/dev/i2c-{number}\"");
+        return Err(Bad::Says(message));
+    }
+    let bus = text(value)?;
+    if !bus.starts_with('/') || bus.contains('\0') {
+        let name = bus.rsplit('/').next().filter(|n| n.starts_with("i2c-")).unwrap_or("i2c-1");
+        let message =
+            format!("{bus:?} is not a device file; write it as {:?}", format!("/dev/{name}"));
+        return Err(Bad::Says(message));
+    }
+    Ok(bus.into())
+}
+
+fn address<'a>(value: &'a toml::de::DeValue<'a>) -> Result<u8, Bad> {
+    let number = value.as_integer().ok_or(Bad::Type("a whole number"))?;
+    match u8::from_str_radix(number.as_str(), number.radix()) {
+        Ok(address @ (0x68 | 0x69)) => Ok(address),
+        // `i2cdetect` prints hexadecimal without its 0x.
+        Ok(decimal @ (68 | 69)) => {
+            Err(Bad::Says(format!("{decimal} is decimal; write it as 0x{decimal}")))
+        }
+        _ => Err(Bad::Says(format!("the chip answers at 0x68 or 0x69 only, not at {number}"))),
+    }
+}
+
+fn rate<'a>(value: &'a toml::de::DeValue<'a>) -> Result<Rate, Bad> {
+    let rate = quantity::<Rate>(value)?;
+    if !(1.0..=1000.0).contains(&rate.hz()) {
+        return Err(Bad::Says(format!("{:?} is outside 1 Hz to 1 kHz", text(value)?)));
+    }
+    Ok(rate)
+}
+
+fn recording<'a>(base: &Path) -> impl FnOnce(&'a toml::de::DeValue<'a>) -> Result<PathBuf, Bad> {
+    move |value| {
+        let file = path(base)(value)?;
+        let known = ["csv", "npy"];
+        if !file.extension().is_some_and(|e| known.iter().any(|k| e.eq_ignore_ascii_case(k))) {
+            return Err(Bad::Says(format!("{:?} is neither .csv nor .npy", text(value)?)));
+        }
+        Ok(file)
+    }
+}
+
+/// Two drivers on one chip would take each other's samples.
+fn one_opening_each(sections: &[Section<'_>], sensors: &[(usize, Sensor)]) {
+    for (k, (n, sensor)) in sensors.iter().enumerate() {
+        let Driver::Mpu6050(chip) = &sensor.driver else { continue };
+        let other = sensors[..k].iter().find(|(_, other)| match &other.driver {
+            Driver::Mpu6050(other) => (&other.bus, other.address) == (&chip.bus, chip.address),
+            Driver::Replay(_) => false,
+        });
+        if let Some((_, other)) = other {
+            let (address, bus, name) = (chip.address, chip.bus.display(), &other.name);
+            sections[*n].wrong(
+                "address",
+                format!("{address:#04x} on {bus} is opened by sensor \"{name}\" already"),
+            );
+        }
+    }
+}

@@ -1,0 +1,438 @@
+//! Configuration → concrete parts → threads, and their orderly stop. The only place that names all types.
+
+mod assemble;
+mod report;
+
+pub use assemble::{Loaded, fit};
+
+use std::fs::OpenOptions;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Config, Secrets};
+use crate::data::{Event, EventKind, Frames, Session};
+use crate::health::{Heartbeats, PipelineStats};
+use crate::model::{Bundle, BundleError};
+use crate::net::http::{self, Door, HttpServer, HttpSettings};
+use crate::net::{self, Identity, Link, MqttSettings, NetHandle, TlsSettings};
+use crate::pipeline::{self, Pipeline, Publish};
+use crate::queue::{self, FrameSender};
+use crate::sensor::driver::{self, DriverSettings};
+use crate::sensor::sampler::{Sampler, SensorChange};
+use crate::sensor::{Sensor, SensorError, SensorSpec};
+use crate::sequence::Sequence;
+use crate::sink::{JsonLines, MqttSink, Qos, Sink};
+use crate::storage::{FileName, Storage};
+use crate::window::Windower;
+use report::Reporter;
+
+/// Windows that a pipeline may be behind before frames are dropped.
+const WINDOWS_BEHIND: usize = 4;
+/// A pipeline that shows no progress for this long hangs; systemd then restarts us.
+const HANG: Duration = Duration::from_secs(10);
+/// How long a stop waits for the broker to take what is left.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Opens a sensor; called again after each loss.
+pub type OpenSensor = Arc<
+    dyn Fn(&DriverSettings, &Arc<dyn Clock>) -> Result<Box<dyn Sensor>, SensorError> + Send + Sync,
+>;
+
+/// What the daemon stands in. The demo and tests replace what a board has.
+pub struct Surroundings {
+    /// The stream's time.
+    pub clock: Arc<dyn Clock>,
+    /// Small durable state.
+    pub storage: Arc<dyn Storage>,
+    /// Finds a bundle by the configuration's path.
+    pub open_bundle: Box<dyn Fn(&Path) -> Result<Bundle, BundleError>>,
+    /// Opens a sensor.
+    pub open_sensor: OpenSensor,
+}
+
+impl Surroundings {
+    /// A board: the system's clock, real buses, bundles and state on disk.
+    pub fn board(storage: Arc<dyn Storage>) -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            storage,
+            open_bundle: Box::new(Bundle::open),
+            open_sensor: Arc::new(|settings, clock| driver::open(settings, clock.clone())),
+        }
+    }
+}
+
+/// One pipeline as it is doing its work, or why it cannot.
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) sensor: String,
+    pub(crate) state: PartState,
+}
+
+/// The two ends a pipeline's start may have.
+pub(crate) enum PartState {
+    /// The model is loaded; `thread` is there when a sensor feeds it.
+    Running { loaded: Loaded, stats: Arc<PipelineStats>, sequence: Option<Arc<Sequence>> },
+    /// The rest of the daemon runs without it.
+    Failed { why: String },
+}
+
+/// The running daemon.
+pub struct Daemon {
+    net: Option<NetHandle>,
+    http: Option<HttpServer>,
+    samplers: Vec<Sampler>,
+    threads: Vec<JoinHandle<()>>,
+    reporter: Arc<Mutex<Reporter>>,
+    heartbeats: Heartbeats,
+    stop: Arc<AtomicBool>,
+}
+
+impl Daemon {
+    /// Starts everything that `config` names. The broker and every sensor may be away.
+    ///
+    /// # Errors
+    /// When nothing useful could be done: no pipeline can run, the network settings cannot work, or the
+    /// HTTP address is taken.
+    pub fn start(config: &Config, secrets: &Secrets, around: Surroundings) -> anyhow::Result<Self> {
+        let session = net::new_session()?;
+        let net = start_net(config, secrets, &session, around.clock.as_ref())?;
+        let link = net.as_ref().map(NetHandle::link);
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut fans: Vec<Fan> = Vec::with_capacity(config.sensors.len());
+        for sensor in &config.sensors {
+            let settings = settings(&sensor.driver);
+            let spec = driver::spec(&settings).map_err(|error| error.to_string());
+            let name = sensor.name.as_str().to_owned();
+            fans.push(Fan { name, settings, spec, queues: Vec::new(), pipelines: Vec::new() });
+        }
+        let mut parts = Vec::with_capacity(config.pipelines.len());
+        let mut threads = Vec::new();
+        for settings in &config.pipelines {
+            let name = settings.name.as_str().to_owned();
+            let sensor = settings.feed.as_ref().map_or("", |feed| feed.sensor.as_str()).to_owned();
+            let fan = fans.iter_mut().find(|fan| fan.name == sensor);
+            let started = start_pipeline(settings, fan, &around, link.as_ref(), &session);
+            let state = started.map(|(state, thread)| {
+                threads.extend(thread);
+                state
+            });
+            let state = state.unwrap_or_else(|error| {
+                let why = format!("{error:#}");
+                log::error!("pipeline {name} cannot run: {why}");
+                PartState::Failed { why }
+            });
+            parts.push(Part { name, sensor, state });
+        }
+        if parts.iter().all(|part| matches!(part.state, PartState::Failed { .. })) {
+            bail!("no pipeline can run; `edgerun check` says more");
+        }
+        let mut samplers = Vec::with_capacity(fans.len());
+        for fan in fans.into_iter().filter(|fan| !fan.queues.is_empty()) {
+            samplers.push(start_sampler(fan, &around, link.clone(), &stop)?);
+        }
+        let sensors = samplers.iter().map(report::SensorPart::new).collect();
+        let reporter =
+            Reporter::new(config, session, around.clock.clone(), link.clone(), parts, sensors);
+        let reporter = Arc::new(Mutex::new(reporter));
+        let http = start_http(config, secrets, &reporter)?;
+        let heartbeats = Heartbeats::default();
+        let mut daemon = Self { net, http, samplers, threads, reporter, heartbeats, stop };
+        daemon.report(|reporter| reporter.introduce());
+        daemon.tick();
+        Ok(daemon)
+    }
+
+    /// What is due now and then: health when its time has come or something changed, numbers reserved
+    /// ahead. Call it a few times a second.
+    pub fn tick(&mut self) {
+        self.report(Reporter::tick);
+    }
+
+    /// Whether every pipeline makes progress: what systemd's watchdog is told.
+    pub fn makes_progress(&mut self) -> bool {
+        let mut beats = Vec::new();
+        self.report(|reporter| beats.extend(reporter.beats()));
+        let hung = self.threads.iter().any(JoinHandle::is_finished) && !self.has_ended();
+        // Work hangs in real time, whatever clock the stream runs on.
+        !hung && self.heartbeats.all_fresh(beats, SystemClock.monotonic(), HANG)
+    }
+
+    /// Whether every recording has been played to its end; never with a real sensor.
+    pub fn has_ended(&self) -> bool {
+        !self.samplers.is_empty() && self.samplers.iter().all(Sampler::has_ended)
+    }
+
+    /// Where the HTTP server listens, if there is one.
+    pub fn http_address(&self) -> Option<std::net::SocketAddr> {
+        self.http.as_ref().map(HttpServer::address)
+    }
+
+    /// A line for people: how many pipelines run.
+    pub fn status_line(&self) -> String {
+        let mut line = String::new();
+        self.report(|reporter| line = reporter.status_line());
+        line
+    }
+
+    /// Frames, windows and messages given up since the start.
+    pub fn dropped(&self) -> u64 {
+        let mut dropped = 0;
+        self.report(|reporter| dropped = reporter.dropped());
+        dropped
+    }
+
+    /// Stops in the data's order: sensors, pipelines, then the network once it has delivered the rest.
+    pub fn stop(mut self) {
+        drop(self.http.take());
+        self.stop.store(true, Ordering::Release);
+        for sampler in self.samplers.drain(..) {
+            sampler.join();
+        }
+        // The samplers' ends of the queues are gone: each pipeline finishes what is left and ends.
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                log::error!("a pipeline's thread ended with a panic");
+            }
+        }
+        self.tick();
+        if let Some(net) = self.net.take() {
+            net.stop(FLUSH);
+        }
+    }
+
+    fn report(&self, act: impl FnOnce(&mut Reporter)) {
+        act(&mut report::lock(&self.reporter));
+    }
+}
+
+/// A sensor and the pipelines that it feeds.
+struct Fan {
+    name: String,
+    settings: DriverSettings,
+    spec: Result<SensorSpec, String>,
+    queues: Vec<FrameSender>,
+    pipelines: Vec<Arc<str>>,
+}
+
+fn settings(driver: &config::Driver) -> DriverSettings {
+    match driver {
+        config::Driver::Mpu6050(chip) => DriverSettings::Mpu6050(driver::Mpu6050Settings {
+            bus: chip.bus.clone(),
+            address: chip.address,
+            rate_hz: chip.rate.hz(),
+            accel_range_g: chip.accel_range.g(),
+            gyro_range_dps: chip.gyro_range.dps(),
+        }),
+        config::Driver::Replay(replay) => DriverSettings::Replay(driver::ReplaySettings {
+            path: replay.path.clone(),
+            rate_hz: replay.rate.hz(),
+            repeat: replay.repeat,
+        }),
+    }
+}
+
+/// The MQTT settings of `config`; `None` without a broker.
+pub fn mqtt_settings(config: &Config, secrets: &Secrets) -> Option<MqttSettings> {
+    let mqtt = config.mqtt.as_ref()?;
+    let id = config.device.id.as_str();
+    let tls = mqtt.url.tls().then(|| TlsSettings {
+        ca: mqtt.ca.clone(),
+        client_cert: mqtt.client.as_ref().map(|client| client.certificate.clone()),
+        client_key: secrets.mqtt_client_key.clone(),
+    });
+    Some(MqttSettings {
+        tls,
+        username: mqtt.login.as_ref().map(|login| login.username.clone()),
+        password: secrets.mqtt_password.clone(),
+        keep_alive: mqtt.keep_alive,
+        ..MqttSettings::new(mqtt.url.host(), mqtt.url.port(), id)
+    })
+}
+
+fn start_net(
+    config: &Config,
+    secrets: &Secrets,
+    session: &Session,
+    clock: &dyn Clock,
+) -> anyhow::Result<Option<NetHandle>> {
+    let Some(settings) = mqtt_settings(config, secrets) else { return Ok(None) };
+    let identity = Identity {
+        device: config.device.id.as_str().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        session: session.clone(),
+        since: clock.wall(),
+    };
+    net::start(settings, identity).context("[mqtt]").map(Some)
+}
+
+type Started = (PartState, Option<JoinHandle<()>>);
+
+fn start_pipeline(
+    settings: &config::Pipeline,
+    fan: Option<&mut Fan>,
+    around: &Surroundings,
+    link: Option<&Link>,
+    session: &Session,
+) -> anyhow::Result<Started> {
+    let bundle = (around.open_bundle)(&settings.model)?;
+    let loaded = Loaded::new(&bundle, settings.engine)?;
+    drop(bundle); // the model keeps what it needs
+    let stats = Arc::new(PipelineStats::default());
+    let (Some(feed), Some(fan)) = (&settings.feed, fan) else {
+        return Ok((PartState::Running { loaded, stats, sequence: None }, None));
+    };
+    let spec = fan.spec.as_ref().map_err(|why| anyhow!("sensor {}: {why}", fan.name))?;
+    let columns = fit(&loaded.manifest, feed.window, spec)?;
+    let name: Arc<str> = Arc::from(settings.name.as_str());
+    let sequence = Arc::new(open_sequence(around.storage.clone(), &name)?);
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    if let Some(link) = link {
+        sinks.push(Box::new(link.publisher().with_qos(match feed.qos {
+            config::Qos::AtMostOnce => Qos::AtMostOnce,
+            config::Qos::AtLeastOnce => Qos::AtLeastOnce,
+        })));
+    }
+    match &feed.json_lines {
+        None => {}
+        Some(config::JsonLines::Stdout) => {
+            sinks.push(Box::new(JsonLines::new(io::stdout(), session.clone())));
+        }
+        Some(config::JsonLines::File(path)) => {
+            let file = OpenOptions::new().create(true).append(true).open(path);
+            let file = file.with_context(|| format!("json_lines: {}", path.display()))?;
+            sinks.push(Box::new(JsonLines::new(file, session.clone())));
+        }
+    }
+    let (length, stride) = (feed.window.length.get(), feed.window.stride.get());
+    let channels = spec.channels.len();
+    let capacity = length + WINDOWS_BEHIND * stride;
+    let pipeline = Pipeline {
+        identity: pipeline::Identity {
+            pipeline: name.clone(),
+            model: Arc::from(loaded.manifest.name.as_str()),
+            version: Arc::from(loaded.manifest.version.to_string()),
+        },
+        windower: Windower::new(columns.len(), length, stride),
+        row: vec![0.0; columns.len()],
+        columns,
+        predictor: loaded.predictor()?,
+        period: spec.period() * u32::try_from(stride).unwrap_or(u32::MAX),
+        publish: match feed.publish {
+            config::Publish::Every => Publish::Every,
+            config::Publish::Change => Publish::Change,
+            config::Publish::Above(limit) => Publish::Above(limit as f32),
+        },
+        sequence: sequence.clone(),
+        sinks,
+        stats: stats.clone(),
+        clock: around.clock.clone(),
+        last: None,
+    };
+    let (sender, receiver) = queue::frames(channels, capacity);
+    let frames = Frames::new(channels, capacity);
+    let thread = std::thread::Builder::new()
+        .name(format!("infer-{name}").chars().take(15).collect())
+        .spawn(move || pipeline.run(&receiver, frames))
+        .context("cannot start a thread")?;
+    fan.queues.push(sender);
+    fan.pipelines.push(name);
+    Ok((PartState::Running { loaded, stats, sequence: Some(sequence) }, Some(thread)))
+}
+
+fn open_sequence(storage: Arc<dyn Storage>, pipeline: &str) -> anyhow::Result<Sequence> {
+    let name = FileName::new(format!("seq-{pipeline}"))
+        .ok_or_else(|| anyhow!("{pipeline:?} is too long to keep a sequence number under"))?;
+    // 52 random bits: a number that every JSON reader holds exactly.
+    let random = net::new_session()?;
+    let fallback = u64::from_str_radix(&random.as_str()[..13], 16).unwrap_or(1 << 40);
+    Ok(Sequence::open(storage, name, fallback))
+}
+
+fn start_sampler(
+    fan: Fan,
+    around: &Surroundings,
+    link: Option<Link>,
+    stop: &Arc<AtomicBool>,
+) -> anyhow::Result<Sampler> {
+    let Fan { name, settings, spec, queues, pipelines } = fan;
+    let spec = spec.map_err(|why| anyhow!("sensor {name}: {why}"))?;
+    let (open, clock) = (around.open_sensor.clone(), around.clock.clone());
+    let open = {
+        let clock = clock.clone();
+        move || open(&settings, &clock)
+    };
+    let sensor: Arc<str> = Arc::from(name.as_str());
+    let mut publisher = link.map(|link| link.publisher());
+    let changed = {
+        let clock = clock.clone();
+        move |change: SensorChange| {
+            let kind = match change {
+                SensorChange::Lost { reason } => {
+                    log::warn!("sensor {sensor} lost: {reason}");
+                    EventKind::SensorLost { sensor: sensor.clone(), reason }
+                }
+                SensorChange::Back { after } => {
+                    log::info!("sensor {sensor} is back after {after:.1?}");
+                    EventKind::SensorBack { sensor: sensor.clone(), after }
+                }
+            };
+            tell(publisher.as_mut(), &pipelines, clock.as_ref(), &kind);
+        }
+    };
+    let deliver = move |frames: &Frames| queues.iter().for_each(|queue| queue.push(frames));
+    Sampler::start(&name, spec, clock, open, deliver, changed, stop.clone())
+        .with_context(|| format!("sensor {name}"))
+}
+
+fn tell(
+    publisher: Option<&mut MqttSink>,
+    pipelines: &[Arc<str>],
+    clock: &dyn Clock,
+    kind: &EventKind,
+) {
+    let Some(publisher) = publisher else { return };
+    for pipeline in pipelines {
+        let event = Event { pipeline: pipeline.clone(), time: clock.wall(), kind: kind.clone() };
+        // What a full queue gave up is counted there and shown in health.
+        publisher.event(event).ok();
+    }
+}
+
+fn start_http(
+    config: &Config,
+    secrets: &Secrets,
+    reporter: &Arc<Mutex<Reporter>>,
+) -> anyhow::Result<Option<HttpServer>> {
+    let Some(settings) = &config.http else { return Ok(None) };
+    let doors = report::lock(reporter).loaded().map(|(name, loaded)| door(name, loaded));
+    let doors = doors.collect::<anyhow::Result<Vec<Door>>>()?;
+    let settings = HttpSettings { listen: settings.listen, token: secrets.http_token.clone() };
+    let reporter = reporter.clone();
+    let health = Box::new(move || report::lock(&reporter).health());
+    let server = http::start(settings, http::Doors { doors, health }).context("[http]")?;
+    Ok(Some(server))
+}
+
+/// A pipeline's model for HTTP: a session of its own, so that requests and windows do not meet.
+fn door(name: &str, loaded: &Loaded) -> anyhow::Result<Door> {
+    let mut predictor = loaded.predictor()?;
+    let recipe = &loaded.manifest.recipe;
+    let predict = move |rows: &[f32]| {
+        predictor.reset();
+        predictor.predict(rows).map(|(finding, _)| finding).map_err(|error| error.to_string())
+    };
+    Ok(Door {
+        pipeline: name.to_owned(),
+        frames: recipe.frames,
+        channels: recipe.channels.len(),
+        predict: Mutex::new(Box::new(predict)),
+    })
+}

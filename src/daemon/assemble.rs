@@ -1,0 +1,100 @@
+//! Configuration and bundle → the parts of one pipeline, or why they do not fit together.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail, ensure};
+
+use crate::config;
+use crate::data::Signature;
+use crate::engine::{self, Choice, Model};
+use crate::model::{Bundle, Manifest, PostprocessKind};
+use crate::predict::{self, Predictor};
+use crate::sensor::SensorSpec;
+
+/// A bundle whose model is loaded and fits its manifest.
+pub struct Loaded {
+    /// What the manifest says.
+    pub manifest: Manifest,
+    /// SHA-256 of the model file, in hex.
+    pub digest: String,
+    /// The model, shared by all its sessions.
+    pub model: Arc<dyn Model>,
+}
+
+impl Loaded {
+    /// Loads the model of `bundle` on the engine of `choice`.
+    ///
+    /// # Errors
+    /// When no engine takes the model, or the manifest does not describe it.
+    pub fn new(bundle: &Bundle, choice: Choice) -> anyhow::Result<Self> {
+        let model = predict::load(bundle, |bytes| engine::load(bytes, choice))
+            .with_context(|| format!("model {}", bundle.manifest.model))?;
+        Ok(Self { manifest: bundle.manifest.clone(), digest: bundle.digest.clone(), model })
+    }
+
+    /// A predictor with a session of its own.
+    ///
+    /// # Errors
+    /// When the session's memory cannot be had.
+    pub fn predictor(&self) -> anyhow::Result<Predictor> {
+        Ok(Predictor::new(&self.manifest, self.model.clone())?)
+    }
+
+    /// The task, as `info` names it.
+    pub fn kind(&self) -> &'static str {
+        match self.manifest.postprocess.kind {
+            PostprocessKind::Classification { .. } => "classification",
+            PostprocessKind::Regression { .. } => "regression",
+            PostprocessKind::Anomaly { .. } => "anomaly",
+        }
+    }
+
+    /// The model's signature.
+    pub fn signature(&self) -> &Signature {
+        self.model.signature()
+    }
+}
+
+/// Which of the sensor's channels the recipe takes, in the recipe's order.
+///
+/// # Errors
+/// When window, rate, a channel or a unit is not what the recipe was trained on: the most common
+/// silent failure in the field.
+pub fn fit(
+    manifest: &Manifest,
+    window: config::Window,
+    sensor: &SensorSpec,
+) -> anyhow::Result<Vec<usize>> {
+    let recipe = &manifest.recipe;
+    let (name, length) = (&manifest.name, window.length.get());
+    ensure!(
+        length == recipe.frames,
+        "window.length is {length}, the recipe of model {name} takes {} frames: set window.length = {}",
+        recipe.frames,
+        recipe.frames
+    );
+    if let Some(rate_hz) = recipe.rate_hz {
+        ensure!(
+            (rate_hz - sensor.rate_hz).abs() <= rate_hz * 1e-3,
+            "the sensor gives {} Hz, model {name} was trained at {rate_hz} Hz: set the sensor's rate to \"{rate_hz} Hz\"",
+            sensor.rate_hz
+        );
+    }
+    let has = || sensor.channels.iter().map(|c| c.name.as_ref()).collect::<Vec<&str>>().join(", ");
+    let mut columns = Vec::with_capacity(recipe.channels.len());
+    for wanted in &recipe.channels {
+        let found = sensor.channels.iter().position(|c| c.name == wanted.name);
+        let Some(column) = found else {
+            bail!("model {name} takes channel {}, the sensor has {}", wanted.name, has());
+        };
+        let unit = &sensor.channels[column].unit;
+        ensure!(
+            wanted.unit.is_empty() || unit.is_empty() || wanted.unit == *unit,
+            "channel {}: the sensor gives {unit}, model {name} was trained on {}",
+            wanted.name,
+            wanted.unit
+        );
+        columns.push(column);
+    }
+    Ok(columns)
+}

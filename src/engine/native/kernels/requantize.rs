@@ -1,0 +1,94 @@
+//! 32-bit sums to 8-bit outputs, as XNNPACK does on x86-64: one rounding in `f32`, half to even.
+
+use super::{Quant8, Refusal, malformed};
+use crate::engine::native::graph::Activation;
+
+/// Added to a float below 2^22 it leaves the rounded integer in the low mantissa bits.
+const MAGIC: f32 = 12_582_912.0;
+
+/// Offset and clamp of an 8-bit output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Requantize {
+    zero_point: i32,
+    /// Bounds less the zero point.
+    low: f32,
+    high: f32,
+}
+
+impl Requantize {
+    /// For outputs quantized as `y` with `activation` fused.
+    pub(super) fn new(y: Quant8, activation: Activation) -> Self {
+        let (low, high) = range(y, activation);
+        Self {
+            zero_point: y.zero_point,
+            low: (low - y.zero_point) as f32,
+            high: (high - y.zero_point) as f32,
+        }
+    }
+
+    /// `clamp(round(sum * scale) + zero_point)`.
+    ///
+    /// Clamping first changes nothing, as the bounds are integers, and keeps the sum below 2^22.
+    #[inline(always)]
+    pub(super) fn apply(&self, sum: i32, scale: f32) -> i8 {
+        self.quantize(sum as f32 * scale)
+    }
+
+    /// The same for a value that is already in steps of the output. NaN becomes the upper bound.
+    #[inline(always)]
+    pub(super) fn quantize(&self, steps: f32) -> i8 {
+        let steps = steps.min(self.high).max(self.low);
+        let rounded = (steps + MAGIC).to_bits().cast_signed() - MAGIC.to_bits().cast_signed();
+        (rounded + self.zero_point) as i8
+    }
+}
+
+/// The lowest and highest integer that an output may take, as it lies in the arena.
+pub(super) fn range(y: Quant8, activation: Activation) -> (i32, i32) {
+    let steps = |real: f32| {
+        let steps = (real / y.scale).clamp(-512.0, 512.0).round_ties_even() as i32;
+        (y.zero_point + steps).clamp(-128, 127)
+    };
+    match activation {
+        Activation::None => (-128, 127),
+        Activation::Relu => (steps(0.0), 127),
+        Activation::ReluN1To1 => (steps(-1.0), steps(1.0)),
+        Activation::Relu6 => (steps(0.0), steps(6.0)),
+    }
+}
+
+/// `x * w / y` in `f32`, in this order: the factor from sums to steps of the output.
+pub(super) fn ratio(x: f32, w: f32, y: f32) -> Result<f32, Refusal> {
+    let ratio = x * w / y;
+    if ratio.is_finite() { Ok(ratio) } else { Err(malformed(format!("scales {x} * {w} / {y}"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const Y: Quant8 = Quant8 { scale: 0.5, zero_point: -8, origin: 0 };
+
+    #[test]
+    fn halves_round_to_the_even_step() {
+        let y = Requantize::new(Y, Activation::None);
+        let steps: Vec<i8> = [-3, -1, 1, 3, 5].iter().map(|&s| y.apply(s, 0.5)).collect();
+        assert_eq!(steps, [-8 - 2, -8, -8, -8 + 2, -8 + 2]);
+    }
+
+    #[test]
+    fn sums_beyond_the_type_saturate() {
+        let y = Requantize::new(Y, Activation::None);
+        assert_eq!(y.apply(i32::MAX, 1e30), 127);
+        assert_eq!(y.apply(i32::MIN, 1e30), -128);
+    }
+
+    #[test]
+    fn activations_clamp_in_real_units() {
+        assert_eq!(range(Y, Activation::Relu), (-8, 127));
+        assert_eq!(range(Y, Activation::Relu6), (-8, 4));
+        assert_eq!(range(Y, Activation::ReluN1To1), (-10, -6));
+        let fine = Quant8 { scale: 1e-30, ..Y };
+        assert_eq!(range(fine, Activation::Relu6), (-8, 127));
+    }
+}

@@ -1,0 +1,46 @@
+//! How much a model may ask for. A file is hostile until proven otherwise, and a small one can name
+//! the same bytes many times; real models for boards stay far below each of these.
+
+use std::cell::Cell;
+
+use crate::engine::EngineError;
+
+/// Operators.
+pub(super) const NODES_MAX: usize = 10_000;
+/// Inputs or outputs of one operator, and of the model.
+pub(super) const PORTS_MAX: usize = 256;
+/// Dimensions of a tensor.
+pub(super) const RANK_MAX: usize = 8;
+/// Bytes of one tensor, and of a session's working memory.
+pub(super) const ARENA_MAX: usize = 256 << 20;
+/// Bytes that everything made while loading may take: packed weights, scales, names, tables.
+pub(super) const LOADED_MAX: usize = 512 << 20;
+/// Elementary steps (multiply-accumulates, elements touched) of one run: about a minute.
+pub(super) const WORK_MAX: u64 = 1 << 36;
+
+/// Counts what loading has taken so far.
+#[derive(Debug, Default)]
+pub(super) struct Budget {
+    spent: Cell<usize>,
+}
+
+impl Budget {
+    /// Takes `bytes`, before they are allocated.
+    pub(super) fn take(&self, bytes: usize) -> Result<(), EngineError> {
+        let needed = self.spent.get().saturating_add(bytes);
+        self.spent.set(needed);
+        if needed > LOADED_MAX {
+            return Err(EngineError::TooLarge {
+                what: "weights and tables",
+                needed,
+                limit: LOADED_MAX,
+            });
+        }
+        Ok(())
+    }
+
+    /// Takes room for `count` values of `T`.
+    pub(super) fn take_for<T>(&self, count: usize) -> Result<(), EngineError> {
+        self.take(count.saturating_mul(size_of::<T>()))
+    }
+}

@@ -1,0 +1,94 @@
+//! One thread's runs of a program.
+
+use std::sync::Arc;
+
+use super::memory::{Arena, Memory};
+use super::program::Program;
+use crate::data::{Signature, Tensor, TensorData};
+use crate::engine::{EngineError, EngineKind, Session, check_tensors};
+
+/// A program's arena.
+#[derive(Debug)]
+pub(super) struct NativeSession {
+    signature: Arc<Signature>,
+    program: Arc<Program>,
+    arena: Arena,
+}
+
+impl NativeSession {
+    pub(super) fn new(
+        signature: Arc<Signature>,
+        program: Arc<Program>,
+    ) -> Result<Self, EngineError> {
+        let mut arena = Arena::new(program.arena_bytes)?;
+        for (span, bytes) in &program.constants {
+            arena.bytes()[span.clone()].copy_from_slice(bytes);
+        }
+        Ok(Self { signature, program, arena })
+    }
+}
+
+impl Session for NativeSession {
+    fn reset(&mut self) {}
+
+    fn infer(&mut self, inputs: &[Tensor], outputs: &mut [Tensor]) -> Result<(), EngineError> {
+        check_tensors(&self.signature, inputs, outputs)?;
+        let arena = self.arena.bytes();
+        for (tensor, span) in inputs.iter().zip(&self.program.inputs) {
+            copy_in(tensor.data(), &mut arena[span.clone()])?;
+        }
+        for step in &self.program.steps {
+            step.kernel.run(&mut Memory {
+                arena,
+                inputs: &step.inputs,
+                outputs: &step.outputs,
+                scratch: &step.scratch,
+            });
+        }
+        for (tensor, span) in outputs.iter_mut().zip(&self.program.outputs) {
+            copy_out(&arena[span.clone()], tensor.data_mut())?;
+        }
+        Ok(())
+    }
+}
+
+fn copy_in(from: &TensorData, to: &mut [u8]) -> Result<(), EngineError> {
+    match from {
+        TensorData::U8(values) => {
+            for (to, from) in to.iter_mut().zip(values) {
+                *to = from ^ 0x80;
+            }
+        }
+        TensorData::I8(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
+        TensorData::I16(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
+        TensorData::I32(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
+        TensorData::I64(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
+        TensorData::F32(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
+        TensorData::F64(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
+        TensorData::Bool(_) | TensorData::Str(_) => return Err(not_carried(from)),
+    }
+    Ok(())
+}
+
+fn copy_out(from: &[u8], to: &mut TensorData) -> Result<(), EngineError> {
+    match to {
+        TensorData::U8(values) => {
+            for (to, from) in values.iter_mut().zip(from) {
+                *to = from ^ 0x80;
+            }
+        }
+        TensorData::I8(values) => bytemuck::cast_slice_mut(values).copy_from_slice(from),
+        TensorData::I16(values) => bytemuck::cast_slice_mut(values).copy_from_slice(from),
+        TensorData::I32(values) => bytemuck::cast_slice_mut(values).copy_from_slice(from),
+        TensorData::I64(values) => bytemuck::cast_slice_mut(values).copy_from_slice(from),
+        TensorData::F32(values) => bytemuck::cast_slice_mut(values).copy_from_slice(from),
+        TensorData::F64(values) => bytemuck::cast_slice_mut(values).copy_from_slice(from),
+        TensorData::Bool(_) | TensorData::Str(_) => return Err(not_carried(to)),
+    }
+    Ok(())
+}
+
+fn not_carried(data: &TensorData) -> EngineError {
+    let why = format!("{} tensors cannot be handed over", data.dtype());
+    EngineError::Run { engine: EngineKind::Native, why }
+}

@@ -1,0 +1,117 @@
+//! `/metrics`: the health payload in Prometheus' text format 0.0.4.
+
+use std::fmt::Write as _;
+
+use crate::net::wire::{Health, SensorState, Verdict};
+
+/// One metric with all its samples, as the format wants them: together.
+struct Metric<'a> {
+    name: &'a str,
+    kind: &'a str,
+    help: &'a str,
+}
+
+pub(super) fn text(health: &Health) -> String {
+    let mut out = String::with_capacity(4096);
+    let state = |verdict| match verdict {
+        Verdict::Ok => 0.0,
+        Verdict::Degraded => 1.0,
+        Verdict::Failing => 2.0,
+    };
+    let mut metric = |name, kind, help, samples: &mut dyn Iterator<Item = (String, f64)>| {
+        family(&mut out, &Metric { name, kind, help }, samples);
+    };
+    let mut one = |name, kind, help, value: f64| {
+        metric(name, kind, help, &mut std::iter::once((String::new(), value)));
+    };
+    one(
+        "edgerun_state",
+        "gauge",
+        "Overall state: 0 ok, 1 degraded, 2 failing.",
+        state(health.state),
+    );
+    one("edgerun_uptime_seconds", "gauge", "Time since the start.", health.process.uptime_s as f64);
+    one(
+        "edgerun_resident_memory_bytes",
+        "gauge",
+        "Resident memory.",
+        health.process.rss_bytes as f64,
+    );
+    one(
+        "edgerun_mqtt_connected",
+        "gauge",
+        "Whether the broker is there.",
+        f64::from(u8::from(health.mqtt.connected)),
+    );
+    one(
+        "edgerun_mqtt_queue_messages",
+        "gauge",
+        "Messages that wait for the broker.",
+        health.mqtt.queue as f64,
+    );
+    one("edgerun_mqtt_dropped_total", "counter", "Messages given up.", health.mqtt.dropped as f64);
+    one(
+        "edgerun_mqtt_reconnects_total",
+        "counter",
+        "Connections after the first.",
+        health.mqtt.reconnects as f64,
+    );
+    let pipelines = &health.pipelines;
+    let mut each = |name, kind, help, value: &dyn Fn(&crate::net::wire::PipelineHealth) -> f64| {
+        let mut samples =
+            pipelines.iter().map(|p| (format!("{{pipeline=\"{}\"}}", p.name), value(p)));
+        metric(name, kind, help, &mut samples);
+    };
+    each("edgerun_pipeline_state", "gauge", "0 ok, 1 degraded, 2 failing.", &|p| state(p.state));
+    each("edgerun_windows_total", "counter", "Windows that became findings.", &|p| {
+        p.windows as f64
+    });
+    each("edgerun_dropped_windows_total", "counter", "Windows given up.", &|p| {
+        p.dropped_windows as f64
+    });
+    each(
+        "edgerun_deadline_misses_total",
+        "counter",
+        "Findings later than the next window.",
+        &|p| p.deadline_misses as f64,
+    );
+    each("edgerun_latency_p50_seconds", "gauge", "Median latency of the last period.", &|p| {
+        p.latency_p50_us as f64 / 1e6
+    });
+    each("edgerun_latency_p99_seconds", "gauge", "99th percentile of the last period.", &|p| {
+        p.latency_p99_us as f64 / 1e6
+    });
+    let sensors = &health.sensors;
+    let mut each = |name, kind, help, value: &dyn Fn(&crate::net::wire::SensorHealth) -> f64| {
+        let mut samples = sensors.iter().map(|s| (format!("{{sensor=\"{}\"}}", s.name), value(s)));
+        metric(name, kind, help, &mut samples);
+    };
+    each("edgerun_sensor_up", "gauge", "Whether the sensor answers.", &|s| {
+        f64::from(u8::from(s.state == SensorState::Ok))
+    });
+    each("edgerun_sensor_frames_total", "counter", "Frames read.", &|s| s.frames as f64);
+    each(
+        "edgerun_sensor_missed_deadlines_total",
+        "counter",
+        "Reads begun after the next was due.",
+        &|s| s.missed_deadlines as f64,
+    );
+    each("edgerun_sensor_gaps_total", "counter", "Breaks in the stream.", &|s| s.gaps as f64);
+    each("edgerun_sensor_bus_errors_total", "counter", "Reads that the bus refused.", &|s| {
+        s.bus_errors as f64
+    });
+    out
+}
+
+fn family(out: &mut String, metric: &Metric<'_>, samples: &mut dyn Iterator<Item = (String, f64)>) {
+    let Metric { name, kind, help } = metric;
+    let mut samples = samples.peekable();
+    if samples.peek().is_none() {
+        return;
+    }
+    // Writing to a String cannot fail.
+    _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (labels, value) in samples {
+        _ = writeln!(out, "{name}{labels} {value}");
+    }
+}

@@ -1,0 +1,135 @@
+//! `POST /predict`: JSON arrays in, `{"prediction": […]}` out, as a plain Flask model service does.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
+
+use crate::data::Finding;
+
+/// Instances in one request.
+const INSTANCES_MAX: usize = 4096;
+
+/// Sensor-side rows, row-major `[frames, channels]`, to a finding; stateless from call to call.
+pub type Predict = Box<dyn FnMut(&[f32]) -> Result<Finding, String> + Send>;
+
+/// A pipeline's model as HTTP sees it.
+pub struct Door {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// Rows of an instance.
+    pub frames: usize,
+    /// Values of a row.
+    pub channels: usize,
+    /// Recipe, engine and postprocess.
+    pub predict: Mutex<Predict>,
+}
+
+/// Answers the request `body` for the pipeline `wanted`, or for the only one.
+///
+/// # Errors
+/// A sentence for the client: what is wrong with the request.
+pub(super) fn answer(
+    doors: &[Door],
+    wanted: Option<&str>,
+    body: &[u8],
+) -> Result<Vec<Value>, String> {
+    let door = choose(doors, wanted)?;
+    let value: Value =
+        serde_json::from_slice(body).map_err(|error| format!("not JSON: {error}"))?;
+    let instances = instances(&value, door)?;
+    let mut predict = door.predict.lock().unwrap_or_else(PoisonError::into_inner);
+    let each = |(index, rows): (usize, &[f32])| {
+        let finding = predict(rows).map_err(|error| format!("instance {index}: {error}"))?;
+        Ok(prediction(finding))
+    };
+    instances.chunks_exact(door.frames * door.channels).enumerate().map(each).collect()
+}
+
+fn choose<'a>(doors: &'a [Door], wanted: Option<&str>) -> Result<&'a Door, String> {
+    let names = || doors.iter().map(|door| door.pipeline.as_str()).collect::<Vec<_>>().join(", ");
+    match (wanted, doors) {
+        (Some(name), _) => doors
+            .iter()
+            .find(|door| door.pipeline == name)
+            .ok_or_else(|| format!("no pipeline {name:?}; there are: {}", names())),
+        (None, [door]) => Ok(door),
+        (None, []) => Err("no pipeline runs".into()),
+        (None, _) => Err(format!("several pipelines run; add ?pipeline=NAME, one of: {}", names())),
+    }
+}
+
+/// All instances, one after the other; their number is the length over frames x channels.
+fn instances(value: &Value, door: &Door) -> Result<Vec<f32>, String> {
+    let (frames, channels) = (door.frames, door.channels);
+    let mut shape = Vec::new();
+    let mut at = value;
+    while let Value::Array(items) = at {
+        shape.push(items.len());
+        if shape.len() > 3 {
+            break;
+        }
+        let Some(first) = items.first() else { break };
+        at = first;
+    }
+    let count = match *shape.as_slice() {
+        [n, f, c] if (f, c) == (frames, channels) => n,
+        [n, c] if frames == 1 && c == channels => n,
+        [f, c] if (f, c) == (frames, channels) => 1,
+        [c] if frames == 1 && c == channels => 1,
+        _ => {
+            let instance = match frames {
+                1 => format!("a row of {channels} numbers"),
+                _ => format!("{frames} rows of {channels} numbers"),
+            };
+            return Err(format!(
+                "send a JSON array of instances, each {instance}; found {}",
+                if shape.is_empty() { "no array".to_owned() } else { format!("shape {shape:?}") }
+            ));
+        }
+    };
+    if count > INSTANCES_MAX {
+        return Err(format!("{count} instances in one request; the limit is {INSTANCES_MAX}"));
+    }
+    let mut flat = Vec::with_capacity(count * frames * channels);
+    flatten(value, &shape, &mut flat)?;
+    Ok(flat)
+}
+
+/// Appends the numbers of `value`, whose every array must be as long as `shape` says; null is missing.
+fn flatten(value: &Value, shape: &[usize], flat: &mut Vec<f32>) -> Result<(), String> {
+    match (value, shape) {
+        (Value::Array(items), [length, rest @ ..]) if items.len() == *length => {
+            items.iter().try_for_each(|item| flatten(item, rest, flat))
+        }
+        (Value::Array(items), [length, ..]) => {
+            Err(format!("arrays of one depth differ in length: {length} and {}", items.len()))
+        }
+        (Value::Null, []) => {
+            flat.push(f32::NAN);
+            Ok(())
+        }
+        (Value::Number(number), []) => {
+            let number = number.as_f64().unwrap_or(f64::NAN) as f32;
+            if !number.is_finite() {
+                return Err("a number is too large".into());
+            }
+            flat.push(number);
+            Ok(())
+        }
+        _ => Err("instances hold numbers (or null for a missing value) and nothing else".into()),
+    }
+}
+
+/// A label, a number or a score: what `model.predict(rows).tolist()` would hold.
+fn prediction(finding: Finding) -> Value {
+    let number = |value: f32| {
+        serde_json::Number::from_f64(f64::from(value)).map_or(Value::Null, Value::Number)
+    };
+    match finding {
+        Finding::Classification { top, .. } => {
+            top.first().map_or(Value::Null, |best| Value::String(best.label.to_string()))
+        }
+        Finding::Regression { value, .. } => number(value),
+        Finding::Anomaly { score, .. } => number(score),
+    }
+}

@@ -1,0 +1,108 @@
+//! Runs a model on inputs made here and compares every output byte with what LiteRT gave for the
+//! same ones, which `scripts/zoo-goldens.py` and `scripts/op-goldens.py` wrote down.
+
+use edgerun::data::{DType, Tensor, TensorData, TensorSpec};
+use edgerun::engine::native;
+use npyz::npz::NpzArchive;
+
+/// SplitMix64, by Sebastiano Vigna.
+fn splitmix64(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// Input `index` as bytes: noise around 128 where it is even, fainter every time up to a 16th; a
+/// walk with small steps where it is odd.
+pub(crate) fn seeded(index: u64, len: usize) -> Vec<u8> {
+    let mut state = index;
+    let mut walk = 128i64;
+    let mut next = || {
+        let noise = splitmix64(&mut state);
+        if index.is_multiple_of(2) {
+            let faint = index / 2 % 5;
+            return ((noise >> (56 + faint)) + 128 - (128 >> faint)) as u8;
+        }
+        walk += ((noise >> 32) % 9) as i64 - 4;
+        let folded = walk.rem_euclid(510);
+        (if folded > 255 { 510 - folded } else { folded }) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// FNV-1a.
+fn fnv64(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+fn tensor(spec: &TensorSpec, bytes: Vec<u8>) -> Tensor {
+    let signed = || bytes.iter().map(|byte| byte.cast_signed());
+    let data = match spec.dtype {
+        DType::I8 => TensorData::I8(signed().collect()),
+        DType::U8 => TensorData::U8(bytes),
+        DType::F32 => TensorData::F32(signed().map(|byte| f32::from(byte) / 40.0).collect()),
+        other => panic!("an input of {other}"),
+    };
+    Tensor::new(spec.shape.clone(), data).unwrap()
+}
+
+/// Reads array `y_<port>`: `rows` outputs like `spec`.
+fn expected(
+    archive: &mut NpzArchive<std::io::BufReader<std::fs::File>>,
+    port: usize,
+    spec: &TensorSpec,
+    rows: usize,
+) -> Vec<Tensor> {
+    let array = archive.by_name(&format!("y_{port}")).unwrap().unwrap();
+    let all = match spec.dtype {
+        DType::I8 => TensorData::I8(array.into_vec().unwrap()),
+        DType::U8 => TensorData::U8(array.into_vec().unwrap()),
+        DType::F32 => TensorData::F32(array.into_vec().unwrap()),
+        other => panic!("an output of {other}"),
+    };
+    let len = spec.elements();
+    assert_eq!(all.len(), rows * len, "output {port} of {rows} runs");
+    let row =
+        |i: usize| Tensor::new(spec.shape.clone(), all.slice(i * len, (i + 1) * len)).unwrap();
+    (0..rows).map(row).collect()
+}
+
+/// Runs the model in `file` on every input that `tests/data/<golden>.npz` has outputs for.
+pub(crate) fn assert_byte_identical(file: &[u8], golden: &str) {
+    let path = format!("{}/tests/data/{golden}.npz", env!("CARGO_MANIFEST_DIR"));
+    let mut archive = NpzArchive::open(&path).unwrap();
+    let hashes: Vec<u64> = archive.by_name("inputs_fnv64").unwrap().unwrap().into_vec().unwrap();
+    let model = native::load(file).unwrap();
+    let signature = model.signature();
+    let rows = hashes.len() / signature.inputs.len();
+    let expected: Vec<Vec<Tensor>> = (0..signature.outputs.len())
+        .map(|port| expected(&mut archive, port, &signature.outputs[port], rows))
+        .collect();
+    let mut session = model.session().unwrap();
+    let mut outputs: Vec<Tensor> = signature.outputs.iter().map(Tensor::zeros).collect();
+    let mut hashes = hashes.into_iter();
+    for row in 0..rows {
+        let mut inputs = Vec::new();
+        for (port, spec) in signature.inputs.iter().enumerate() {
+            let bytes = seeded((row + 100 * port) as u64, spec.elements());
+            assert_eq!(Some(fnv64(&bytes)), hashes.next(), "input {row} is not the reference's");
+            inputs.push(tensor(spec, bytes));
+        }
+        session.infer(&inputs, &mut outputs).unwrap();
+        for (port, (found, expected)) in outputs.iter().zip(&expected).enumerate() {
+            assert_same(found, &expected[row], &format!("input {row}, output {port}"));
+        }
+    }
+}
+
+fn assert_same(found: &Tensor, expected: &Tensor, at: &str) {
+    let [found, expected] = [found, expected].map(|tensor| tensor.data().to_f64().unwrap());
+    let pairs = || found.iter().zip(&expected).enumerate().filter(|(_, (a, b))| a != b);
+    if let Some((place, (found, expected))) = pairs().next() {
+        let (differing, all) = (pairs().count(), expected.to_string());
+        panic!("{at}: {differing} differ; the first at {place} is {found}, expected {all}");
+    }
+}
