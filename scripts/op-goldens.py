@@ -135,7 +135,7 @@ def run(name, content, float_io):
         for i, y in enumerate(ys):
             arrays[f"y_{i}"].append(interpreter.get_tensor(y["index"])[0])
     arrays = {key: np.stack(rows) for key, rows in arrays.items()}
-    np.savez(OUT / f"{name}.npz", inputs_fnv64=np.array(hashes, dtype=np.uint64), **arrays)
+    np.savez(OUT / f"{name}.npz", inputs_fnv64=np.array(hashes, dtype=np.uint64).view(np.int64), **arrays)
     ops = [op["op_name"] for op in interpreter._get_ops_details()]
     print(name, len(content), ops, {k: (a.shape, len(np.unique(a))) for k, a in arrays.items()})
 

@@ -77,8 +77,9 @@ def main() -> None:
             interpreter.set_tensor(x["index"], data.view(x["dtype"]).reshape(x["shape"]))
             interpreter.invoke()
             outputs.append(interpreter.get_tensor(y["index"])[0])
-        hashes = np.array(hashes, dtype=np.uint64)
-        np.savez(out / f"{name}.npz", y_0=np.stack(outputs), inputs_fnv64=np.array(hashes, np.uint64).view(np.int64))
+        # int64 like every array that edgerun reads; the bits are the hash's.
+        hashes = np.array(hashes, dtype=np.uint64).view(np.int64)
+        np.savez(out / f"{name}.npz", y_0=np.stack(outputs), inputs_fnv64=hashes)
         print(f"{name}: {np.stack(outputs).shape}")
 
 

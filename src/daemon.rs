@@ -24,9 +24,10 @@ use crate::net::http::{self, Door, HttpServer, HttpSettings};
 use crate::net::{self, Identity, Link, MqttSettings, NetHandle, TlsSettings};
 use crate::pipeline::{self, Pipeline, Publish};
 use crate::queue::{self, FrameSender};
-use crate::sensor::driver::{self, DriverSettings};
-use crate::sensor::sampler::{Sampler, SensorChange};
-use crate::sensor::{Sensor, SensorError, SensorSpec};
+use crate::sensor::{
+    DriverSettings, Mpu6050Settings, ReplaySettings, Sampler, Sensor, SensorChange, SensorError,
+    SensorSpec, SensorStats,
+};
 use crate::sequence::Sequence;
 use crate::sink::{JsonLines, MqttSink, Qos, Sink};
 use crate::storage::{FileName, Storage};
@@ -64,7 +65,7 @@ impl Surroundings {
             clock: Arc::new(SystemClock),
             storage,
             open_bundle: Box::new(Bundle::open),
-            open_sensor: Arc::new(|settings, clock| driver::open(settings, clock.clone())),
+            open_sensor: Arc::new(|settings, clock| settings.open(clock.clone())),
         }
     }
 }
@@ -88,7 +89,7 @@ pub(crate) enum PartState {
 pub struct Daemon {
     net: Option<NetHandle>,
     http: Option<HttpServer>,
-    samplers: Vec<Sampler>,
+    samplers: Vec<JoinHandle<()>>,
     threads: Vec<JoinHandle<()>>,
     reporter: Arc<Mutex<Reporter>>,
     heartbeats: Heartbeats,
@@ -109,7 +110,7 @@ impl Daemon {
         let mut fans: Vec<Fan> = Vec::with_capacity(config.sensors.len());
         for sensor in &config.sensors {
             let settings = settings(&sensor.driver);
-            let spec = driver::spec(&settings).map_err(|error| error.to_string());
+            let spec = settings.spec().map_err(|error| error.to_string());
             let name = sensor.name.as_str().to_owned();
             fans.push(Fan { name, settings, spec, queues: Vec::new(), pipelines: Vec::new() });
         }
@@ -134,11 +135,12 @@ impl Daemon {
         if parts.iter().all(|part| matches!(part.state, PartState::Failed { .. })) {
             bail!("no pipeline can run; `edgerun check` says more");
         }
-        let mut samplers = Vec::with_capacity(fans.len());
+        let (mut samplers, mut sensors) = (Vec::new(), Vec::new());
         for fan in fans.into_iter().filter(|fan| !fan.queues.is_empty()) {
-            samplers.push(start_sampler(fan, &around, link.clone(), &stop)?);
+            let (thread, part) = start_sampler(fan, &around, link.clone(), &stop)?;
+            samplers.push(thread);
+            sensors.push(part);
         }
-        let sensors = samplers.iter().map(report::SensorPart::new).collect();
         let reporter =
             Reporter::new(config, session, around.clock.clone(), link.clone(), parts, sensors);
         let reporter = Arc::new(Mutex::new(reporter));
@@ -167,7 +169,7 @@ impl Daemon {
 
     /// Whether every recording has been played to its end; never with a real sensor.
     pub fn has_ended(&self) -> bool {
-        !self.samplers.is_empty() && self.samplers.iter().all(Sampler::has_ended)
+        !self.samplers.is_empty() && self.samplers.iter().all(JoinHandle::is_finished)
     }
 
     /// Where the HTTP server listens, if there is one.
@@ -193,13 +195,11 @@ impl Daemon {
     pub fn stop(mut self) {
         drop(self.http.take());
         self.stop.store(true, Ordering::Release);
-        for sampler in self.samplers.drain(..) {
-            sampler.join();
-        }
-        // The samplers' ends of the queues are gone: each pipeline finishes what is left and ends.
-        for thread in self.threads.drain(..) {
+        // With the samplers go their ends of the queues: each pipeline finishes what is left and ends.
+        for thread in self.samplers.drain(..).chain(self.threads.drain(..)) {
+            let name = thread.thread().name().unwrap_or_default().to_owned();
             if thread.join().is_err() {
-                log::error!("a pipeline's thread ended with a panic");
+                log::error!("thread {name} ended with a panic");
             }
         }
         self.tick();
@@ -224,14 +224,14 @@ struct Fan {
 
 fn settings(driver: &config::Driver) -> DriverSettings {
     match driver {
-        config::Driver::Mpu6050(chip) => DriverSettings::Mpu6050(driver::Mpu6050Settings {
+        config::Driver::Mpu6050(chip) => DriverSettings::Mpu6050(Mpu6050Settings {
             bus: chip.bus.clone(),
             address: chip.address,
             rate_hz: chip.rate.hz(),
-            accel_range_g: chip.accel_range.g(),
+            accel_range_g: chip.accel_range.g().into(),
             gyro_range_dps: chip.gyro_range.dps(),
         }),
-        config::Driver::Replay(replay) => DriverSettings::Replay(driver::ReplaySettings {
+        config::Driver::Replay(replay) => DriverSettings::Replay(ReplaySettings {
             path: replay.path.clone(),
             rate_hz: replay.rate.hz(),
             repeat: replay.repeat,
@@ -361,9 +361,10 @@ fn start_sampler(
     around: &Surroundings,
     link: Option<Link>,
     stop: &Arc<AtomicBool>,
-) -> anyhow::Result<Sampler> {
+) -> anyhow::Result<(JoinHandle<()>, report::SensorPart)> {
     let Fan { name, settings, spec, queues, pipelines } = fan;
     let spec = spec.map_err(|why| anyhow!("sensor {name}: {why}"))?;
+    let driver = settings.driver();
     let (open, clock) = (around.open_sensor.clone(), around.clock.clone());
     let open = {
         let clock = clock.clone();
@@ -387,9 +388,19 @@ fn start_sampler(
             tell(publisher.as_mut(), &pipelines, clock.as_ref(), &kind);
         }
     };
-    let deliver = move |frames: &Frames| queues.iter().for_each(|queue| queue.push(frames));
-    Sampler::start(&name, spec, clock, open, deliver, changed, stop.clone())
-        .with_context(|| format!("sensor {name}"))
+    let stats = Arc::new(SensorStats::default());
+    let sampler = Sampler {
+        name: Arc::from(name.as_str()),
+        spec: spec.clone(),
+        clock,
+        open: Box::new(open),
+        frames: Box::new(move |frames| queues.iter().for_each(|queue| queue.push(frames))),
+        changes: Box::new(changed),
+        stats: stats.clone(),
+        stop: stop.clone(),
+    };
+    let thread = sampler.spawn().with_context(|| format!("sensor {name}"))?;
+    Ok((thread, report::SensorPart { name, driver, spec, stats }))
 }
 
 fn tell(

@@ -16,23 +16,25 @@ use crate::net::wire::{
     SensorHealth, SensorInfo, SensorState, Verdict,
 };
 use crate::net::Link;
-use crate::sensor::SensorSpec;
-use crate::sensor::sampler::{Sampler, SensorStats};
+use crate::sensor::{self, SensorSpec, SensorStats};
 
 /// Health is published this often, and whenever state or reasons change.
 const EVERY: Duration = Duration::from_secs(30);
 
 /// A sensor as health sees it.
 pub(super) struct SensorPart {
-    name: String,
-    spec: SensorSpec,
-    stats: Arc<SensorStats>,
+    pub(super) name: String,
+    pub(super) driver: &'static str,
+    pub(super) spec: SensorSpec,
+    pub(super) stats: Arc<SensorStats>,
 }
 
 impl SensorPart {
-    pub(super) fn new(sampler: &Sampler) -> Self {
-        let name = sampler.name().to_owned();
-        Self { name, spec: sampler.spec().clone(), stats: sampler.stats() }
+    /// Why the sensor is away; `None` while it is there.
+    fn lost(&self) -> Option<String> {
+        let reading = self.stats.read();
+        let lost = reading.state == sensor::SensorState::Lost;
+        lost.then(|| reading.last_error.unwrap_or_else(|| "no answer".to_owned()))
     }
 }
 
@@ -40,7 +42,6 @@ impl SensorPart {
 pub(super) struct Reporter {
     device: String,
     groups: Vec<String>,
-    drivers: Vec<(String, &'static str)>,
     state_dir: PathBuf,
     session: Session,
     clock: Arc<dyn Clock>,
@@ -65,7 +66,7 @@ struct Period {
     frames: Vec<u64>,
     misses: Vec<u64>,
     pipelines: Vec<PipelinePeriod>,
-    sensors: Vec<(f64, u64)>,
+    sensors: Vec<f64>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -90,13 +91,10 @@ impl Reporter {
         parts: Vec<Part>,
         sensors: Vec<SensorPart>,
     ) -> Self {
-        let drivers = config.sensors.iter();
-        let drivers = drivers.map(|s| (s.name.as_str().to_owned(), super::settings(&s.driver).name()));
         let period = Period { began: clock.monotonic(), ..Period::default() };
         Self {
             device: config.device.id.as_str().to_owned(),
             groups: config.device.groups.iter().map(|g| g.as_str().to_owned()).collect(),
-            drivers: drivers.collect(),
             state_dir: config.state.clone(),
             session,
             clock,
@@ -202,10 +200,8 @@ impl Reporter {
             next.misses.push(misses);
         }
         for (index, sensor) in self.sensors.iter().enumerate() {
-            let frames = sensor.stats.frames();
-            let jitter = sensor.stats.take_jitter_max();
-            let rate = rate(frames, self.period.frames.get(index));
-            next.sensors.push((rate, u64::try_from(jitter.as_micros()).unwrap_or(u64::MAX)));
+            let frames = sensor.stats.read().frames;
+            next.sensors.push(rate(frames, self.period.frames.get(index)));
             next.frames.push(frames);
         }
         next.cpu_percent = self.meter.cpu_percent(SystemClock.monotonic());
@@ -266,21 +262,22 @@ impl Reporter {
     }
 
     fn sensor(&self, index: usize, part: &SensorPart, reasons: &mut Vec<String>) -> SensorHealth {
-        let stats = &part.stats;
-        let lost = stats.lost();
-        if let Some(why) = &lost {
+        let reading = part.stats.read();
+        if let Some(why) = part.lost() {
             reasons.push(format!("sensor {} does not answer: {why}", part.name));
         }
-        let (rate_hz, jitter_max_us) = self.period.sensors.get(index).copied().unwrap_or_default();
         SensorHealth {
             name: part.name.clone(),
-            state: if lost.is_some() { SensorState::Lost } else { SensorState::Ok },
-            rate_hz,
-            frames: stats.frames(),
-            missed_deadlines: stats.missed_deadlines(),
-            jitter_max_us,
-            gaps: stats.gaps(),
-            bus_errors: stats.bus_errors(),
+            state: match reading.state {
+                sensor::SensorState::Lost => SensorState::Lost,
+                _ => SensorState::Ok,
+            },
+            rate_hz: self.period.sensors.get(index).copied().unwrap_or_default(),
+            frames: reading.frames,
+            missed_deadlines: reading.missed_deadlines,
+            jitter_max_us: u64::try_from(reading.jitter_max.as_micros()).unwrap_or(u64::MAX),
+            gaps: reading.gaps,
+            bus_errors: reading.errors,
         }
     }
 
@@ -306,7 +303,7 @@ impl Reporter {
         if let Some(error) = &last_error {
             reasons.push(format!("pipeline {name}: {error}"));
         }
-        let lost = self.sensors.iter().any(|s| s.name == part.sensor && s.stats.lost().is_some());
+        let lost = self.sensors.iter().any(|s| s.name == part.sensor && s.lost().is_some());
         let state = match () {
             () if lost => Verdict::Failing,
             () if reasons.len() > before => Verdict::Degraded,
@@ -334,15 +331,11 @@ impl Reporter {
         if cfg!(feature = "tract") {
             engines.push(EngineKind::Tract.as_str().to_owned());
         }
-        let driver = |name: &str| {
-            let found = self.drivers.iter().find(|(sensor, _)| sensor == name);
-            found.map_or("", |(_, driver)| driver).to_owned()
-        };
         let channel =
             |c: &crate::sensor::Channel| ChannelInfo { name: c.name.to_string(), unit: c.unit.to_string() };
         let sensors = self.sensors.iter().map(|part| SensorInfo {
             name: part.name.clone(),
-            driver: driver(&part.name),
+            driver: part.driver.to_owned(),
             rate_hz: part.spec.rate_hz,
             channels: part.spec.channels.iter().map(channel).collect(),
         });

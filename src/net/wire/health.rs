@@ -94,7 +94,7 @@ pub struct SensorHealth {
     pub frames: u64,
     /// Reads that began after the next one was due.
     pub missed_deadlines: u64,
-    /// The largest delay of a read behind its deadline over the last reporting period.
+    /// The largest delay of a read behind its deadline.
     pub jitter_max_us: u64,
     /// Breaks in the stream.
     pub gaps: u64,
