@@ -1,5 +1,6 @@
 //! Promises to the user, one module each.
 
+mod arm;
 mod deploy;
 mod ops;
 mod reference;

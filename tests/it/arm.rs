@@ -1,0 +1,130 @@
+//! The binary for 64-bit ARM gives the very bytes that the one for this machine gives.
+//!
+//! `scripts/test` builds it and names it in `$EDGERUN_ARM_BINARY`; qemu's user mode runs it. It is the
+//! `lite` build: models that only tract runs are not compared.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use edgerun::{
+    arrays::{self, Array},
+    data::{Tensor, TensorSpec},
+    engine::native,
+    model::Bundle,
+    preprocess::Preprocessor,
+};
+
+use crate::{
+    reference::{seeded, tensor},
+    zoo::zoo,
+};
+
+/// The binary; `None` where the run was told to do without.
+fn arm_binary() -> Option<PathBuf> {
+    let path = std::env::var_os("EDGERUN_ARM_BINARY");
+    if path.is_none() {
+        eprintln!("left out: scripts/test builds the binary and sets EDGERUN_ARM_BINARY");
+    }
+    path.map(PathBuf::from)
+}
+
+/// `n` tensors like `spec` as one with another leading dimension.
+fn stack(spec: &TensorSpec, rows: &[Tensor]) -> Tensor {
+    let mut data = rows[0].data().slice(0, 0);
+    for row in rows {
+        data.extend(row.data()).unwrap();
+    }
+    Tensor::new([&[rows.len()], spec.shape.as_slice()].concat(), data).unwrap()
+}
+
+/// Runs `infer` of both binaries on `model`; gives the outputs after comparing the files.
+fn infer_on_both(arm: &Path, model: &Path, inputs: &[(&str, &Tensor)]) -> Vec<Array> {
+    let dir = tempfile::tempdir().unwrap();
+    let input = dir.path().join("x.npz");
+    arrays::write(&input, inputs).unwrap();
+    let mut qemu = Command::new("timeout");
+    qemu.args(["300", "qemu-aarch64-static"]).arg(arm);
+    let outputs = [("here", Command::new(env!("CARGO_BIN_EXE_edgerun"))), ("arm", qemu)].map(
+        |(name, mut edgerun)| {
+            let output = dir.path().join(format!("{name}.npz"));
+            edgerun.arg("infer").arg(model).arg("--input").arg(&input);
+            let ended = edgerun.args(["--engine", "native", "--output"]).arg(&output).output();
+            let ended = ended.unwrap_or_else(|why| panic!("{edgerun:?}: {why}"));
+            let said = String::from_utf8_lossy(&ended.stderr);
+            assert!(ended.status.success(), "{edgerun:?}: {}: {said}", ended.status);
+            output
+        },
+    );
+    let [here, arm] = outputs.each_ref().map(|path| fs::read(path).unwrap());
+    assert!(here == arm, "{}: the two outputs differ", model.display());
+    arrays::read(&outputs[0]).unwrap()
+}
+
+/// As [`infer_on_both`], on `n` inputs of noise and walks.
+fn seeded_on_both(arm: &Path, model: &Path, n: usize) {
+    let file = fs::read(model).unwrap_or_else(|why| panic!("{}: {why}", model.display()));
+    let loaded = native::load(&file).unwrap();
+    let specs = &loaded.signature().inputs;
+    let inputs: Vec<Tensor> = specs
+        .iter()
+        .enumerate()
+        .map(|(port, spec)| {
+            let row = |i| tensor(spec, seeded((i + 100 * port) as u64, spec.elements()));
+            stack(spec, &(0..n).map(row).collect::<Vec<_>>())
+        })
+        .collect();
+    let named: Vec<_> = specs.iter().map(|spec| spec.name.as_str()).zip(&inputs).collect();
+    assert!(!infer_on_both(arm, model, &named).is_empty());
+}
+
+#[test]
+fn arm_gives_the_golden_bytes_of_the_gesture_model() {
+    let Some(arm) = arm_binary() else { return };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/gestures");
+    let bundle = Bundle::open(&folder).unwrap();
+    let golden = arrays::unpack(&bundle.golden.unwrap()).unwrap();
+    let named = |name: &str| &golden.iter().find(|array| array.name == name).unwrap().tensor;
+    let edgerun::data::TensorData::F32(rows) = named("x").data() else { panic!("x is f32") };
+    let spec = &bundle.manifest.inputs[0];
+    let mut preprocessor = Preprocessor::new(&bundle.manifest.recipe, spec);
+    let windows: Vec<Tensor> = rows
+        .chunks_exact(rows.len() / named("x").shape()[0])
+        .map(|window| {
+            let mut input = Tensor::zeros(spec);
+            preprocessor.apply(window, &mut input).unwrap();
+            input
+        })
+        .collect();
+    let input = stack(spec, &windows);
+    let model = folder.join(&bundle.manifest.model);
+    let outputs = infer_on_both(&arm, &model, &[(&spec.name, &input)]);
+    assert_eq!(outputs[0].tensor.data(), named("y_0").data());
+}
+
+#[test]
+fn arm_agrees_on_every_operator() {
+    let Some(arm) = arm_binary() else { return };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/ops");
+    let mut models = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "tflite") {
+            seeded_on_both(&arm, &path, 4);
+            models += 1;
+        }
+    }
+    assert!(models > 0);
+}
+
+#[test]
+fn arm_agrees_on_the_models_of_mlperf_tiny() {
+    let (Some(arm), Some(zoo)) = (arm_binary(), zoo()) else { return };
+    for name in
+        ["ad01_int8", "kws_ref_model", "pretrainedResnet_quant", "str_ww_ref_model", "vww_96_int8"]
+    {
+        seeded_on_both(&arm, &zoo.join(format!("mlperf-tiny/{name}.tflite")), 2);
+    }
+}
