@@ -105,6 +105,27 @@ tidy() {
     rm -rf "$here"
 }
 
+# The new binary reads the new configuration among the files that it will live with, before anything changes:
+# what is on the board, with the upload laid over it. Only a wrong configuration (78) is in the way; a bus that
+# the running service holds, or a broker that is away, is not.
+check() {
+    view=$here/view
+    mkdir -p "$view/models" "$view/credentials"
+    for from in "$etc" "$here/tree/etc/edgerun"; do
+        for path in "$from"/* "$from/models"/* "$from/credentials"/*; do
+            name=${path#"$from"/}
+            case $name in models | credentials) continue ;; esac
+            if [ -e "$path" ]; then ln -sfn "$path" "$view/$name"; fi
+        done
+    done
+    code=0
+    said=$(CREDENTIALS_DIRECTORY=$view/credentials "$bin/.edgerun.new" check --config "$view/edgerun.toml" 2>&1) || code=$?
+    if [ $code = 78 ]; then
+        printf '%s\n' "$said" >&2
+        fail "the configuration is wrong. Nothing was changed"
+    fi
+}
+
 put() {
     mkdir -p "$etc/credentials"
     # One at a time; the lock goes with this process. Without flock(1), two at once are the operator's risk.
@@ -122,8 +143,9 @@ put() {
         fail "the binary does not run here ($(uname -m), $(uname -sr)): $version. Nothing was changed"
     fi
     user
-    chmod 750 "$etc/credentials"
-    owner root:edgerun "$etc/credentials"
+    if [ "$service" = yes ]; then check; fi
+    chmod 700 "$etc/credentials"
+    owner edgerun:edgerun "$etc/credentials"
     while read -r file; do stage "$file"; done <"$here/files"
     while read -r model; do stage_model "$model"; done <"$here/models"
     sync

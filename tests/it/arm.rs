@@ -128,3 +128,11 @@ fn arm_agrees_on_the_models_of_mlperf_tiny() {
         seeded_on_both(&arm, &zoo.join(format!("mlperf-tiny/{name}.tflite")), 2);
     }
 }
+
+/// All that can be promised of cross without Docker: its configuration parses and has our target.
+#[test]
+fn cross_is_configured_for_64_bit_arm() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cross.toml");
+    let cross: toml::Table = fs::read_to_string(path).unwrap().parse().unwrap();
+    assert_eq!(cross["build"]["default-target"].as_str(), Some("aarch64-unknown-linux-gnu"));
+}

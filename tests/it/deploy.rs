@@ -98,11 +98,18 @@ impl Board {
         fs::read_to_string(self.dir.path().join("systemctl.log")).unwrap_or_default()
     }
 
-    /// A program that only knows `--version`, as big as a real one.
+    /// A program that only knows `--version` and `check`, as big as a real one.
     fn binary(&self, version: &str) -> PathBuf {
         let path = self.dir.path().join(format!("edgerun-{version}"));
         let padding = "#".repeat(BINARY_BYTES);
-        script(&path, &format!("#!/bin/sh\necho edgerun {version}\nexit\n{padding}\n"));
+        script(
+            &path,
+            &format!(
+                "#!/bin/sh\ncase $1 in check) if grep wrong $3; then exit 78; fi; \
+                 cat ${{3%/*}}/models/gestures/manifest.toml || exit 78; exit 1;; esac\n\
+                 echo edgerun {version}\nexit\n{padding}\n"
+            ),
+        );
         path
     }
 
@@ -205,7 +212,7 @@ fn board_gets_binary_unit_configuration_and_model_and_is_ready() {
     let mode = |path: &str| fs::metadata(board.root(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("usr/bin/edgerun"), 0o755);
     assert_eq!(mode("etc/edgerun/credentials/mqtt-password"), 0o600);
-    assert_eq!(mode("etc/edgerun/credentials"), 0o750);
+    assert_eq!(mode("etc/edgerun/credentials"), 0o700);
     assert_eq!(
         board.asked(),
         "daemon-reload\nenable edgerun.service\nrestart edgerun.service\nis-active edgerun.service\n"
@@ -279,11 +286,21 @@ fn disk_that_fails_before_the_switch_keeps_the_old_version_and_tidies_up() {
     good(&board.deploy_version("board", "1.0.0", &[]));
     let before = board.everything();
     script(&board.dir.path().join("bin/sync"), "#!/bin/sh\necho 'I/O error' >&2\nexit 1\n");
-    let binary = board.binary("1.1.0");
-    let config = board.config("1.1.0");
-    let options = ["--binary", binary.to_str().unwrap(), "--config", config.to_str().unwrap()];
-    failed(&board.deploy(&["board"], &options), "I/O error");
+    failed(&board.deploy_version("board", "1.1.0", &[]), "I/O error");
     assert_eq!(board.everything(), before);
+}
+
+#[test]
+fn wrong_configuration_is_found_before_anything_changes() {
+    let Some(board) = Board::new() else { return };
+    good(&board.deploy_version("board", "1.0.0", &[]));
+    let (before, asked) = (board.everything(), board.asked());
+    let (binary, config) = (board.binary("1.1.0"), board.config("something is wrong here"));
+    let options = ["--binary", binary.to_str().unwrap(), "--config", config.to_str().unwrap()];
+    let output = board.deploy(&["board"], &options);
+    failed(&output, "the configuration is wrong");
+    assert!(said(&output).contains("something is wrong here"), "{}", said(&output));
+    assert_eq!((board.everything(), board.asked()), (before, asked));
 }
 
 #[test]
@@ -299,8 +316,9 @@ fn board_without_a_configuration_asks_for_one_first() {
 fn service_that_does_not_become_ready_fails_the_run_and_spares_the_other_boards() {
     let Some(board) = Board::new() else { return };
     board.service("failed", 1);
-    let (binary, config) = (board.binary("1.0.0"), board.config("x"));
-    let options = ["--binary", binary.to_str().unwrap(), "--config", config.to_str().unwrap()];
+    let (binary, config, model) = (board.binary("1.0.0"), board.config("x"), board.model("# x\n"));
+    let mut options = vec!["--binary", binary.to_str().unwrap()];
+    options.extend(["--config", config.to_str().unwrap(), "--model", model.to_str().unwrap()]);
     let output = board.deploy(&["board", "other"], &options);
     failed(&output, "edgerun.service is failed");
     assert!(said(&output).contains("edgerun.previous"), "{}", said(&output));
