@@ -70,6 +70,7 @@ stage_model() {
     mkdir -p "$models"
     rm -rf "$models/$folder.new"
     if ! [ -d "$models/$folder" ]; then
+        printf '%s\n' "$models/$folder" >>"$here/made"
         cp -R "$here/tree/etc/edgerun/models/$1" "$models/$folder.new"
         sync
         mv "$models/$folder.new" "$models/$folder"
@@ -101,6 +102,9 @@ tidy() {
     if [ -f "$here/files" ]; then
         while read -r file; do rm -f "$(beside "$file")"; done <"$here/files"
         while read -r model; do rm -f "$(beside "etc/edgerun/models/$model")"; done <"$here/models"
+    fi
+    if [ -f "$here/made" ]; then
+        while read -r folder; do rm -rf "$folder" "$folder.new"; done <"$here/made"
     fi
     rm -rf "$here"
 }
@@ -150,6 +154,7 @@ put() {
     while read -r model; do stage_model "$model"; done <"$here/models"
     sync
 
+    rm -f "$here/made"
     while read -r model; do switch_model "$model"; done <"$here/models"
     keep "$bin/edgerun"
     if [ -f "$here/tree/etc/edgerun/edgerun.toml" ]; then keep "$etc/edgerun.toml"; fi

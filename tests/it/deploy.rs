@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    hash::{DefaultHasher, Hasher},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -158,8 +159,13 @@ impl Board {
         fs::read_to_string(self.root(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
     }
 
-    /// Every file below the board's root and its upload folder, with its contents.
-    fn everything(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    /// Every file below the board's root and its upload folder, with a hash of its contents.
+    fn everything(&self) -> BTreeMap<PathBuf, u64> {
+        let hash = |bytes: &[u8]| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(bytes);
+            hasher.finish()
+        };
         let mut found = BTreeMap::new();
         let mut folders = vec![self.root(""), self.dir.path().join("tmp")];
         while let Some(folder) = folders.pop() {
@@ -167,11 +173,12 @@ impl Board {
                 let path = entry.unwrap().path();
                 if path.is_symlink() {
                     let target = fs::read_link(&path).unwrap();
-                    found.insert(path, target.into_os_string().into_encoded_bytes());
+                    found.insert(path, hash(target.as_os_str().as_encoded_bytes()));
                 } else if path.is_dir() {
                     folders.push(path);
                 } else if path.file_name().unwrap() != ".deploy.lock" {
-                    found.insert(path.clone(), fs::read(&path).unwrap());
+                    let contents = fs::read(&path).unwrap();
+                    found.insert(path, hash(&contents));
                 }
             }
         }
@@ -345,8 +352,8 @@ fn folder_that_somebody_put_in_place_of_a_model_is_kept() {
     symlink(board.root("elsewhere"), board.root("etc/edgerun/models/other")).unwrap();
     good(&board.deploy_version("board", "1.0.0", &[]));
     assert_eq!(board.read("etc/edgerun/models/gestures/manifest.toml"), "# 1.0.0\n");
-    let kept = board.everything().into_iter().find(|(path, _)| path.ends_with("note")).unwrap();
-    assert_eq!(kept.1, b"mine");
+    let kept = board.everything().into_keys().find(|path| path.ends_with("note")).unwrap();
+    assert_eq!(fs::read_to_string(kept).unwrap(), "mine");
     assert!(board.root("etc/edgerun/models/other").is_symlink());
 }
 
