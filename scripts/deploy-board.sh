@@ -164,8 +164,8 @@ put() {
 }
 
 start() {
-    # For buses that are already there; a board without udev has its own way.
-    if [ -z "$root" ] && command -v udevadm >/dev/null; then
+    # For buses that are already there; a system without udev has its own way.
+    if [ -z "$root" ] && [ -S /run/udev/control ]; then
         udevadm control --reload || true
         udevadm trigger --subsystem-match=i2c-dev || true
     fi
@@ -174,7 +174,7 @@ start() {
     # Type=notify: comes back when the daemon has said that it is ready, or has failed.
     if ! timeout "$last" systemctl restart edgerun.service || [ "$(systemctl is-active edgerun.service)" != active ]; then
         if command -v journalctl >/dev/null; then journalctl --unit edgerun.service --lines 20 --no-pager >&2 || true; fi
-        fail "edgerun.service is $(systemctl is-active edgerun.service || true), not ready within $last s. The new files are in place;" \
+        fail "edgerun.service is $(systemctl is-active edgerun.service || true) and did not become ready. The new files are in place;" \
             "what was before: /usr/bin/edgerun.previous, /etc/edgerun/edgerun.toml.previous"
     fi
     say "ready"
