@@ -125,7 +125,7 @@ fn arm_agrees_on_the_models_of_mlperf_tiny() {
     for name in
         ["ad01_int8", "kws_ref_model", "pretrainedResnet_quant", "str_ww_ref_model", "vww_96_int8"]
     {
-        seeded_on_both(&arm, &zoo.join(format!("mlperf-tiny/{name}.tflite")), 2);
+        seeded_on_both(&arm, &zoo.join(format!("mlperf-tiny/{name}.tflite")), 10);
     }
 }
 
