@@ -1,7 +1,7 @@
 //! The binary for 64-bit ARM gives the very bytes that the one for this machine gives.
 //!
-//! `scripts/test` builds it and names it in `$EDGERUN_ARM_BINARY`; qemu's user mode runs it. It is the
-//! `lite` build: models that only tract runs are not compared.
+//! `scripts/test` builds it and names it in `$EDGERUN_ARM_BINARY`; qemu's user mode runs it. Bytes are
+//! compared where our own engine runs; float models on tract keep to the tolerance of their golden vectors.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use std::{
 
 use edgerun::{
     arrays::{self, Array},
-    data::{Tensor, TensorSpec},
+    data::{Tensor, TensorData, TensorSpec},
     engine::native,
     model::Bundle,
     preprocess::Preprocessor,
@@ -40,27 +40,30 @@ fn stack(spec: &TensorSpec, rows: &[Tensor]) -> Tensor {
     Tensor::new([&[rows.len()], spec.shape.as_slice()].concat(), data).unwrap()
 }
 
+/// What `infer` of `edgerun` writes for `model`: the file, and the arrays in it.
+fn infer(mut edgerun: Command, model: &Path, inputs: &[(&str, &Tensor)]) -> (Vec<u8>, Vec<Array>) {
+    let dir = tempfile::tempdir().unwrap();
+    let [input, output] = ["x.npz", "y.npz"].map(|name| dir.path().join(name));
+    arrays::write(&input, inputs).unwrap();
+    edgerun.arg("infer").arg(model).arg("--input").arg(&input).arg("--output").arg(&output);
+    let ended = edgerun.output().unwrap_or_else(|why| panic!("{edgerun:?}: {why}"));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{edgerun:?}: {}: {said}", ended.status);
+    (fs::read(&output).unwrap(), arrays::read(&output).unwrap())
+}
+
+/// The ARM binary, to be run by qemu for 5 minutes at most.
+fn qemu(arm: &Path) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["300", "qemu-aarch64-static"]).arg(arm);
+    command
+}
+
 /// Runs `infer` of both binaries on `model`; gives the outputs after comparing the files.
 fn infer_on_both(arm: &Path, model: &Path, inputs: &[(&str, &Tensor)]) -> Vec<Array> {
-    let dir = tempfile::tempdir().unwrap();
-    let input = dir.path().join("x.npz");
-    arrays::write(&input, inputs).unwrap();
-    let mut qemu = Command::new("timeout");
-    qemu.args(["300", "qemu-aarch64-static"]).arg(arm);
-    let outputs = [("here", Command::new(env!("CARGO_BIN_EXE_edgerun"))), ("arm", qemu)].map(
-        |(name, mut edgerun)| {
-            let output = dir.path().join(format!("{name}.npz"));
-            edgerun.arg("infer").arg(model).arg("--input").arg(&input);
-            let ended = edgerun.args(["--engine", "native", "--output"]).arg(&output).output();
-            let ended = ended.unwrap_or_else(|why| panic!("{edgerun:?}: {why}"));
-            let said = String::from_utf8_lossy(&ended.stderr);
-            assert!(ended.status.success(), "{edgerun:?}: {}: {said}", ended.status);
-            output
-        },
-    );
-    let [here, arm] = outputs.each_ref().map(|path| fs::read(path).unwrap());
-    assert!(here == arm, "{}: the two outputs differ", model.display());
-    arrays::read(&outputs[0]).unwrap()
+    let here = infer(Command::new(env!("CARGO_BIN_EXE_edgerun")), model, inputs);
+    assert!(here.0 == infer(qemu(arm), model, inputs).0, "{}: outputs differ", model.display());
+    here.1
 }
 
 /// As [`infer_on_both`], on `n` inputs of noise and walks.
@@ -80,14 +83,11 @@ fn seeded_on_both(arm: &Path, model: &Path, n: usize) {
     assert!(!infer_on_both(arm, model, &named).is_empty());
 }
 
-#[test]
-fn arm_gives_the_golden_bytes_of_the_gesture_model() {
-    let Some(arm) = arm_binary() else { return };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/gestures");
-    let bundle = Bundle::open(&folder).unwrap();
-    let golden = arrays::unpack(&bundle.golden.unwrap()).unwrap();
+/// A shipped bundle's golden windows as its model takes them, and its golden outputs.
+fn golden(bundle: &Bundle) -> (Tensor, Vec<Tensor>) {
+    let golden = arrays::unpack(bundle.golden.as_ref().unwrap()).unwrap();
     let named = |name: &str| &golden.iter().find(|array| array.name == name).unwrap().tensor;
-    let edgerun::data::TensorData::F32(rows) = named("x").data() else { panic!("x is f32") };
+    let TensorData::F32(rows) = named("x").data() else { panic!("x is f32") };
     let spec = &bundle.manifest.inputs[0];
     let mut preprocessor = Preprocessor::new(&bundle.manifest.recipe, spec);
     let windows: Vec<Tensor> = rows
@@ -98,10 +98,43 @@ fn arm_gives_the_golden_bytes_of_the_gesture_model() {
             input
         })
         .collect();
-    let input = stack(spec, &windows);
-    let model = folder.join(&bundle.manifest.model);
-    let outputs = infer_on_both(&arm, &model, &[(&spec.name, &input)]);
-    assert_eq!(outputs[0].tensor.data(), named("y_0").data());
+    let outputs = 0..bundle.manifest.outputs.len();
+    (stack(spec, &windows), outputs.map(|port| named(&format!("y_{port}")).clone()).collect())
+}
+
+fn shipped(name: &str) -> (PathBuf, Bundle) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+    let bundle = Bundle::open(&folder).unwrap();
+    (folder.join(&bundle.manifest.model), bundle)
+}
+
+#[test]
+fn arm_gives_the_golden_bytes_of_the_gesture_model() {
+    let Some(arm) = arm_binary() else { return };
+    let (model, bundle) = shipped("gestures");
+    let (input, expected) = golden(&bundle);
+    let outputs = infer_on_both(&arm, &model, &[(&bundle.manifest.inputs[0].name, &input)]);
+    assert_eq!(outputs[0].tensor.data(), expected[0].data());
+}
+
+#[test]
+fn arm_keeps_to_the_tolerance_of_the_classic_models() {
+    let Some(arm) = arm_binary() else { return };
+    for name in ["diabetes-linear", "cancer-logistic", "wine-tree"] {
+        let (model, bundle) = shipped(name);
+        let (input, expected) = golden(&bundle);
+        let (_, outputs) = infer(qemu(&arm), &model, &[(&bundle.manifest.inputs[0].name, &input)]);
+        assert_eq!(outputs.len(), expected.len());
+        for (output, expected) in outputs.iter().zip(&expected) {
+            let [found, expected] =
+                [&output.tensor, expected].map(|tensor| tensor.data().to_f64().unwrap());
+            assert_eq!(found.len(), expected.len());
+            for (a, b) in found.iter().zip(&expected) {
+                let near = (a - b).abs() <= 1e-5 * b.abs().max(1.0);
+                assert!(near, "{name}, {}: {a}, expected {b}", output.name);
+            }
+        }
+    }
 }
 
 #[test]
