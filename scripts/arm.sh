@@ -21,7 +21,7 @@ arm_rust() {
                 fail "no Rust for $arm_target; run: rustup target add $arm_target"
             fi
             dpkg --add-architecture arm64
-            install rustc-web cargo-web libstd-rust-web-dev:arm64
+            install_packages rustc-web cargo-web libstd-rust-web-dev:arm64
             arm_std /usr/bin/rustc || fail "the packages have no standard library for $arm_target"
         fi
         RUSTC=/usr/bin/rustc

@@ -70,6 +70,7 @@ stage_model() {
     mkdir -p "$models"
     rm -rf "$models/$folder.new"
     if ! [ -d "$models/$folder" ]; then
+        printf '%s\n' "$models/$folder" >>"$here/made"
         cp -R "$here/tree/etc/edgerun/models/$1" "$models/$folder.new"
         sync
         mv "$models/$folder.new" "$models/$folder"
@@ -102,7 +103,31 @@ tidy() {
         while read -r file; do rm -f "$(beside "$file")"; done <"$here/files"
         while read -r model; do rm -f "$(beside "etc/edgerun/models/$model")"; done <"$here/models"
     fi
+    if [ -f "$here/made" ]; then
+        while read -r folder; do rm -rf "$folder" "$folder.new"; done <"$here/made"
+    fi
     rm -rf "$here"
+}
+
+# The new binary reads the new configuration among the files that it will live with, before anything changes:
+# what is on the board, with the upload laid over it. Only a wrong configuration (78) is in the way; a bus that
+# the running service holds, or a broker that is away, is not.
+check() {
+    view=$here/view
+    mkdir -p "$view/models" "$view/credentials"
+    for from in "$etc" "$here/tree/etc/edgerun"; do
+        for path in "$from"/* "$from/models"/* "$from/credentials"/*; do
+            name=${path#"$from"/}
+            case $name in models | credentials) continue ;; esac
+            if [ -e "$path" ]; then ln -sfn "$path" "$view/$name"; fi
+        done
+    done
+    code=0
+    said=$(CREDENTIALS_DIRECTORY=$view/credentials "$bin/.edgerun.new" check --config "$view/edgerun.toml" 2>&1) || code=$?
+    if [ $code = 78 ]; then
+        printf '%s\n' "$said" >&2
+        fail "the configuration is wrong. Nothing was changed"
+    fi
 }
 
 put() {
@@ -122,12 +147,14 @@ put() {
         fail "the binary does not run here ($(uname -m), $(uname -sr)): $version. Nothing was changed"
     fi
     user
-    chmod 750 "$etc/credentials"
-    owner root:edgerun "$etc/credentials"
+    if [ "$service" = yes ]; then check; fi
+    chmod 700 "$etc/credentials"
+    owner edgerun:edgerun "$etc/credentials"
     while read -r file; do stage "$file"; done <"$here/files"
     while read -r model; do stage_model "$model"; done <"$here/models"
     sync
 
+    rm -f "$here/made"
     while read -r model; do switch_model "$model"; done <"$here/models"
     keep "$bin/edgerun"
     if [ -f "$here/tree/etc/edgerun/edgerun.toml" ]; then keep "$etc/edgerun.toml"; fi
@@ -137,8 +164,8 @@ put() {
 }
 
 start() {
-    # For buses that are already there; a board without udev has its own way.
-    if [ -z "$root" ] && command -v udevadm >/dev/null; then
+    # For buses that are already there; a system without udev has its own way.
+    if [ -z "$root" ] && [ -S /run/udev/control ]; then
         udevadm control --reload || true
         udevadm trigger --subsystem-match=i2c-dev || true
     fi
@@ -147,7 +174,7 @@ start() {
     # Type=notify: comes back when the daemon has said that it is ready, or has failed.
     if ! timeout "$last" systemctl restart edgerun.service || [ "$(systemctl is-active edgerun.service)" != active ]; then
         if command -v journalctl >/dev/null; then journalctl --unit edgerun.service --lines 20 --no-pager >&2 || true; fi
-        fail "edgerun.service is $(systemctl is-active edgerun.service || true), not ready within $last s. The new files are in place;" \
+        fail "edgerun.service is $(systemctl is-active edgerun.service || true) and did not become ready. The new files are in place;" \
             "what was before: /usr/bin/edgerun.previous, /etc/edgerun/edgerun.toml.previous"
     fi
     say "ready"

@@ -40,10 +40,10 @@ need() {
             *) command -v "${pair%:*}" >/dev/null || missing+=("${pair##*:}") ;;
         esac
     done
-    if ((${#missing[@]})); then install "${missing[@]}"; fi
+    if ((${#missing[@]})); then install_packages "${missing[@]}"; fi
 }
 
-install() {
+install_packages() {
     if ! command -v apt-get >/dev/null; then
         fail "needs what Debian has in: $*"
     elif ((EUID)); then

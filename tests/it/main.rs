@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot go on has failed
 
 mod allocations;
+mod arm;
 mod commands;
 mod config;
+mod deploy;
 mod engines;
 mod mqtt;
 mod mqtt_faults;

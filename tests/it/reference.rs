@@ -38,7 +38,7 @@ fn fnv64(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
-fn tensor(spec: &TensorSpec, bytes: Vec<u8>) -> Tensor {
+pub(crate) fn tensor(spec: &TensorSpec, bytes: Vec<u8>) -> Tensor {
     let signed = || bytes.iter().map(|byte| byte.cast_signed());
     let data = match spec.dtype {
         DType::I8 => TensorData::I8(signed().collect()),

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::reference::assert_byte_identical;
 
 /// The folder of models; `None` where the run was told to do without.
-fn zoo() -> Option<PathBuf> {
+pub(crate) fn zoo() -> Option<PathBuf> {
     if let Some(zoo) = std::env::var_os("EDGERUN_ZOO") {
         return Some(zoo.into());
     }
