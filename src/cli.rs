@@ -4,11 +4,14 @@
 
 mod bench;
 mod check;
+#[cfg(feature = "demo")]
+mod demo;
 mod infer;
 mod inspect;
 mod logger;
 mod model_file;
 mod output;
+mod run;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -41,6 +44,11 @@ struct Cli {
 /// A new command is one file, one variant here and one arm of [`Command::run`].
 #[derive(Subcommand)]
 enum Command {
+    /// Runs the daemon: sensors, pipelines, network
+    Run(run::Args),
+    /// Shows the whole system on this machine: broker, recorded sensor, model; nothing else needed
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
     /// Validates the configuration, then looks whether everything it names is there and works
     Check(check::Args),
     /// Shows a model's tensors, operators and memory, and which engine runs it
@@ -54,6 +62,9 @@ enum Command {
 impl Command {
     fn run(self, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         match self {
+            Self::Run(args) => run::run(&args, out),
+            #[cfg(feature = "demo")]
+            Self::Demo(args) => demo::run(&args, out),
             Self::Check(args) => check::run(&args, out),
             Self::Inspect(args) => inspect::run(&args, out),
             Self::Infer(args) => infer::run(&args, out),

@@ -235,6 +235,7 @@ fn settings(driver: &config::Driver) -> DriverSettings {
             path: replay.path.clone(),
             rate_hz: replay.rate.hz(),
             repeat: replay.repeat,
+            channels: Vec::new(),
         }),
     }
 }
@@ -270,7 +271,7 @@ fn start_net(
         session: session.clone(),
         since: clock.wall(),
     };
-    net::start(settings, identity).context("[mqtt]").map(Some)
+    Ok(Some(net::start(settings, identity)?))
 }
 
 type Started = (PartState, Option<JoinHandle<()>>);
@@ -423,8 +424,10 @@ fn start_http(
     reporter: &Arc<Mutex<Reporter>>,
 ) -> anyhow::Result<Option<HttpServer>> {
     let Some(settings) = &config.http else { return Ok(None) };
-    let doors = report::lock(reporter).loaded().map(|(name, loaded)| door(name, loaded));
-    let doors = doors.collect::<anyhow::Result<Vec<Door>>>()?;
+    let doors = {
+        let reporter = report::lock(reporter);
+        reporter.loaded().map(|(name, loaded)| door(name, loaded)).collect::<Result<Vec<_>, _>>()?
+    };
     let settings = HttpSettings { listen: settings.listen, token: secrets.http_token.clone() };
     let reporter = reporter.clone();
     let health = Box::new(move || report::lock(&reporter).health());

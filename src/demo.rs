@@ -129,11 +129,7 @@ fn bundle() -> anyhow::Result<Bundle> {
 }
 
 /// What a board's configuration file would say.
-fn config(
-    broker: SocketAddr,
-    http: Option<SocketAddr>,
-    bundle: &Bundle,
-) -> anyhow::Result<Config> {
+fn config(broker: SocketAddr, http: Option<SocketAddr>, bundle: &Bundle) -> anyhow::Result<Config> {
     let frames = bundle.manifest.recipe.frames;
     let http = http.map_or(String::new(), |listen| format!("[http]\nlisten = \"{listen}\"\n"));
     let text = format!(
@@ -173,7 +169,10 @@ fn head(bundle: &Bundle, broker: SocketAddr, options: &Options, recordings: usiz
     let mut lines = vec![
         format!("edgerun {} demo", env!("CARGO_PKG_VERSION")),
         format!("  sensor    MPU-6050 simulated at register level, {recordings} public recordings"),
-        format!("            of a smart watch, 10 s each at 10 Hz, played {} x real time", options.speed),
+        format!(
+            "            of a smart watch, 10 s each at 10 Hz, played {} x real time",
+            options.speed
+        ),
         format!("  model     {name} {version}: int8, {bytes} bytes, on edgerun's own engine"),
         format!("  broker    mqtt://{broker}, topics edgerun/{DEVICE}/#"),
     ];

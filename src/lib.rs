@@ -30,6 +30,8 @@ pub mod systemd;
 
 // assembly: joins the rooms
 pub mod cli;
-
+pub mod daemon;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod pipeline;
 pub mod predict;

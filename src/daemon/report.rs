@@ -1,8 +1,8 @@
 //! What the device says of itself: `info`, and `health` with its verdict and reasons.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Loaded, Part, PartState};
@@ -10,12 +10,12 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::data::Session;
 use crate::engine::EngineKind;
-use crate::health::{PipelineStats, ProcessMeter, self};
+use crate::health::{self, PipelineStats, ProcessMeter};
+use crate::net::Link;
 use crate::net::wire::{
     Board, ChannelInfo, Hardware, Health, Info, MqttHealth, PipelineHealth, PipelineInfo, Process,
     SensorHealth, SensorInfo, SensorState, Verdict,
 };
-use crate::net::Link;
 use crate::sensor::{self, SensorSpec, SensorStats};
 
 /// Health is published this often, and whenever state or reasons change.
@@ -331,8 +331,10 @@ impl Reporter {
         if cfg!(feature = "tract") {
             engines.push(EngineKind::Tract.as_str().to_owned());
         }
-        let channel =
-            |c: &crate::sensor::Channel| ChannelInfo { name: c.name.to_string(), unit: c.unit.to_string() };
+        let channel = |c: &crate::sensor::Channel| ChannelInfo {
+            name: c.name.to_string(),
+            unit: c.unit.to_string(),
+        };
         let sensors = self.sensors.iter().map(|part| SensorInfo {
             name: part.name.clone(),
             driver: part.driver.to_owned(),

@@ -30,7 +30,9 @@ fn parse(text: &str) -> anyhow::Result<Vec<Recording>> {
         .map(|(index, line)| {
             let line_number = index + 1;
             recording(line.trim()).ok_or_else(|| {
-                anyhow::anyhow!("line {line_number}: not {CHANNELS} series of one length and a label")
+                anyhow::anyhow!(
+                    "line {line_number}: not {CHANNELS} series of one length and a label"
+                )
             })
         })
         .collect()
@@ -40,7 +42,9 @@ fn recording(line: &str) -> Option<Recording> {
     let (series, label) = line.rsplit_once(':')?;
     let series = series
         .split(':')
-        .map(|values| values.split(',').map(|v| v.trim().parse().ok()).collect::<Option<Vec<f32>>>())
+        .map(|values| {
+            values.split(',').map(|v| v.trim().parse().ok()).collect::<Option<Vec<f32>>>()
+        })
         .collect::<Option<Vec<_>>>()?;
     let series: [Vec<f32>; CHANNELS] = series.try_into().ok()?;
     let length = series[0].len();

@@ -159,7 +159,8 @@ mod tests {
         let all = [recording("walking"), recording("running")];
         let mut score = Score::default();
         let mut view = View::new(Vec::new(), false);
-        for (recording, label, right) in [(0, Some("walking"), true), (0, None, false), (1, Some("running"), true)]
+        for (recording, label, right) in
+            [(0, Some("walking"), true), (0, None, false), (1, Some("running"), true)]
         {
             let label = label.map(str::to_owned);
             let judged = Judged { recording, label, score: 0.75, right, latency_us: 40 };
