@@ -46,6 +46,9 @@ pub type OpenSensor = Arc<
     dyn Fn(&DriverSettings, &Arc<dyn Clock>) -> Result<Box<dyn Sensor>, SensorError> + Send + Sync,
 >;
 
+/// Finds a bundle by the configuration's path.
+pub type OpenBundle = Box<dyn Fn(&Path) -> Result<Bundle, BundleError>>;
+
 /// What the daemon stands in. The demo and tests replace what a board has.
 pub struct Surroundings {
     /// The stream's time.
@@ -53,7 +56,7 @@ pub struct Surroundings {
     /// Small durable state.
     pub storage: Arc<dyn Storage>,
     /// Finds a bundle by the configuration's path.
-    pub open_bundle: Box<dyn Fn(&Path) -> Result<Bundle, BundleError>>,
+    pub open_bundle: OpenBundle,
     /// Opens a sensor.
     pub open_sensor: OpenSensor,
 }
@@ -79,8 +82,8 @@ pub(crate) struct Part {
 
 /// The two ends a pipeline's start may have.
 pub(crate) enum PartState {
-    /// The model is loaded; `thread` is there when a sensor feeds it.
-    Running { loaded: Loaded, stats: Arc<PipelineStats>, sequence: Option<Arc<Sequence>> },
+    /// The model is loaded; `sequence` is there when a sensor feeds it.
+    Running { loaded: Box<Loaded>, stats: Arc<PipelineStats>, sequence: Option<Arc<Sequence>> },
     /// The rest of the daemon runs without it.
     Failed { why: String },
 }
@@ -109,7 +112,7 @@ impl Daemon {
         let stop = Arc::new(AtomicBool::new(false));
         let mut fans: Vec<Fan> = Vec::with_capacity(config.sensors.len());
         for sensor in &config.sensors {
-            let settings = settings(&sensor.driver);
+            let settings = driver_settings(&sensor.driver);
             let spec = settings.spec().map_err(|error| error.to_string());
             let name = sensor.name.as_str().to_owned();
             fans.push(Fan { name, settings, spec, queues: Vec::new(), pipelines: Vec::new() });
@@ -222,7 +225,8 @@ struct Fan {
     pipelines: Vec<Arc<str>>,
 }
 
-fn settings(driver: &config::Driver) -> DriverSettings {
+/// The driver's plain settings.
+pub fn driver_settings(driver: &config::Driver) -> DriverSettings {
     match driver {
         config::Driver::Mpu6050(chip) => DriverSettings::Mpu6050(Mpu6050Settings {
             bus: chip.bus.clone(),
@@ -284,7 +288,7 @@ fn start_pipeline(
     session: &Session,
 ) -> anyhow::Result<Started> {
     let bundle = (around.open_bundle)(&settings.model)?;
-    let loaded = Loaded::new(&bundle, settings.engine)?;
+    let loaded = Box::new(Loaded::new(&bundle, settings)?);
     drop(bundle); // the model keeps what it needs
     let stats = Arc::new(PipelineStats::default());
     let (Some(feed), Some(fan)) = (&settings.feed, fan) else {
@@ -325,11 +329,12 @@ fn start_pipeline(
         row: vec![0.0; columns.len()],
         columns,
         predictor: loaded.predictor()?,
-        period: spec.period() * u32::try_from(stride).unwrap_or(u32::MAX),
+        // A sample may wait one period of the sensor until it is read.
+        deadline: spec.period() * u32::try_from(stride).unwrap_or(u32::MAX).saturating_add(1),
         publish: match feed.publish {
             config::Publish::Every => Publish::Every,
             config::Publish::Change => Publish::Change,
-            config::Publish::Above(limit) => Publish::Above(limit as f32),
+            config::Publish::Above(limit) => Publish::Above(limit),
         },
         sequence: sequence.clone(),
         sinks,

@@ -51,8 +51,8 @@ pub struct Pipeline {
     pub row: Vec<f32>,
     /// Recipe, engine, postprocess.
     pub predictor: Predictor,
-    /// Time between two windows; a finding later than that after its last sample is a deadline miss.
-    pub period: Duration,
+    /// A finding later than this after its last sample is a deadline miss: the next window is due.
+    pub deadline: Duration,
     /// Which findings are published.
     pub publish: Publish,
     /// Numbers the findings.
@@ -118,7 +118,7 @@ impl Pipeline {
         self.stats.windows.fetch_add(1, Ordering::Relaxed);
         self.stats.latencies.add(latency);
         self.stats.set_error(None);
-        if self.clock.monotonic().saturating_sub(last_sample.at) > self.period {
+        if self.clock.monotonic().saturating_sub(last_sample.at) > self.deadline {
             self.stats.deadline_misses.fetch_add(1, Ordering::Relaxed);
         }
         let Identity { pipeline, model, version } = self.identity.clone();

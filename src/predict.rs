@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::data::Tensor;
 use crate::engine::{EngineError, Model, Session};
-use crate::model::{Bundle, Manifest};
+use crate::model::Manifest;
 use crate::postprocess::{Found, PostprocessError, Postprocessor};
 use crate::preprocess::{PreprocessError, Preprocessor};
 
@@ -82,17 +82,4 @@ impl Predictor {
     pub fn outputs(&self) -> &[Tensor] {
         &self.outputs
     }
-}
-
-/// Loads a bundle's model and checks that the manifest describes it.
-///
-/// # Errors
-/// By what is wrong: the model, or the manifest about it.
-pub fn load(
-    bundle: &Bundle,
-    load: impl FnOnce(&[u8]) -> Result<Box<dyn Model>, EngineError>,
-) -> anyhow::Result<Arc<dyn Model>> {
-    let model = load(&bundle.model)?;
-    bundle.check(model.signature())?;
-    Ok(Arc::from(model))
 }

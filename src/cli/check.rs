@@ -1,5 +1,6 @@
 //! `edgerun check`: is the configuration right, and is everything that it names there?
 
+mod doctor;
 mod step;
 
 use std::io::Write;
@@ -66,6 +67,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
 fn steps<'a>(config: &'a Config, credentials: &'a Credentials) -> Vec<Step<'a>> {
     let mut steps = step::files(config, credentials);
     steps.push(step::state(config));
+    steps.extend(doctor::steps(config, credentials));
     steps
 }
 

@@ -97,11 +97,8 @@ fn supervise(daemon: &mut Daemon, signals: &mut Signals) -> Asked {
     let watchdog = systemd::watchdog_interval();
     let mut fed: Option<Duration> = None;
     loop {
-        for signal in signals.pending() {
-            match signal {
-                SIGHUP => return Asked::Reload,
-                _ => return Asked::Stop,
-            }
+        if let Some(signal) = signals.pending().next() {
+            return if signal == SIGHUP { Asked::Reload } else { Asked::Stop };
         }
         daemon.tick();
         let now = SystemClock.monotonic();
@@ -110,6 +107,7 @@ fn supervise(daemon: &mut Daemon, signals: &mut Signals) -> Asked {
             && daemon.makes_progress()
         {
             tell(systemd::alive());
+            tell(systemd::status(&daemon.status_line()));
             fed = Some(now);
         }
         SystemClock.sleep_until(now + TICK);

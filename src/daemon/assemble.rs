@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 
 use crate::config;
 use crate::data::Signature;
-use crate::engine::{self, Choice, Model};
+use crate::engine::{self, Model};
 use crate::model::{Bundle, Manifest, PostprocessKind};
-use crate::predict::{self, Predictor};
+use crate::predict::Predictor;
 use crate::sensor::SensorSpec;
 
 /// A bundle whose model is loaded and fits its manifest.
@@ -22,13 +22,15 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Loads the model of `bundle` on the engine of `choice`.
+    /// Loads the model of `bundle` for the pipeline `settings`.
     ///
     /// # Errors
     /// When no engine takes the model, or the manifest does not describe it.
-    pub fn new(bundle: &Bundle, choice: Choice) -> anyhow::Result<Self> {
-        let model = predict::load(bundle, |bytes| engine::load(bytes, choice))
-            .with_context(|| format!("model {}", bundle.manifest.model))?;
+    pub fn new(bundle: &Bundle, settings: &config::Pipeline) -> anyhow::Result<Self> {
+        let path = settings.model.join(&bundle.manifest.model);
+        let model = engine::load_named(&path, &bundle.model, settings.engine)?;
+        bundle.check(model.signature())?;
+        let model = Arc::from(model);
         Ok(Self { manifest: bundle.manifest.clone(), digest: bundle.digest.clone(), model })
     }
 

@@ -146,7 +146,7 @@ impl Reporter {
     /// Name and model of each pipeline that could be started.
     pub(super) fn loaded(&self) -> impl Iterator<Item = (&str, &Loaded)> {
         self.parts.iter().filter_map(|part| match &part.state {
-            PartState::Running { loaded, .. } => Some((part.name.as_str(), loaded)),
+            PartState::Running { loaded, .. } => Some((part.name.as_str(), loaded.as_ref())),
             PartState::Failed { .. } => None,
         })
     }

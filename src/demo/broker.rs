@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 ///
 /// # Errors
 /// When no loopback port can be had.
-pub fn start() -> anyhow::Result<SocketAddr> {
+pub(super) fn start() -> anyhow::Result<SocketAddr> {
     // rumqttd does not say which port it got, so a free one is looked for and asked for by number.
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())

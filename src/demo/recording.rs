@@ -2,22 +2,22 @@
 //! runs from any folder, offline. Origin: `models/gestures/data/README.md`.
 
 /// Channels of a frame: acceleration x, y, z in m/s² and angular rate x, y, z in rad/s.
-pub const CHANNELS: usize = 6;
+pub(super) const CHANNELS: usize = 6;
 
 /// One recording: an activity, at 10 Hz.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Recording {
+pub(super) struct Recording {
     /// What the person did, in lower case. The sensor never sees it.
-    pub label: String,
+    pub(super) label: String,
     /// The samples.
-    pub frames: Vec<[f32; CHANNELS]>,
+    pub(super) frames: Vec<[f32; CHANNELS]>,
 }
 
 /// All recordings in the archive's order.
 ///
 /// # Errors
 /// Names the line of the file that is not as the archive's format has it.
-pub fn recordings() -> anyhow::Result<Vec<Recording>> {
+pub(super) fn recordings() -> anyhow::Result<Vec<Recording>> {
     const TEST: &str = include_str!("../../models/gestures/data/BasicMotions_TEST.ts");
     parse(TEST)
 }

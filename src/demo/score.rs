@@ -36,22 +36,22 @@ pub enum Update {}
 
 /// One result as judged by the subscriber.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
+pub(super) struct Judged {
     /// Index of the recording that was playing.
-    pub recording: usize,
+    pub(super) recording: usize,
     /// What the pipeline said; `None` below the threshold.
-    pub label: Option<String>,
+    pub(super) label: Option<String>,
     /// The score of that label.
-    pub score: f64,
+    pub(super) score: f64,
     /// Whether it is the recording's label.
-    pub right: bool,
+    pub(super) right: bool,
     /// As the result says.
-    pub latency_us: u64,
+    pub(super) latency_us: u64,
 }
 
 /// Adds up what arrives.
 #[derive(Clone, Debug, Default)]
-pub struct Score {
+pub(super) struct Score {
     latencies: Vec<u64>,
     right: usize,
     messages: u64,
@@ -59,33 +59,33 @@ pub struct Score {
 
 impl Score {
     /// Counts a message of any topic.
-    pub fn message(&mut self) {
+    pub(super) fn message(&mut self) {
         self.messages += 1;
     }
 
     /// Counts a result.
-    pub fn result(&mut self, judged: &Judged) {
+    pub(super) fn result(&mut self, judged: &Judged) {
         self.latencies.push(judged.latency_us);
         self.right += usize::from(judged.right);
     }
 
     /// Results so far.
-    pub fn windows(&self) -> usize {
+    pub(super) fn windows(&self) -> usize {
         self.latencies.len()
     }
 
     /// Results so far that were right.
-    pub fn right(&self) -> usize {
+    pub(super) fn right(&self) -> usize {
         self.right
     }
 
     /// Share of right results so far; 0 without any.
-    pub fn accuracy(&self) -> f64 {
+    pub(super) fn accuracy(&self) -> f64 {
         self.right as f64 / self.latencies.len().max(1) as f64
     }
 
     /// The whole, with what was dropped elsewhere.
-    pub fn summary(&self, dropped: u64) -> Summary {
+    pub(super) fn summary(&self, dropped: u64) -> Summary {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
         let at = |percent: usize| {

@@ -12,36 +12,36 @@ use serde::Deserialize;
 
 /// Something that the broker delivered.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub(super) struct Message {
     /// Full topic.
-    pub topic: String,
+    pub(super) topic: String,
     /// As published.
-    pub payload: Vec<u8>,
+    pub(super) payload: Vec<u8>,
 }
 
 /// The part of a result's payload that the demo looks at.
 #[derive(Clone, Debug, Deserialize)]
 #[allow(missing_docs)] // the contract's keys
-pub struct ResultPayload {
-    pub latency_us: u64,
-    pub window: WindowPayload,
-    pub result: Classification,
+pub(super) struct ResultPayload {
+    pub(super) latency_us: u64,
+    pub(super) window: WindowPayload,
+    pub(super) result: Classification,
 }
 
 /// Where a window lies in time, RFC 3339.
 #[derive(Clone, Debug, Deserialize)]
 #[allow(missing_docs)]
-pub struct WindowPayload {
-    pub start: String,
-    pub end: String,
+pub(super) struct WindowPayload {
+    pub(super) start: String,
+    pub(super) end: String,
 }
 
 /// What a classification says.
 #[derive(Clone, Debug, Deserialize)]
 #[allow(missing_docs)]
-pub struct Classification {
-    pub label: Option<String>,
-    pub score: f64,
+pub(super) struct Classification {
+    pub(super) label: Option<String>,
+    pub(super) score: f64,
 }
 
 /// Messages wait here for the view; the broker holds the rest back.
@@ -51,7 +51,7 @@ const ROOM: usize = 1024;
 ///
 /// # Errors
 /// When the broker does not confirm within 10 s.
-pub fn start(broker: SocketAddr) -> anyhow::Result<Receiver<Message>> {
+pub(super) fn start(broker: SocketAddr) -> anyhow::Result<Receiver<Message>> {
     let mut options = MqttOptions::new("edgerun-demo-view", broker.ip().to_string(), broker.port());
     options.set_keep_alive(Duration::from_secs(30));
     let (client, connection) = Client::new(options, 10);

@@ -6,7 +6,7 @@ use super::recording::Recording;
 use super::score::{Judged, Score, Summary};
 
 /// Draws to a terminal, or prints finished rows elsewhere.
-pub struct View<W: Write> {
+pub(super) struct View<W: Write> {
     out: W,
     live: bool,
     row: Option<Row>,
@@ -25,7 +25,7 @@ const BAR: usize = 16;
 
 impl<W: Write> View<W> {
     /// A view on `out`; `live` redraws the current row and uses colour: for terminals only.
-    pub fn new(out: W, live: bool) -> Self {
+    pub(super) fn new(out: W, live: bool) -> Self {
         Self { out, live, row: None }
     }
 
@@ -33,7 +33,7 @@ impl<W: Write> View<W> {
     ///
     /// # Errors
     /// When the output cannot be written.
-    pub fn head(&mut self, lines: &[String]) -> io::Result<()> {
+    pub(super) fn head(&mut self, lines: &[String]) -> io::Result<()> {
         for line in lines {
             writeln!(self.out, "{line}")?;
         }
@@ -49,7 +49,12 @@ impl<W: Write> View<W> {
     ///
     /// # Errors
     /// When the output cannot be written.
-    pub fn result(&mut self, judged: Judged, all: &[Recording], score: &Score) -> io::Result<()> {
+    pub(super) fn result(
+        &mut self,
+        judged: Judged,
+        all: &[Recording],
+        score: &Score,
+    ) -> io::Result<()> {
         if self.row.as_ref().is_none_or(|row| row.recording != judged.recording) {
             self.end_row()?;
             let truth = all[judged.recording].label.clone();
@@ -106,7 +111,7 @@ impl<W: Write> View<W> {
     ///
     /// # Errors
     /// When the output cannot be written.
-    pub fn end(&mut self, score: &Score, summary: &Summary, seconds: f64) -> io::Result<()> {
+    pub(super) fn end(&mut self, score: &Score, summary: &Summary, seconds: f64) -> io::Result<()> {
         self.end_row()?;
         let Summary { windows, accuracy, dropped, messages, latency_us, .. } = summary;
         let accuracy = format!("{:.1} %", accuracy * 100.0);

@@ -2,6 +2,7 @@
 //! misbehaves on request, certificates.
 
 pub(crate) mod certificates;
+pub(crate) mod daemon;
 pub(crate) mod device;
 pub(crate) mod mosquitto;
 pub(crate) mod scripted_broker;

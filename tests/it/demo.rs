@@ -1,0 +1,34 @@
+//! `edgerun demo` shows the whole system on one machine, with the accuracy that the model card states.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+#[test]
+fn every_window_of_the_test_recordings_arrives_from_the_broker_and_is_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_edgerun"))
+        .args(["demo", "--speed", "100", "--no-updates", "--json"])
+        .current_dir(folder.path()) // it runs from any folder and leaves nothing in it
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let summary: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(summary["windows"], 280);
+    assert_eq!(summary["accuracy"].as_f64().unwrap(), 279.0 / 280.0);
+    assert_eq!(summary["dropped"], 0);
+    assert_eq!(summary["updates"], serde_json::json!([]));
+    assert!(summary["messages"].as_u64().unwrap() > 280, "{summary}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_speed_that_makes_no_sense_is_wrong_usage() {
+    let output = Command::new(env!("CARGO_BIN_EXE_edgerun"))
+        .args(["demo", "--speed", "0"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("must be 0.1 to 200"));
+}
