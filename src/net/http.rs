@@ -217,6 +217,3 @@ async fn answer_metrics(State(shared): State<Arc<Shared>>) -> Response {
     let text = metrics::text(&(shared.doors.health)());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
-
-#[cfg(test)]
-mod tests;
