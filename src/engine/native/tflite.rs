@@ -7,6 +7,7 @@ mod tensor;
 
 pub(super) use describe::describe;
 pub(super) use lower::Options;
+pub(super) use schema::operator_number;
 
 use self::lower::Lowered;
 use super::flatbuffer::{FlatError, Table, Tables};

@@ -74,6 +74,11 @@ pub(super) fn operator_name(code: i32) -> Option<&'static str> {
     usize::try_from(code).ok().and_then(|code| OPERATORS.get(code)).copied()
 }
 
+/// Number of the `BuiltinOperator` called `name`.
+pub(in super::super) fn operator_number(name: &str) -> Option<i32> {
+    OPERATORS.iter().position(|&known| known == name).and_then(|code| i32::try_from(code).ok())
+}
+
 /// `BuiltinOperator` by number.
 const OPERATORS: [&str; 210] = [
     "ADD",
