@@ -46,6 +46,7 @@ families! {
     convolutions_give_what_litert_gives: "conv";
     products_of_matrices_give_what_litert_gives: "dense";
     pools_give_what_litert_gives: "pool";
+    data_is_moved_as_litert_moves_it: "movement";
     reductions_give_what_litert_gives: "reduce";
     normalizations_give_what_litert_gives: "normalize";
     resized_images_are_what_litert_gives: "resize";
