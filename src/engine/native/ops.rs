@@ -8,10 +8,10 @@ mod add;
 mod conv2d;
 mod depthwise;
 mod fully_connected;
-mod mean;
 mod pad;
 mod pool;
 mod quantize;
+mod reduce;
 mod reshape;
 mod shared;
 mod softmax;
@@ -33,10 +33,10 @@ const FAMILIES: &[&[Entry]] = &[
     conv2d::ENTRIES,
     depthwise::ENTRIES,
     fully_connected::ENTRIES,
-    mean::ENTRIES,
     pad::ENTRIES,
     pool::ENTRIES,
     quantize::ENTRIES,
+    reduce::ENTRIES,
     reshape::ENTRIES,
     softmax::ENTRIES,
 ];
