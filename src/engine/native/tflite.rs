@@ -3,6 +3,7 @@
 mod describe;
 mod lower;
 mod schema;
+mod sparse;
 mod tensor;
 
 pub(super) use describe::describe;
