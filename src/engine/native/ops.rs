@@ -9,10 +9,10 @@ mod conv2d;
 mod densify;
 mod depthwise;
 mod fully_connected;
-mod mean;
 mod pad;
 mod pool;
 mod quantize;
+mod reduce;
 mod reshape;
 mod shared;
 mod softmax;
@@ -35,10 +35,10 @@ const FAMILIES: &[&[Entry]] = &[
     densify::ENTRIES,
     depthwise::ENTRIES,
     fully_connected::ENTRIES,
-    mean::ENTRIES,
     pad::ENTRIES,
     pool::ENTRIES,
     quantize::ENTRIES,
+    reduce::ENTRIES,
     reshape::ENTRIES,
     softmax::ENTRIES,
 ];

@@ -4,5 +4,6 @@ pub(super) mod filters;
 pub(super) mod fixed;
 pub(super) mod quant8;
 pub(super) mod requantize;
+pub(super) mod scratch;
 pub(super) mod walk;
 pub(super) mod window;
