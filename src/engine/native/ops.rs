@@ -6,18 +6,24 @@
 
 mod add;
 mod conv2d;
+mod cumsum;
 mod densify;
 mod depthwise;
+mod extremes;
 mod fully_connected;
+mod normalize;
+mod one_hot;
 mod pad;
 mod pool;
 mod quantize;
 mod reduce;
 mod reshape;
+mod resize;
 mod shared;
 mod softmax;
 #[cfg(test)]
 mod tests;
+mod top_k;
 
 use std::fmt;
 
@@ -32,15 +38,21 @@ use crate::engine::EngineError;
 const FAMILIES: &[&[Entry]] = &[
     add::ENTRIES,
     conv2d::ENTRIES,
+    cumsum::ENTRIES,
     densify::ENTRIES,
     depthwise::ENTRIES,
+    extremes::ENTRIES,
     fully_connected::ENTRIES,
+    normalize::ENTRIES,
+    one_hot::ENTRIES,
     pad::ENTRIES,
     pool::ENTRIES,
     quantize::ENTRIES,
     reduce::ENTRIES,
     reshape::ENTRIES,
+    resize::ENTRIES,
     softmax::ENTRIES,
+    top_k::ENTRIES,
 ];
 
 /// One operator of TFLite: how it is read, and what of it is supported.

@@ -7,7 +7,7 @@ use std::fmt;
 use bytemuck::Pod;
 
 use self::folds::{
-    Max, Mean32, Mean64, Min, Product, QuantProduct, RealProduct, RealSum, Sum, Sum8, Sum16,
+    Max, Mean16, Mean32, Mean64, Min, Product, QuantProduct, RealProduct, RealSum, Sum, Sum8, Sum16,
 };
 use super::shared::scratch::scratch_for;
 use super::shared::walk::{Walk, dense};
@@ -116,8 +116,8 @@ impl Operator for Reduce {
             (Reduction::Sum, DType::F32) => make.step(RealSum { over: 1.0 }),
             (Reduction::Mean, DType::I8 | DType::U8) => make.step(Sum8::new(x, y, count, true)?),
             (Reduction::Sum, DType::I8 | DType::U8) => make.step(Sum8::new(x, y, count, false)?),
-            (Reduction::Mean, DType::I16) => make.step(Sum16::new(x, y, count, true)?),
-            (Reduction::Sum, DType::I16) => make.step(Sum16::new(x, y, count, false)?),
+            (Reduction::Mean, DType::I16) => make.step(Mean16::new(x, y, count)?),
+            (Reduction::Sum, DType::I16) => make.step(Sum16::new(x, y)?),
             (Reduction::Mean, DType::I32) => make.step(Mean32 { count: count as i64 }),
             (Reduction::Mean, DType::I64) => make.step(Mean64 { count: count as i64 }),
             (Reduction::Sum, DType::I32) => make.step(Sum::<i32>::default()),

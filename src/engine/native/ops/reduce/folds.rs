@@ -96,10 +96,16 @@ impl Fold for Sum8 {
     }
 }
 
-/// Sum or mean of 16-bit elements in TFLite's fixed point.
+/// Mean of 16-bit elements in TFLite's fixed point.
+#[derive(Debug)]
+pub(super) struct Mean16 {
+    factor: Factor,
+}
+
+/// Sum of 16-bit elements: scaled in `f32`, rounded half away from zero.
 #[derive(Debug)]
 pub(super) struct Sum16 {
-    factor: Factor,
+    scale: f32,
 }
 
 /// The scale of a 16-bit tensor, whose zero point is 0.
@@ -111,20 +117,35 @@ fn scale16(value: &Value<'_>) -> Result<f32, Refusal> {
     }
 }
 
-impl Sum16 {
-    pub(super) fn new(
-        x: &Value<'_>,
-        y: &Value<'_>,
-        count: usize,
-        mean: bool,
-    ) -> Result<Self, Refusal> {
+impl Mean16 {
+    pub(super) fn new(x: &Value<'_>, y: &Value<'_>, count: usize) -> Result<Self, Refusal> {
         let factor = factor(f64::from(scale16(x)?) / f64::from(scale16(y)?))?;
-        Ok(Self { factor: if mean { factor.over(count as u64) } else { factor } })
+        Ok(Self { factor: factor.over(count as u64) })
+    }
+}
+
+impl Sum16 {
+    pub(super) fn new(x: &Value<'_>, y: &Value<'_>) -> Result<Self, Refusal> {
+        Ok(Self { scale: scale16(x)? / scale16(y)? })
     }
 }
 
 fn factor(real: f64) -> Result<Factor, Refusal> {
     Factor::new(real).ok_or_else(|| unsupported(format!("a factor of {real} between scales")))
+}
+
+impl Fold for Mean16 {
+    type X = i16;
+    type Sum = i32;
+    type Y = i16;
+    const START: i32 = 0;
+    #[inline(always)]
+    fn add(&self, sum: i32, x: i16) -> i32 {
+        sum.wrapping_add(i32::from(x))
+    }
+    fn end(&self, sum: i32) -> i16 {
+        self.factor.times(sum).clamp(-32768, 32767) as i16
+    }
 }
 
 impl Fold for Sum16 {
@@ -137,7 +158,7 @@ impl Fold for Sum16 {
         sum.wrapping_add(i32::from(x))
     }
     fn end(&self, sum: i32) -> i16 {
-        self.factor.times(sum).clamp(-32768, 32767) as i16
+        (sum as f32 * self.scale).round() as i16
     }
 }
 
