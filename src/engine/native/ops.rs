@@ -9,6 +9,7 @@ mod blocks;
 mod conv2d;
 mod depthwise;
 mod fully_connected;
+mod join;
 mod mean;
 mod pad;
 mod pool;
@@ -16,7 +17,10 @@ mod quantize;
 mod repeat;
 mod reshape;
 mod shared;
+mod slice;
 mod softmax;
+mod split;
+mod strided_slice;
 #[cfg(test)]
 mod tests;
 mod transpose;
@@ -37,13 +41,17 @@ const FAMILIES: &[&[Entry]] = &[
     conv2d::ENTRIES,
     depthwise::ENTRIES,
     fully_connected::ENTRIES,
+    join::ENTRIES,
     mean::ENTRIES,
     pad::ENTRIES,
     pool::ENTRIES,
     quantize::ENTRIES,
     repeat::ENTRIES,
     reshape::ENTRIES,
+    slice::ENTRIES,
     softmax::ENTRIES,
+    split::ENTRIES,
+    strided_slice::ENTRIES,
     transpose::ENTRIES,
 ];
 
