@@ -5,6 +5,7 @@
 //! with its top bit flipped and its zero point 128 lower, so that one set of kernels serves both.
 
 mod add;
+mod control;
 mod conv2d;
 mod depthwise;
 mod fully_connected;
@@ -17,6 +18,7 @@ mod shared;
 mod softmax;
 #[cfg(test)]
 mod tests;
+mod variable;
 
 use std::fmt;
 
@@ -30,6 +32,7 @@ use crate::engine::EngineError;
 /// All operators of TFLite that have a kernel here.
 const FAMILIES: &[&[Entry]] = &[
     add::ENTRIES,
+    control::ENTRIES,
     conv2d::ENTRIES,
     depthwise::ENTRIES,
     fully_connected::ENTRIES,
@@ -39,6 +42,7 @@ const FAMILIES: &[&[Entry]] = &[
     quantize::ENTRIES,
     reshape::ENTRIES,
     softmax::ENTRIES,
+    variable::ENTRIES,
 ];
 
 /// One operator of TFLite: how it is read, and what of it is supported.
@@ -126,6 +130,22 @@ pub(super) trait Operator: Send + Sync + fmt::Debug {
     fn foldable(&self) -> bool {
         true
     }
+
+    /// The graphs of the file that it runs within itself.
+    fn calls(&self) -> Option<Calls<'_>> {
+        None
+    }
+}
+
+/// Which graphs an operator runs within itself, and with what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calls<'a> {
+    /// By number in the file.
+    pub(super) graphs: &'a [i32],
+    /// Which of its inputs is the first of theirs.
+    pub(super) first: usize,
+    /// It is a loop: the first graph decides, the last one turns inputs into the next round's.
+    pub(super) repeated: bool,
 }
 
 /// One compiled operator.
