@@ -6,6 +6,7 @@
 
 mod add;
 mod blocks;
+mod control;
 mod conv2d;
 mod cumsum;
 mod densify;
@@ -32,6 +33,7 @@ mod strided_slice;
 mod tests;
 mod top_k;
 mod transpose;
+mod variable;
 
 use std::fmt;
 
@@ -46,6 +48,7 @@ use crate::engine::EngineError;
 const FAMILIES: &[&[Entry]] = &[
     add::ENTRIES,
     blocks::ENTRIES,
+    control::ENTRIES,
     conv2d::ENTRIES,
     cumsum::ENTRIES,
     densify::ENTRIES,
@@ -69,6 +72,7 @@ const FAMILIES: &[&[Entry]] = &[
     strided_slice::ENTRIES,
     top_k::ENTRIES,
     transpose::ENTRIES,
+    variable::ENTRIES,
 ];
 
 /// One operator of TFLite: how it is read, and what of it is supported.
@@ -175,6 +179,22 @@ pub(super) trait Operator: Send + Sync + fmt::Debug {
     fn foldable(&self) -> bool {
         true
     }
+
+    /// The graphs of the file that it runs within itself.
+    fn calls(&self) -> Option<Calls<'_>> {
+        None
+    }
+}
+
+/// Which graphs an operator runs within itself, and with what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calls<'a> {
+    /// By number in the file.
+    pub(super) graphs: &'a [i32],
+    /// Which of its inputs is the first of theirs.
+    pub(super) first: usize,
+    /// It is a loop: the first graph decides, the last one turns inputs into the next round's.
+    pub(super) repeated: bool,
 }
 
 /// One compiled operator.

@@ -14,7 +14,7 @@ use super::{Kind, Operator, entries};
 use crate::data::{DType, Quantization};
 use crate::engine::EngineError;
 use crate::engine::native::graph::{Activation, Graph, Node, Padding, Port, Quant, Value, Window};
-use crate::engine::native::limits::Budget;
+use crate::engine::native::limits::{Budget, Fuel};
 use crate::engine::native::memory::{Arena, Place};
 use crate::engine::native::program::{self, Program};
 
@@ -49,6 +49,8 @@ fn single(op: impl Operator + 'static, values: Vec<Value<'static>>) -> Graph<'st
         op: Box::new(op),
         inputs: (0..output).map(Some).collect(),
         outputs: vec![output],
+        bodies: Vec::new(),
+        intermediates: Vec::new(),
     };
     Graph {
         format: "TFLite",
@@ -74,7 +76,7 @@ fn run(op: impl Operator + 'static, values: Vec<Value<'static>>, inputs: &[&[i8]
     for (span, input) in program.inputs.iter().zip(inputs) {
         arena.bytes_mut()[span.clone()].copy_from_slice(bytemuck::cast_slice(input));
     }
-    program.run(arena.bytes_mut());
+    program.run(arena.bytes_mut(), &Fuel::new());
     let bytes = match &program.outputs[0] {
         Place::Arena(span) => &arena.bytes()[span.clone()],
         Place::Constant(span) => &program.constants.bytes()[span.clone()],
