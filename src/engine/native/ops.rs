@@ -14,7 +14,6 @@ mod depthwise;
 mod extremes;
 mod fully_connected;
 mod join;
-mod mean;
 mod normalize;
 mod one_hot;
 mod pad;
@@ -56,7 +55,6 @@ const FAMILIES: &[&[Entry]] = &[
     extremes::ENTRIES,
     fully_connected::ENTRIES,
     join::ENTRIES,
-    mean::ENTRIES,
     normalize::ENTRIES,
     one_hot::ENTRIES,
     pad::ENTRIES,
