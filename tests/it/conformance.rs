@@ -57,6 +57,8 @@ families! {
     data_is_moved_as_litert_moves_it: "movement";
     reductions_give_what_litert_gives: "reduce";
     normalizations_give_what_litert_gives: "normalize";
+    control_flow_variables_and_detection_give_what_litert_gives: "control";
+    recurrent_layers_give_what_litert_gives: "sequence";
     resized_images_are_what_litert_gives: "resize";
 }
 
