@@ -59,6 +59,7 @@ families! {
     normalizations_give_what_litert_gives: "normalize";
     control_flow_variables_and_detection_give_what_litert_gives: "control";
     recurrent_layers_give_what_litert_gives: "sequence";
+    models_of_the_converter_give_what_litert_gives: "converter";
     resized_images_are_what_litert_gives: "resize";
 }
 
