@@ -10,12 +10,14 @@ mod conv2d;
 mod depthwise;
 mod fully_connected;
 mod join;
+mod known;
 mod mean;
 mod pad;
 mod pool;
 mod quantize;
 mod repeat;
 mod reshape;
+mod reverse;
 mod shared;
 mod slice;
 mod softmax;
@@ -42,12 +44,14 @@ const FAMILIES: &[&[Entry]] = &[
     depthwise::ENTRIES,
     fully_connected::ENTRIES,
     join::ENTRIES,
+    known::ENTRIES,
     mean::ENTRIES,
     pad::ENTRIES,
     pool::ENTRIES,
     quantize::ENTRIES,
     repeat::ENTRIES,
     reshape::ENTRIES,
+    reverse::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
     split::ENTRIES,
