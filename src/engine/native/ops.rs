@@ -6,18 +6,26 @@
 
 mod add;
 mod blocks;
+mod control;
 mod conv2d;
+mod cumsum;
+mod densify;
 mod depthwise;
+mod extremes;
 mod fully_connected;
 mod join;
 mod known;
 mod mean;
+mod normalize;
+mod one_hot;
 mod pad;
 mod pool;
 mod quantize;
+mod reduce;
 mod repeat;
 mod reshape;
 mod reverse;
+mod resize;
 mod shared;
 mod slice;
 mod softmax;
@@ -25,7 +33,9 @@ mod split;
 mod strided_slice;
 #[cfg(test)]
 mod tests;
+mod top_k;
 mod transpose;
+mod variable;
 
 use std::fmt;
 
@@ -40,23 +50,33 @@ use crate::engine::EngineError;
 const FAMILIES: &[&[Entry]] = &[
     add::ENTRIES,
     blocks::ENTRIES,
+    control::ENTRIES,
     conv2d::ENTRIES,
+    cumsum::ENTRIES,
+    densify::ENTRIES,
     depthwise::ENTRIES,
+    extremes::ENTRIES,
     fully_connected::ENTRIES,
     join::ENTRIES,
     known::ENTRIES,
     mean::ENTRIES,
+    normalize::ENTRIES,
+    one_hot::ENTRIES,
     pad::ENTRIES,
     pool::ENTRIES,
     quantize::ENTRIES,
+    reduce::ENTRIES,
     repeat::ENTRIES,
     reshape::ENTRIES,
     reverse::ENTRIES,
+    resize::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
     split::ENTRIES,
     strided_slice::ENTRIES,
+    top_k::ENTRIES,
     transpose::ENTRIES,
+    variable::ENTRIES,
 ];
 
 /// One operator of TFLite: how it is read, and what of it is supported.
@@ -163,6 +183,22 @@ pub(super) trait Operator: Send + Sync + fmt::Debug {
     fn foldable(&self) -> bool {
         true
     }
+
+    /// The graphs of the file that it runs within itself.
+    fn calls(&self) -> Option<Calls<'_>> {
+        None
+    }
+}
+
+/// Which graphs an operator runs within itself, and with what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calls<'a> {
+    /// By number in the file.
+    pub(super) graphs: &'a [i32],
+    /// Which of its inputs is the first of theirs.
+    pub(super) first: usize,
+    /// It is a loop: the first graph decides, the last one turns inputs into the next round's.
+    pub(super) repeated: bool,
 }
 
 /// One compiled operator.

@@ -6,5 +6,6 @@ pub(super) mod index;
 pub(super) mod moves;
 pub(super) mod quant8;
 pub(super) mod requantize;
+pub(super) mod scratch;
 pub(super) mod walk;
 pub(super) mod window;
