@@ -6,6 +6,7 @@
 
 mod add;
 mod blocks;
+mod cast;
 mod control;
 mod conv2d;
 mod cumsum;
@@ -13,9 +14,10 @@ mod densify;
 mod depthwise;
 mod extremes;
 mod fully_connected;
+mod gather;
+mod gather_nd;
 mod join;
 mod known;
-mod mean;
 mod normalize;
 mod one_hot;
 mod pad;
@@ -24,8 +26,8 @@ mod quantize;
 mod reduce;
 mod repeat;
 mod reshape;
-mod reverse;
 mod resize;
+mod reverse;
 mod shared;
 mod slice;
 mod softmax;
@@ -50,6 +52,7 @@ use crate::engine::EngineError;
 const FAMILIES: &[&[Entry]] = &[
     add::ENTRIES,
     blocks::ENTRIES,
+    cast::ENTRIES,
     control::ENTRIES,
     conv2d::ENTRIES,
     cumsum::ENTRIES,
@@ -57,9 +60,10 @@ const FAMILIES: &[&[Entry]] = &[
     depthwise::ENTRIES,
     extremes::ENTRIES,
     fully_connected::ENTRIES,
+    gather::ENTRIES,
+    gather_nd::ENTRIES,
     join::ENTRIES,
     known::ENTRIES,
-    mean::ENTRIES,
     normalize::ENTRIES,
     one_hot::ENTRIES,
     pad::ENTRIES,
@@ -68,8 +72,8 @@ const FAMILIES: &[&[Entry]] = &[
     reduce::ENTRIES,
     repeat::ENTRIES,
     reshape::ENTRIES,
-    reverse::ENTRIES,
     resize::ENTRIES,
+    reverse::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
     split::ENTRIES,
