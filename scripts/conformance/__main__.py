@@ -28,7 +28,8 @@ import numpy as np
 from litert import LiteRt
 from model import serialize
 
-FAMILIES = ["unary", "binary", "compare", "conv", "dense", "pool", "movement", "reduce", "normalize", "resize"]
+FAMILIES = ["unary", "binary", "compare", "conv", "dense", "pool", "movement", "reduce", "normalize", "resize",
+            "control", "variables", "recurrent"]
 OUT = Path(__file__).resolve().parents[2] / "tests" / "data" / "conformance"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -72,6 +73,8 @@ def write(family, cases):
     for case in sorted(cases, key=lambda case: case.name):
         entry = dict(name=case.name, op=case.op, kind=case.kind, attributes=case.attributes,
                      tolerance=case.tolerance, by=case.by, runs=case.runs)
+        if case.stateful:
+            entry["stateful"] = True
         if case.reason:
             entry["reason"] = case.reason
         index.append(entry)

@@ -50,6 +50,8 @@ families! {
     reductions_give_what_litert_gives: "reduce";
     normalizations_give_what_litert_gives: "normalize";
     resized_images_are_what_litert_gives: "resize";
+    branches_and_loops_give_what_litert_gives: "control";
+    variables_are_kept_as_litert_keeps_them: "variables";
 }
 
 /// What `index.json` says of a case.
@@ -63,6 +65,9 @@ struct Case {
     /// Who ran it in LiteRT: `xnnpack` or `builtin`.
     by: String,
     runs: usize,
+    /// It keeps something from run to run: after a reset all runs give the same again.
+    #[serde(default)]
+    stateful: bool,
 }
 
 /// How far an output may be from LiteRT's.
@@ -165,7 +170,11 @@ fn check(case: &Case, archive: &mut ZipArchive<Cursor<Vec<u8>>>) -> Result<(), F
     let [inputs, expected] = ['x', 'y'].map(|letter| ports(archive, &case.name, letter));
     let mut session = model.session().map_err(wrong)?;
     let mut outputs: Vec<Tensor> = model.signature().outputs.iter().map(Tensor::zeros).collect();
-    for run in 0..case.runs {
+    for turn in 0..case.runs * if case.stateful { 2 } else { 1 } {
+        let run = turn % case.runs;
+        if turn == case.runs {
+            session.reset();
+        }
         let inputs: Vec<Tensor> = inputs.iter().map(|all| row(all, run)).collect();
         session.infer(&inputs, &mut outputs).map_err(wrong)?;
         if outputs.len() != expected.len() {
@@ -173,7 +182,7 @@ fn check(case: &Case, archive: &mut ZipArchive<Cursor<Vec<u8>>>) -> Result<(), F
             return Err(Failure::Wrong(format!("{found} outputs, expected {wanted}")));
         }
         for (port, (found, all)) in outputs.iter().zip(&expected).enumerate() {
-            let place = format!("run {run}, output {port}");
+            let place = format!("run {turn}, output {port}");
             let bound = bound(case.tolerance, all);
             compare(found, &row(all, run), bound)
                 .map_err(|why| Failure::Wrong(format!("{place}: {why}")))?;
