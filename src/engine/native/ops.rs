@@ -5,19 +5,33 @@
 //! with its top bit flipped and its zero point 128 lower, so that one set of kernels serves both.
 
 mod add;
+mod blocks;
 mod control;
 mod conv2d;
+mod cumsum;
+mod densify;
 mod depthwise;
+mod extremes;
 mod fully_connected;
-mod mean;
+mod join;
+mod normalize;
+mod one_hot;
 mod pad;
 mod pool;
 mod quantize;
+mod reduce;
+mod repeat;
 mod reshape;
+mod resize;
 mod shared;
+mod slice;
 mod softmax;
+mod split;
+mod strided_slice;
 #[cfg(test)]
 mod tests;
+mod top_k;
+mod transpose;
 mod variable;
 
 use std::fmt;
@@ -32,16 +46,30 @@ use crate::engine::EngineError;
 /// All operators of TFLite that have a kernel here.
 const FAMILIES: &[&[Entry]] = &[
     add::ENTRIES,
+    blocks::ENTRIES,
     control::ENTRIES,
     conv2d::ENTRIES,
+    cumsum::ENTRIES,
+    densify::ENTRIES,
     depthwise::ENTRIES,
+    extremes::ENTRIES,
     fully_connected::ENTRIES,
-    mean::ENTRIES,
+    join::ENTRIES,
+    normalize::ENTRIES,
+    one_hot::ENTRIES,
     pad::ENTRIES,
     pool::ENTRIES,
     quantize::ENTRIES,
+    reduce::ENTRIES,
+    repeat::ENTRIES,
     reshape::ENTRIES,
+    resize::ENTRIES,
+    slice::ENTRIES,
     softmax::ENTRIES,
+    split::ENTRIES,
+    strided_slice::ENTRIES,
+    top_k::ENTRIES,
+    transpose::ENTRIES,
     variable::ENTRIES,
 ];
 
@@ -85,6 +113,19 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// What is moved about whatever it means.
+    pub(super) const ANY: &'static [Self] = &[
+        Self::Float32,
+        Self::Int8,
+        Self::Uint8,
+        Self::Int16,
+        Self::Int32,
+        Self::Int64,
+        Self::Bool,
+    ];
+    /// The same without `bool`.
+    pub(super) const NUMBERS: &'static [Self] = Self::ANY.split_at(6).0;
+
     /// The word in the op table and in the conformance suite.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -125,6 +166,12 @@ pub(super) trait Operator: Send + Sync + fmt::Debug {
     /// Checks everything that can be wrong and packs the constants. The site's outputs have the
     /// shapes that [`Operator::shapes`] gave.
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal>;
+
+    /// Whether the outputs follow from the inputs' shapes alone: then they are known at load, though
+    /// the inputs are not.
+    fn only_shapes(&self) -> bool {
+        false
+    }
 
     /// Whether a node with nothing but constant inputs may be run once, at load.
     fn foldable(&self) -> bool {

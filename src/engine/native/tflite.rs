@@ -5,6 +5,7 @@ mod describe;
 mod lower;
 mod node;
 mod schema;
+mod sparse;
 mod tensor;
 mod variable;
 
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 pub(super) use describe::describe;
 pub(super) use lower::Options;
+pub(super) use schema::operator_number;
 
 use self::variable::{Kept, Variable};
 use super::flatbuffer::{FlatError, Table, Tables};

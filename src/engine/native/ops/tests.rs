@@ -6,9 +6,9 @@ use super::add::Add;
 use super::conv2d::Conv2d;
 use super::depthwise::DepthwiseConv2d;
 use super::fully_connected::FullyConnected;
-use super::mean::Mean;
 use super::pad::Pad;
 use super::pool::{Pool2d, PoolKind};
+use super::reduce::{Reduce, Reduction};
 use super::softmax::Softmax;
 use super::{Kind, Operator, entries};
 use crate::data::{DType, Quantization};
@@ -152,9 +152,10 @@ fn pools_leave_out_what_lies_outside() {
 #[test]
 fn a_mean_keeps_the_other_axes() {
     let values = || vec![int8(&[1, 2, 3], 0.5, 2), words(&[1], &[-2]), int8(&[1, 3], 0.25, 0)];
-    assert_eq!(run(Mean { keep_dims: false }, values(), &[&[2, 3, 4, 4, 5, 6]]), [2, 4, 6]);
+    let mean = |keep_dims| Reduce { reduction: Reduction::Mean, keep_dims };
+    assert_eq!(run(mean(false), values(), &[&[2, 3, 4, 4, 5, 6]]), [2, 4, 6]);
     let values = vec![int8(&[1, 2, 3], 0.5, 2), words(&[2], &[1, 2]), int8(&[1, 1, 1], 0.5, 0)];
-    assert_eq!(run(Mean { keep_dims: true }, values, &[&[2, 3, 4, 5, 6, 7]]), [2]);
+    assert_eq!(run(mean(true), values, &[&[2, 3, 4, 5, 6, 7]]), [2]);
 }
 
 #[test]

@@ -84,8 +84,8 @@ fn resolve_node(
     }
     let node = &graph.nodes[i];
     let constant = |id: &usize| graph.values[*id].data.is_some();
-    if node.op.foldable() && !node.outputs.is_empty() && node.inputs.iter().flatten().all(constant)
-    {
+    let known = node.op.only_shapes() || node.inputs.iter().flatten().all(constant);
+    if node.op.foldable() && !node.outputs.is_empty() && known {
         let data = fold(&Site { graph, node, budget }, work)?;
         if *work > WORK_MAX >> 6 {
             return Err(Refusal::Unsupported("too much to compute at load".into()));
