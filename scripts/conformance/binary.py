@@ -94,6 +94,9 @@ def cases():
         for kind in kinds:
             tolerance = "float" if op in ("POW", "ATAN2") and kind.startswith("float") else None
             for i, shapes in enumerate(SHAPES):
+                # LiteRT's ATAN2 does not broadcast: it reads beyond the smaller tensor.
+                if op == "ATAN2" and shapes[0] != shapes[1]:
+                    continue
                 a, b, out = operands(op, kind, i, shapes)
                 yield single(op, kind, [a, b], [out], (TABLES[op], {}), tolerance, a=shapes[0], b=shapes[1])
             if op not in ("POW", "ATAN2"):
