@@ -27,12 +27,8 @@ import numpy as np
 from litert import LiteRt
 from model import serialize
 
-<<<<<<< HEAD
-FAMILIES = ["unary", "binary", "compare", "conv", "dense", "pool", "movement", "reduce", "normalize", "resize", "control", "sequence", "converter"]
-=======
 FAMILIES = ["unary", "binary", "compare", "conv", "dense", "pool", "movement", "reduce", "normalize", "resize",
-            "control", "variables", "recurrent"]
->>>>>>> docs
+            "control", "subgraphs", "variables", "sequence", "converter"]
 KINDS = ["float32", "float16", "hybrid", "hybrid-channel", "int8", "int8-channel", "uint8", "int16", "int4", "int32", "int64",
          "bool", "float64"]
 OUT = Path(__file__).resolve().parents[2] / "tests" / "data" / "conformance"

@@ -61,7 +61,7 @@ families! {
     recurrent_layers_give_what_litert_gives: "sequence";
     models_of_the_converter_give_what_litert_gives: "converter";
     resized_images_are_what_litert_gives: "resize";
-    branches_and_loops_give_what_litert_gives: "control";
+    graphs_within_graphs_give_what_litert_gives: "subgraphs";
     variables_are_kept_as_litert_keeps_them: "variables";
 }
 
