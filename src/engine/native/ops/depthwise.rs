@@ -5,10 +5,10 @@ use super::shared::quant8::{Quant8, constant_i8};
 use super::shared::requantize::Requantize;
 use super::shared::window::Sliding;
 use super::{
-    ACTIVATIONS, Compiled, Entry, Kernel, Kind, Operator, PADDINGS, Refusal, Site, Step,
+    ACTIVATIONS, Border, Compiled, Entry, Kernel, Kind, Operator, PADDINGS, Refusal, Site, Step,
     activation, malformed, nhwc, padding,
 };
-use crate::engine::native::graph::{Activation, Shape, Window};
+use crate::engine::native::graph::{Activation, Padding, Shape, Window};
 use crate::engine::native::memory::Memory;
 
 pub(super) const ENTRIES: &[Entry] = &[Entry {
@@ -65,6 +65,20 @@ impl DepthwiseConv2d {
 }
 
 impl Operator for DepthwiseConv2d {
+    fn with_border(&self, Border { before, after }: Border) -> Option<Box<dyn Operator>> {
+        let padding = match self.window.padding {
+            Padding::Valid => Padding::Explicit { before, after },
+            Padding::Same | Padding::Explicit { .. } => return None,
+        };
+        let (window, activation) = (Window { padding, ..self.window }, self.activation);
+        Some(Box::new(Self { window, activation }))
+    }
+
+    fn with_clamp(&self, activation: Activation) -> Option<Box<dyn Operator>> {
+        let free = self.activation == Activation::None;
+        free.then(|| Box::new(Self { activation, ..*self }) as Box<dyn Operator>)
+    }
+
     fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
         let [rows, columns] = self.fit(site)?.output;
         Ok(vec![vec![site.input(0)?.shape[0], rows, columns, site.input(1)?.shape[3]]])
