@@ -60,6 +60,16 @@ enum Command {
 }
 
 impl Command {
+    /// What is logged where nobody says.
+    fn usual_level(&self) -> logger::Level {
+        match self {
+            // Log lines would stand between the rows of its view.
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => logger::Level::Warn,
+            _ => logger::Level::Info,
+        }
+    }
+
     fn run(self, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         match self {
             Self::Run(args) => run::run(&args, out),
@@ -109,7 +119,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let variable = std::env::var_os("EDGERUN_LOG");
-    if let Err(error) = logger::start(cli.log_level, variable.as_deref()) {
+    if let Err(error) = logger::start(cli.log_level, variable.as_deref(), cli.command.usual_level())
+    {
         logger::say(&format!("EDGERUN_LOG: {error}"));
         return ExitCode::from(WRONG_USAGE);
     }

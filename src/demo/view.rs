@@ -65,8 +65,9 @@ impl<W: Write> View<W> {
             row.judged.push(judged);
             row.text = self.format(&row, score);
             if self.live {
-                // Back to the line's start, the row, then what an older one left behind it is cleared.
-                write!(self.out, "\r{}\x1b[K", row.text)?;
+                // Back to the line's start, the row, then what an older one left behind it is cleared. Without
+                // wrapping meanwhile: on a narrow terminal the start would be another line's.
+                write!(self.out, "\r\x1b[?7l{}\x1b[K\x1b[?7h", row.text)?;
                 self.out.flush()?;
             }
             self.row = Some(row);
@@ -156,6 +157,30 @@ mod tests {
             assert_eq!(bar(share).chars().count(), BAR, "{share}");
         }
         assert_eq!(bar(0.5).trim_end(), "████████");
+    }
+
+    #[test]
+    fn a_row_is_drawn_again_in_its_own_line_however_narrow_the_terminal() {
+        let all = [Recording { label: "walking".into(), frames: Vec::new() }];
+        let mut view = View::new(Vec::new(), true);
+        for _ in 0..2 {
+            let judged = Judged {
+                recording: 0,
+                label: Some("walking".into()),
+                score: 0.75,
+                right: true,
+                latency_us: 40,
+            };
+            view.result(judged, &all, &Score::default()).expect("memory takes it");
+        }
+        let text = String::from_utf8(view.out).expect("text");
+        let drawn: Vec<&str> = text.split('\r').skip(1).collect();
+        assert_eq!(drawn.len(), 2);
+        for row in drawn {
+            // DECAWM, DEC private mode 7: off for the row, on for what others write.
+            assert!(row.starts_with("\x1b[?7l") && row.ends_with("\x1b[K\x1b[?7h"), "{row:?}");
+            assert!(!row.contains('\n'), "{row:?}");
+        }
     }
 
     #[test]

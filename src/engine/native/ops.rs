@@ -6,6 +6,7 @@
 
 mod add;
 mod conv2d;
+mod densify;
 mod depthwise;
 mod fully_connected;
 mod mean;
@@ -31,6 +32,7 @@ use crate::engine::EngineError;
 const FAMILIES: &[&[Entry]] = &[
     add::ENTRIES,
     conv2d::ENTRIES,
+    densify::ENTRIES,
     depthwise::ENTRIES,
     fully_connected::ENTRIES,
     mean::ENTRIES,

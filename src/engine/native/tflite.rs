@@ -3,10 +3,12 @@
 mod describe;
 mod lower;
 mod schema;
+mod sparse;
 mod tensor;
 
 pub(super) use describe::describe;
 pub(super) use lower::Options;
+pub(super) use schema::operator_number;
 
 use self::lower::Lowered;
 use super::flatbuffer::{FlatError, Table, Tables};
