@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigError, Machine};
+use crate::daemon::explained;
 use output::Output;
 
 /// Quantized models on small ARM boards, from the sensor to the broker.
@@ -143,15 +144,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(outcome.code())
 }
 
-/// The error and its causes; a cause that the words before it contain already is not repeated.
-fn explained(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |said, cause| match cause.to_string() {
-        cause if said.is_empty() => cause,
-        cause if said.contains(&cause) => said,
-        cause => format!("{said}: {cause}"),
-    })
-}
-
 /// The configuration that a command works on.
 #[derive(clap::Args)]
 pub(crate) struct ConfigArgs {
@@ -179,13 +171,6 @@ impl ConfigArgs {
 mod tests {
     use super::*;
     use clap::CommandFactory;
-
-    #[test]
-    fn causes_are_told_once() {
-        let inner = anyhow::anyhow!("no room");
-        let outer = inner.context("cannot write a: no room").context("cannot save");
-        assert_eq!(explained(&outer), "cannot save: cannot write a: no room");
-    }
 
     #[test]
     fn commands_and_arguments_do_not_contradict_each_other() {

@@ -115,6 +115,10 @@ impl<W: Write> View<W> {
     pub(super) fn end(&mut self, score: &Score, summary: &Summary, seconds: f64) -> io::Result<()> {
         self.end_row()?;
         let Summary { windows, accuracy, dropped, messages, latency_us, .. } = summary;
+        if *windows == 0 {
+            writeln!(self.out, "\n  no result yet: the first window takes 4 s of the recording")?;
+            return self.out.flush();
+        }
         let accuracy = format!("{:.1} %", accuracy * 100.0);
         writeln!(
             self.out,
@@ -181,6 +185,14 @@ mod tests {
             assert!(row.starts_with("\x1b[?7l") && row.ends_with("\x1b[K\x1b[?7h"), "{row:?}");
             assert!(!row.contains('\n'), "{row:?}");
         }
+    }
+
+    #[test]
+    fn a_demo_stopped_before_its_first_window_does_not_speak_of_accuracy() {
+        let mut view = View::new(Vec::new(), false);
+        view.end(&Score::default(), &Score::default().summary(0), 0.1).expect("memory takes it");
+        let text = String::from_utf8(view.out).expect("text");
+        assert!(text.contains("no result yet") && !text.contains("accuracy"), "{text}");
     }
 
     #[test]

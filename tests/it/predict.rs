@@ -15,15 +15,9 @@ fn serve(models: &[&str], more: &str) -> (Board, Daemon, u16) {
     let board = Board::new(&format!("[device]\nid = \"server\"\n{pipelines}{listen}"));
     std::fs::write(board.path("http-token"), "open sesame").unwrap();
     let folder = board.dir.path().display().to_string();
-    let daemon = board.run(&[("CREDENTIALS_DIRECTORY", &folder)]);
-    // It listens when its log says that it is ready.
-    for _ in 0..200_000 {
-        if std::fs::read_to_string(board.path("log")).unwrap().contains("ready:") {
-            return (board, daemon, port);
-        }
-        std::thread::yield_now();
-    }
-    panic!("not ready: {}", std::fs::read_to_string(board.path("log")).unwrap());
+    // It listens when it says that it is ready.
+    let daemon = board.run_until_ready(&[("CREDENTIALS_DIRECTORY", &folder)]);
+    (board, daemon, port)
 }
 
 fn predict(port: u16, query: &str, body: &str) -> (u16, Value) {

@@ -66,6 +66,12 @@ pub(super) mod operator {
     pub(in super::super) const OPTIONS_TYPE: usize = 3;
     pub(in super::super) const OPTIONS: usize = 4;
     pub(in super::super) const CUSTOM_OPTIONS: usize = 5;
+    pub(in super::super) const INTERMEDIATES: usize = 8;
+}
+
+pub(super) mod var_handle_options {
+    pub(in super::super) const CONTAINER: usize = 0;
+    pub(in super::super) const SHARED_NAME: usize = 1;
 }
 
 pub(super) mod buffer {

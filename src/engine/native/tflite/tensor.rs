@@ -167,7 +167,7 @@ impl<'a> Importer<'a, '_> {
         if index == 0 {
             return Ok(None);
         }
-        let buffer = self.buffers.get(index)?;
+        let buffer = self.file.buffers.get(index)?;
         let buffer =
             buffer.ok_or_else(|| Refusal::Malformed(format!("there is no buffer {number}")))?;
         if buffer.scalar(schema::buffer::OFFSET, 0u64)? > 1 {
