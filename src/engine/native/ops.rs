@@ -7,6 +7,7 @@
 mod add;
 mod batch_matmul;
 mod blocks;
+mod cast;
 mod control;
 mod conv2d;
 mod cumsum;
@@ -14,8 +15,10 @@ mod densify;
 mod depthwise;
 mod extremes;
 mod fully_connected;
+mod gather;
+mod gather_nd;
 mod join;
-mod mean;
+mod known;
 mod normalize;
 mod one_hot;
 mod pad;
@@ -25,6 +28,7 @@ mod reduce;
 mod repeat;
 mod reshape;
 mod resize;
+mod reverse;
 mod shared;
 mod slice;
 mod softmax;
@@ -50,6 +54,7 @@ const FAMILIES: &[&[Entry]] = &[
     add::ENTRIES,
     batch_matmul::ENTRIES,
     blocks::ENTRIES,
+    cast::ENTRIES,
     control::ENTRIES,
     conv2d::ENTRIES,
     cumsum::ENTRIES,
@@ -57,8 +62,10 @@ const FAMILIES: &[&[Entry]] = &[
     depthwise::ENTRIES,
     extremes::ENTRIES,
     fully_connected::ENTRIES,
+    gather::ENTRIES,
+    gather_nd::ENTRIES,
     join::ENTRIES,
-    mean::ENTRIES,
+    known::ENTRIES,
     normalize::ENTRIES,
     one_hot::ENTRIES,
     pad::ENTRIES,
@@ -68,6 +75,7 @@ const FAMILIES: &[&[Entry]] = &[
     repeat::ENTRIES,
     reshape::ENTRIES,
     resize::ENTRIES,
+    reverse::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
     split::ENTRIES,

@@ -127,7 +127,8 @@ impl<'a> Importer<'a, '_> {
                 if program::is_folded(&graph, node) {
                     continue;
                 }
-                let why = format!("an initialisation that runs node {} ({})", node.index, node.name);
+                let why =
+                    format!("an initialisation that runs node {} ({})", node.index, node.name);
                 return Err(unsupported(why));
             }
             let value = node.inputs.get(1).copied().flatten().map(|id| &graph.values[id]);
