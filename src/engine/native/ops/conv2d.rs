@@ -1,5 +1,6 @@
 //! Convolution: each output pixel is a row of input values times the filters.
 
+use super::fully_connected::step;
 use super::shared::dynamic::Dynamic;
 use super::shared::filters::{ByteFilters, Filters, FloatFilters, HybridFilters, WordFilters};
 use super::shared::layer::{Arithmetic, Layer};
@@ -95,13 +96,18 @@ impl Operator for Conv2d {
         let mut layer = Layer::new(site, [0, 1, 2], 0, self.activation)?;
         // What XNNPACK does not take.
         layer.builtin = layer.weights.nibbles || !layer.has_bias();
+        let (window, groups) = self.fit(site)?;
+        layer.once = groups == 1;
         if layer.builtin {
-            let asymmetric = layer.is_per_channel() || self.fit(site)?.1 > 1;
+            let asymmetric = layer.is_per_channel() || groups > 1;
             layer.dynamic = if asymmetric { Dynamic::Asymmetric } else { Dynamic::Symmetric };
         }
+        // XNNPACK makes a fully connected layer of it, so that each pixel gets a range of its own.
+        let dense = window.is_pointwise() && window.stride == [1, 1] && groups == 1;
         match layer.arithmetic()? {
             Arithmetic::Bytes => self.step::<ByteFilters>(site, &layer),
             Arithmetic::Words => self.step::<WordFilters>(site, &layer),
+            Arithmetic::Hybrid if dense && !layer.builtin => step::<HybridFilters>(&layer),
             Arithmetic::Hybrid => self.step::<HybridFilters>(site, &layer),
             Arithmetic::Floats => self.step::<FloatFilters>(site, &layer),
         }

@@ -96,7 +96,8 @@ impl Operator for FullyConnected {
     }
 }
 
-fn step<F: Filters>(layer: &Layer<'_>) -> Result<Compiled, Refusal> {
+/// Rows of the input, as long as the filters, times these.
+pub(super) fn step<F: Filters>(layer: &Layer<'_>) -> Result<Compiled, Refusal> {
     let filters = F::compile(layer, None)?;
     let macs = layer.y.elements() as u64 * filters.k() as u64;
     let (weight_bytes, scratch) = (filters.bytes(), F::scratch(filters.k()));

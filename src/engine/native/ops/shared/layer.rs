@@ -20,6 +20,8 @@ pub(in super::super) struct Layer<'a> {
     activation: Activation,
     /// LiteRT runs it with TFLite's own kernels, not XNNPACK's.
     pub(in super::super) builtin: bool,
+    /// Those round 32-bit sums once, not twice.
+    pub(in super::super) once: bool,
     /// How it quantizes real activations for integer weights.
     pub(in super::super) dynamic: Dynamic,
     /// It multiplies the input's scale by the weights' in `f32` even where the rest is in `f64`.
@@ -58,6 +60,7 @@ impl<'a> Layer<'a> {
             axis,
             activation,
             builtin: false,
+            once: false,
             dynamic: Dynamic::Delegate,
             short_product: false,
             words: WordScaling::Wide,
@@ -192,7 +195,7 @@ impl<'a> Layer<'a> {
         let (x, y) = (Quant8::of(self.x)?, Quant8::of(self.y)?);
         let (ratios, zero_point) = self.ratios(x.scale, y.scale)?;
         let scaling = if self.builtin {
-            Bytes::fixed(&ratios, y, self.activation)?
+            Bytes::fixed(&ratios, self.once, y, self.activation)?
         } else {
             Bytes::real(&ratios, y, self.activation)?
         };
@@ -210,6 +213,7 @@ impl<'a> Layer<'a> {
             return Err(unsupported("int8 weights with a zero point for int16 activations"));
         }
         let how = match self.words {
+            WordScaling::Wide if self.is_narrow() && self.once => WordScaling::Once,
             WordScaling::Wide if self.is_narrow() => WordScaling::Narrow,
             how => how,
         };

@@ -41,7 +41,7 @@ pub(in super::super) enum Bytes {
     /// As XNNPACK: in `f32`.
     Real { scales: Vec<f32>, output: Requantize },
     /// As TFLite's own kernels: in fixed point.
-    Fixed { factors: Vec<Factor>, zero_point: i32, low: i32, high: i32 },
+    Fixed { factors: Vec<Factor>, once: bool, zero_point: i32, low: i32, high: i32 },
 }
 
 impl Bytes {
@@ -55,13 +55,16 @@ impl Bytes {
         Ok(Self::Real { scales: scales.collect::<Result<_, _>>()?, output })
     }
 
+    /// Rounded `once` or twice.
     pub(in super::super) fn fixed(
         ratios: &Ratios,
+        once: bool,
         y: Quant8,
         activation: Activation,
     ) -> Result<Self, Refusal> {
         let (low, high) = steps(y.scale, y.zero_point, activation, (-128, 127));
-        Ok(Self::Fixed { factors: ratios.factors()?, zero_point: y.zero_point, low, high })
+        let (factors, zero_point) = (ratios.factors()?, y.zero_point);
+        Ok(Self::Fixed { factors, once, zero_point, low, high })
     }
 
     /// The output for `sum` in `channel`.
@@ -69,9 +72,10 @@ impl Bytes {
     pub(in super::super) fn apply(&self, channel: usize, sum: i32) -> i8 {
         match self {
             Self::Real { scales, output } => output.apply(sum, scales[channel]),
-            Self::Fixed { factors, zero_point, low, high } => {
-                let steps = factors[channel].times(sum).saturating_add(*zero_point);
-                steps.clamp(*low, *high) as i8
+            Self::Fixed { factors, once, zero_point, low, high } => {
+                let factor = factors[channel];
+                let steps = if *once { factor.times_once(sum) } else { factor.times(sum) };
+                steps.saturating_add(*zero_point).clamp(*low, *high) as i8
             }
         }
     }
@@ -84,6 +88,8 @@ pub(in super::super) enum WordScaling {
     Wide,
     /// 32-bit sums by one of 32 bits, rounded twice.
     Narrow,
+    /// The same rounded once.
+    Once,
     /// By an `f64`, halves away from zero.
     Real,
 }
@@ -120,6 +126,7 @@ impl Words {
         let steps = match self.how {
             WordScaling::Wide => self.factors[channel].times_wide(sum),
             WordScaling::Narrow => self.factors[channel].times(sum as i32),
+            WordScaling::Once => self.factors[channel].times_once(sum as i32),
             WordScaling::Real => libm::round(sum as f64 * self.reals[channel]) as i32,
         };
         steps.clamp(self.low, self.high) as i16
