@@ -5,6 +5,7 @@
 //! with its top bit flipped and its zero point 128 lower, so that one set of kernels serves both.
 
 mod add;
+mod batch_matmul;
 mod blocks;
 mod cast;
 mod control;
@@ -51,6 +52,7 @@ use crate::engine::EngineError;
 /// All operators of TFLite that have a kernel here.
 const FAMILIES: &[&[Entry]] = &[
     add::ENTRIES,
+    batch_matmul::ENTRIES,
     blocks::ENTRIES,
     cast::ENTRIES,
     control::ENTRIES,
