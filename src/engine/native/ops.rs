@@ -6,6 +6,7 @@
 
 mod add;
 mod blocks;
+mod cast;
 mod control;
 mod conv2d;
 mod cumsum;
@@ -13,7 +14,10 @@ mod densify;
 mod depthwise;
 mod extremes;
 mod fully_connected;
+mod gather;
+mod gather_nd;
 mod join;
+mod known;
 mod normalize;
 mod one_hot;
 mod pad;
@@ -23,6 +27,7 @@ mod reduce;
 mod repeat;
 mod reshape;
 mod resize;
+mod reverse;
 mod shared;
 mod slice;
 mod softmax;
@@ -47,6 +52,7 @@ use crate::engine::EngineError;
 const FAMILIES: &[&[Entry]] = &[
     add::ENTRIES,
     blocks::ENTRIES,
+    cast::ENTRIES,
     control::ENTRIES,
     conv2d::ENTRIES,
     cumsum::ENTRIES,
@@ -54,7 +60,10 @@ const FAMILIES: &[&[Entry]] = &[
     depthwise::ENTRIES,
     extremes::ENTRIES,
     fully_connected::ENTRIES,
+    gather::ENTRIES,
+    gather_nd::ENTRIES,
     join::ENTRIES,
+    known::ENTRIES,
     normalize::ENTRIES,
     one_hot::ENTRIES,
     pad::ENTRIES,
@@ -64,6 +73,7 @@ const FAMILIES: &[&[Entry]] = &[
     repeat::ENTRIES,
     reshape::ENTRIES,
     resize::ENTRIES,
+    reverse::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
     split::ENTRIES,
