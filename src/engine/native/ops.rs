@@ -38,6 +38,7 @@ mod strided_slice;
 mod tests;
 mod top_k;
 mod transpose;
+mod transpose_conv;
 mod variable;
 
 use std::fmt;
@@ -82,6 +83,7 @@ const FAMILIES: &[&[Entry]] = &[
     strided_slice::ENTRIES,
     top_k::ENTRIES,
     transpose::ENTRIES,
+    transpose_conv::ENTRIES,
     variable::ENTRIES,
 ];
 

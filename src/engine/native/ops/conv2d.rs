@@ -111,7 +111,7 @@ impl Operator for Conv2d {
         // What XNNPACK does not take.
         layer.builtin = layer.weights.nibbles || !layer.has_bias();
         let (window, groups) = self.fit(site)?;
-        layer.once = groups == 1;
+        layer.up = groups == 1;
         if layer.builtin {
             let asymmetric = layer.is_per_channel() || groups > 1;
             layer.dynamic = if asymmetric { Dynamic::Asymmetric } else { Dynamic::Symmetric };

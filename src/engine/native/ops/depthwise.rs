@@ -33,7 +33,7 @@ pub(super) const ENTRIES: &[Entry] = &[Entry {
         Kind::Int8Channel,
         Kind::Uint8,
         Kind::Int16,
-        Kind::Hybrid,
+        // Weights with one scale for all channels run, too, but LiteRT reads past their scales.
         Kind::HybridChannel,
         Kind::Float16,
     ],
