@@ -429,7 +429,9 @@ pub(super) fn activation(number: i8) -> Result<Activation, Refusal> {
         1 => Ok(Activation::Relu),
         2 => Ok(Activation::ReluN1To1),
         3 => Ok(Activation::Relu6),
-        other => Err(unsupported(format!("fused activation number {other}"))),
+        4 => Err(unsupported("the fused activation TANH")),
+        5 => Err(unsupported("the fused activation SIGN_BIT")),
+        other => Err(malformed(format!("fused activation number {other}"))),
     }
 }
 

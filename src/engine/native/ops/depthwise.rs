@@ -112,7 +112,7 @@ impl Operator for DepthwiseConv2d {
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let mut layer = Layer::new(site, [0, 1, 2], 3, self.activation)?;
         // What XNNPACK does not take.
-        layer.builtin = layer.weights.nibbles || !layer.has_bias();
+        layer.builtin = layer.weights.nibbles;
         layer.dynamic = Dynamic::Asymmetric;
         match layer.arithmetic()? {
             Arithmetic::Bytes => self.step(site, &layer, Bytes::compile(&layer)?),

@@ -40,7 +40,7 @@ pub(super) const ENTRIES: &[Entry] = &[Entry {
         Kind::Float16,
         Kind::Int4,
     ],
-    attributes: &[("activation", ACTIVATIONS), ("keep_num_dims", &["no", "yes"])],
+    attributes: &[("activation", ACTIVATIONS), ("keep_num_dims", &["false", "true"])],
 }];
 
 /// x `[…, ci]` taken as `[m, ci]`, weights `[co, ci]`, bias `[co]`.
@@ -78,6 +78,7 @@ impl Operator for FullyConnected {
         layer.words = WordScaling::Real;
         // What XNNPACK does not take.
         let computed = layer.weights.data.is_none();
+        layer.up = true;
         layer.builtin = computed || (layer.weights.nibbles && k % 2 == 1);
         layer.short_product = layer.builtin && !layer.is_per_channel();
         if layer.builtin {

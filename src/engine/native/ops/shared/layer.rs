@@ -82,10 +82,6 @@ impl<'a> Layer<'a> {
         }
     }
 
-    pub(in super::super) fn has_bias(&self) -> bool {
-        self.bias.is_some()
-    }
-
     /// Number of outputs' channels.
     pub(in super::super) fn channels(&self) -> usize {
         self.weights.shape.get(self.axis).copied().unwrap_or(1)
