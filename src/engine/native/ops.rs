@@ -6,8 +6,10 @@
 
 mod add;
 mod batch_matmul;
+mod bits;
 mod blocks;
 mod cast;
+mod compare;
 mod control;
 mod conv2d;
 mod cumsum;
@@ -29,6 +31,7 @@ mod repeat;
 mod reshape;
 mod resize;
 mod reverse;
+mod select;
 mod shared;
 mod slice;
 mod softmax;
@@ -54,8 +57,10 @@ use crate::engine::EngineError;
 const FAMILIES: &[&[Entry]] = &[
     add::ENTRIES,
     batch_matmul::ENTRIES,
+    bits::ENTRIES,
     blocks::ENTRIES,
     cast::ENTRIES,
+    compare::ENTRIES,
     control::ENTRIES,
     conv2d::ENTRIES,
     cumsum::ENTRIES,
@@ -77,6 +82,7 @@ const FAMILIES: &[&[Entry]] = &[
     reshape::ENTRIES,
     resize::ENTRIES,
     reverse::ENTRIES,
+    select::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
     split::ENTRIES,

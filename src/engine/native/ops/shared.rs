@@ -7,6 +7,7 @@ pub(super) mod fixed;
 pub(super) mod index;
 pub(super) mod layer;
 pub(super) mod moves;
+pub(super) mod pairs;
 pub(super) mod quant8;
 pub(super) mod requantize;
 pub(super) mod scaling;
