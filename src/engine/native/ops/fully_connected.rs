@@ -9,6 +9,7 @@ use super::{
     ACTIVATIONS, Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, activation,
     malformed, unsupported,
 };
+use crate::data::DType;
 use crate::engine::native::graph::{Activation, Shape};
 use crate::engine::native::memory::Memory;
 
@@ -79,7 +80,9 @@ impl Operator for FullyConnected {
         // What XNNPACK does not take.
         let computed = layer.weights.data.is_none();
         layer.up = true;
-        layer.builtin = computed || (layer.weights.nibbles && k % 2 == 1);
+        let odd = layer.weights.nibbles && k % 2 == 1;
+        let shifted = layer.x.dtype == DType::I8 && layer.weight_scales()?.1 != 0;
+        layer.builtin = computed || odd || shifted;
         layer.short_product = layer.builtin && !layer.is_per_channel();
         if layer.builtin {
             let (yes, no) = (Dynamic::Asymmetric, Dynamic::Symmetric);
