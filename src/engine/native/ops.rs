@@ -27,6 +27,7 @@ mod pad;
 mod pool;
 mod quantize;
 mod reduce;
+mod relu;
 mod repeat;
 mod reshape;
 mod resize;
@@ -37,6 +38,7 @@ mod slice;
 mod softmax;
 mod split;
 mod strided_slice;
+mod unary;
 #[cfg(test)]
 mod tests;
 mod top_k;
@@ -78,6 +80,7 @@ const FAMILIES: &[&[Entry]] = &[
     pool::ENTRIES,
     quantize::ENTRIES,
     reduce::ENTRIES,
+    relu::ENTRIES,
     repeat::ENTRIES,
     reshape::ENTRIES,
     resize::ENTRIES,
@@ -90,6 +93,7 @@ const FAMILIES: &[&[Entry]] = &[
     top_k::ENTRIES,
     transpose::ENTRIES,
     transpose_conv::ENTRIES,
+    unary::ENTRIES,
     variable::ENTRIES,
 ];
 
