@@ -43,6 +43,7 @@ mod unary;
 mod tests;
 mod top_k;
 mod transpose;
+mod transpose_conv;
 mod variable;
 
 use std::fmt;
@@ -91,6 +92,7 @@ const FAMILIES: &[&[Entry]] = &[
     strided_slice::ENTRIES,
     top_k::ENTRIES,
     transpose::ENTRIES,
+    transpose_conv::ENTRIES,
     unary::ENTRIES,
     variable::ENTRIES,
 ];
@@ -437,7 +439,9 @@ pub(super) fn activation(number: i8) -> Result<Activation, Refusal> {
         1 => Ok(Activation::Relu),
         2 => Ok(Activation::ReluN1To1),
         3 => Ok(Activation::Relu6),
-        other => Err(unsupported(format!("fused activation number {other}"))),
+        4 => Err(unsupported("the fused activation TANH")),
+        5 => Err(unsupported("the fused activation SIGN_BIT")),
+        other => Err(malformed(format!("fused activation number {other}"))),
     }
 }
 
