@@ -12,6 +12,7 @@ mod conv2d;
 mod cumsum;
 mod densify;
 mod depthwise;
+mod diagonal;
 mod extremes;
 mod fully_connected;
 mod gather;
@@ -58,6 +59,7 @@ const FAMILIES: &[&[Entry]] = &[
     cumsum::ENTRIES,
     densify::ENTRIES,
     depthwise::ENTRIES,
+    diagonal::ENTRIES,
     extremes::ENTRIES,
     fully_connected::ENTRIES,
     gather::ENTRIES,

@@ -1,6 +1,6 @@
 //! Blocks of height and width moved into the depth or the batch, and back.
 
-use super::shared::moves::{End, Move, moved, zero};
+use super::shared::moves::{End, Move, moved, same_meaning, zero};
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, malformed, nhwc};
 use crate::engine::native::graph::Shape;
 
@@ -79,6 +79,7 @@ impl Operator for Depth {
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let (x, y) = (site.input(0)?, site.output()?);
+        same_meaning(x, y)?;
         let (wide, deep) = if self.deepen { (x, y) } else { (y, x) };
         let [n, h, w, _] = nhwc(deep, "the deep side")?;
         let (b, c) = (self.block, nhwc(wide, "the wide side")?[3]);
@@ -144,6 +145,7 @@ impl Operator for Batch {
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let (x, y) = (site.input(0)?, site.output()?);
+        same_meaning(x, y)?;
         let spatial = Self::spatial(site)?;
         let (whole, split) = if self.split { (x, y) } else { (y, x) };
         let images: usize = spatial.iter().map(|(block, _)| block).product();

@@ -1,5 +1,6 @@
 //! The same elements under another shape: nothing is moved.
 
+use super::shared::moves::{End, Move, moved, same_meaning};
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, axis_of, malformed};
 use crate::engine::native::graph::Shape;
 use crate::engine::native::tflite::Options;
@@ -73,7 +74,11 @@ impl Operator for Reshape {
             let (from, to) = ((x.dtype, &x.shape), (y.dtype, &y.shape));
             return Err(malformed(format!("{from:?} cannot become {to:?}")));
         }
-        Ok(Compiled::Alias)
+        if let Self::Expand = self {
+            same_meaning(x, y)?;
+        }
+        let whole = || End::dense(&x.shape);
+        moved(site, None, vec![Move::new(x.shape.clone(), whole(), whole())])
     }
 }
 

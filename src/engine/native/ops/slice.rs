@@ -1,7 +1,7 @@
 //! A box cut out of a tensor, or written into one.
 
 use super::shared::index::{Index, index_of};
-use super::shared::moves::{End, Move, moved, same_type};
+use super::shared::moves::{End, Move, moved, same_meaning8, same_type};
 use super::shared::walk::{Walk, dense};
 use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed};
 use crate::engine::native::graph::{Shape, width};
@@ -70,6 +70,7 @@ impl Operator for Slice {
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let (x, y) = (site.input(0)?, site.output()?);
+        same_meaning8(x, y)?;
         let Some(begin) = known_begin(site)? else {
             let kernel = Window::new(site, 1, &x.shape, &y.shape)?;
             same_type(x, y)?;

@@ -1,6 +1,6 @@
 //! One tensor taken apart.
 
-use super::shared::moves::{End, Move, moved};
+use super::shared::moves::{End, Move, moved, same_meaning, same_meaning8};
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, axis_of, malformed};
 use crate::engine::native::graph::{Shape, Value};
 
@@ -105,6 +105,12 @@ impl Operator for Split {
         let mut from = End::dense(&x.shape);
         let mut moves = Vec::with_capacity(parts.len());
         for (output, len) in parts.into_iter().enumerate() {
+            let y = site.output_at(output)?;
+            match self {
+                Self::Evenly => same_meaning8(x, y)?,
+                Self::Unpack { .. } => same_meaning(x, y)?,
+                Self::Sizes => {}
+            }
             let mut shape = x.shape.clone();
             shape[axis] = len;
             let to = End::dense(&shape);

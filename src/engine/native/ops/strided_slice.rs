@@ -1,6 +1,6 @@
 //! Slices as Python writes them: `x[1:, ::-2, ..., 0, newaxis]`.
 
-use super::shared::moves::{End, Move, moved};
+use super::shared::moves::{End, Move, moved, same_meaning8};
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, malformed};
 use crate::engine::native::graph::Shape;
 
@@ -146,6 +146,7 @@ impl Operator for StridedSlice {
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let (x, cuts) = (site.input(0)?, self.cuts(site)?);
+        same_meaning8(x, site.output()?)?;
         let shape: Shape = cuts.iter().map(|cut| cut.len).collect();
         let own = End::dense(&x.shape);
         let mut from = End { start: 0, strides: vec![0; cuts.len()] };
