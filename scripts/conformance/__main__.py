@@ -27,7 +27,8 @@ import numpy as np
 from litert import LiteRt
 from model import serialize
 
-FAMILIES = ["unary", "binary", "compare", "conv", "dense", "pool", "movement", "reduce", "normalize", "resize", "control", "sequence", "converter"]
+FAMILIES = ["unary", "binary", "compare", "conv", "dense", "pool", "movement", "reduce", "normalize", "resize",
+            "control", "subgraphs", "variables", "sequence", "converter"]
 KINDS = ["float32", "float16", "hybrid", "hybrid-channel", "int8", "int8-channel", "uint8", "int16", "int4", "int32", "int64",
          "bool", "float64"]
 OUT = Path(__file__).resolve().parents[2] / "tests" / "data" / "conformance"
@@ -78,6 +79,8 @@ def write(family, cases, refused):
     for case in sorted(cases, key=lambda case: case.name):
         entry = dict(name=case.name, op=case.op, kind=case.kind, attributes=case.attributes,
                      tolerance=case.tolerance, by=case.by, runs=case.runs)
+        if case.stateful:
+            entry["stateful"] = True
         if case.reason:
             entry["reason"] = case.reason
         index.append(entry)

@@ -202,6 +202,7 @@ class Case:
     runs: int = 3
     inputs: list = None  # [run][port]; drawn where None
     reason: str = ""
+    stateful: bool = False  # keeps something from run to run; a reset has to bring the first run back
 
     def drawn(self):
         rng = np.random.default_rng(zlib.crc32(self.name.encode()))

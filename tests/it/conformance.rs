@@ -61,6 +61,8 @@ families! {
     recurrent_layers_give_what_litert_gives: "sequence";
     models_of_the_converter_give_what_litert_gives: "converter";
     resized_images_are_what_litert_gives: "resize";
+    graphs_within_graphs_give_what_litert_gives: "subgraphs";
+    variables_are_kept_as_litert_keeps_them: "variables";
 }
 
 /// `index.json`.
@@ -90,6 +92,9 @@ struct Case {
     /// Who ran it in LiteRT: `xnnpack` or `builtin`.
     by: String,
     runs: usize,
+    /// It keeps something from run to run: after a reset all runs give the same again.
+    #[serde(default)]
+    stateful: bool,
 }
 
 /// How far an output may be from LiteRT's.
@@ -228,7 +233,11 @@ fn check(case: &Case, archive: &mut ZipArchive<Cursor<Vec<u8>>>) -> Result<(), F
     let [inputs, expected] = ['x', 'y'].map(|letter| ports(archive, &case.name, letter));
     let mut session = model.session().map_err(wrong)?;
     let mut outputs: Vec<Tensor> = model.signature().outputs.iter().map(Tensor::zeros).collect();
-    for run in 0..case.runs {
+    for turn in 0..case.runs * if case.stateful { 2 } else { 1 } {
+        let run = turn % case.runs;
+        if turn == case.runs {
+            session.reset();
+        }
         let inputs: Vec<Tensor> = inputs.iter().map(|all| row(all, run)).collect();
         session.infer(&inputs, &mut outputs).map_err(wrong)?;
         if outputs.len() != expected.len() {
@@ -236,7 +245,7 @@ fn check(case: &Case, archive: &mut ZipArchive<Cursor<Vec<u8>>>) -> Result<(), F
             return Err(Failure::Wrong(format!("{found} outputs, expected {wanted}")));
         }
         for (port, (found, all)) in outputs.iter().zip(&expected).enumerate() {
-            let place = format!("run {run}, output {port}");
+            let place = format!("run {turn}, output {port}");
             let bound = bound(case.tolerance, all);
             compare(found, &row(all, run), bound)
                 .map_err(|why| Failure::Wrong(format!("{place}: {why}")))?;
