@@ -1,6 +1,6 @@
 //! Diagonals of matrices.
 
-use super::shared::moves::{End, Move, moved};
+use super::shared::moves::{End, Move, moved, nothing};
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, malformed};
 use crate::engine::native::graph::Shape;
 
@@ -61,11 +61,7 @@ impl Operator for Diagonal {
         }
         let diagonal = Move { input, ..Move::new(line.clone(), End::dense(line), to) };
         match self {
-            // Zeros of the file: real zero or not.
-            Self::Alone => {
-                let flipped = if y.dtype == crate::data::DType::U8 { 0x80 } else { 0 };
-                moved(site, Some([flipped, 0, 0, 0, 0, 0, 0, 0]), vec![diagonal])
-            }
+            Self::Alone => moved(site, Some(nothing(y)), vec![diagonal]),
             Self::Over => {
                 let whole = || End::dense(&y.shape);
                 let under = Move::new(y.shape.clone(), whole(), whole());

@@ -247,6 +247,12 @@ pub(in super::super) fn zero(value: &Value<'_>) -> [u8; 8] {
     }
 }
 
+/// The number 0 as an element of `value` in the arena, whatever it stands for.
+pub(in super::super) fn nothing(value: &Value<'_>) -> [u8; 8] {
+    let flipped = if value.dtype == DType::U8 { 0x80 } else { 0 };
+    [flipped, 0, 0, 0, 0, 0, 0, 0]
+}
+
 #[derive(Debug)]
 struct Moves {
     /// Bytes of an element.
