@@ -238,6 +238,15 @@ def computed():
         yield single("GATHER", kind, [t(kind, [5, 3]), index], [t(kind)], ("GatherOptions", {"axis": 0}), axis=0, indices="int16")
         yield single("STRIDED_SLICE", kind, [t(kind, [5, 6]), ints(1, 2), ints(3, 2), ints(2, 1)], [t(kind)],
                      ("StridedSliceOptions", {"offset": True}), offset=True)
+    for kind in ["float32", "int8", "int32"]:
+        first, last = T("int32", [2]), T("int32", [2])
+        place = T("int32", [1], draw=lambda rng, run, shape: rng.integers(-4, 4, shape))
+        x, y = t(kind, [3, 4, 2]), t(kind)
+        graph = Graph([x, place], [y])
+        graph.op("CONCATENATION", [ints(0), place], [first], ("ConcatenationOptions", {"axis": 0}))
+        graph.op("CONCATENATION", [ints(0), place], [last], ("ConcatenationOptions", {"axis": 0}))
+        graph.op("STRIDED_SLICE", [x, first, last, ints(1, 1)], [y], ("StridedSliceOptions", {"beginMask": 1, "endMask": 1, "shrinkAxisMask": 2}))
+        yield case("STRIDED_SLICE", kind, [graph], "bytes", begin="computed")
     for target in ["int32", "int64"]:
         a, b, y = T("float32", [3, 1, 4]), T("float32", [2, 1]), T(target)
         shape_of = ("ShapeOptions", {"outType": getattr(schema.TensorType, target.upper())})

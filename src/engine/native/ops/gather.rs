@@ -18,7 +18,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             Ok(Box::new(Gather { axis, batch }))
         },
         kinds: Kind::ANY,
-        attributes: &[("indices", &["int32", "int64"]), ("batch_dims", &["0", "1"])],
+        attributes: &[("indices", &["int16", "int32", "int64"]), ("batch_dims", &["0", "1"])],
     },
     Entry {
         name: "EMBEDDING_LOOKUP",

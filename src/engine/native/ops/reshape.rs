@@ -84,6 +84,10 @@ impl Operator for Reshape {
 
 /// `told` with its -1 replaced so that it holds `elements`.
 fn resolve(told: &[i64], elements: usize) -> Result<Shape, Refusal> {
+    // Old files say a scalar so.
+    if told == [0] && elements == 1 {
+        return Ok(Shape::new());
+    }
     let wrong = || malformed(format!("{elements} elements cannot take the shape {told:?}"));
     let mut known = 1usize;
     for &dim in told.iter().filter(|&&dim| dim != -1) {
@@ -91,7 +95,7 @@ fn resolve(told: &[i64], elements: usize) -> Result<Shape, Refusal> {
         known = known.checked_mul(dim).ok_or_else(wrong)?;
     }
     let free = told.iter().filter(|&&dim| dim == -1).count();
-    if free > 1 || elements % known != 0 || (free == 0 && known != elements) {
+    if free > 1 || !elements.is_multiple_of(known) || (free == 0 && known != elements) {
         return Err(wrong());
     }
     Ok(told.iter().map(|&dim| usize::try_from(dim).unwrap_or(elements / known)).collect())

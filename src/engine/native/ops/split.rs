@@ -62,7 +62,7 @@ impl Split {
         let axis = axis_of(axis, shape.len())?;
         let wrong = || malformed(format!("{shape:?} in {count} parts along axis {axis}"));
         let parts = match self {
-            Self::Evenly if count > 0 && shape[axis] % count == 0 => {
+            Self::Evenly if count > 0 && shape[axis].is_multiple_of(count) => {
                 vec![shape[axis] / count; count]
             }
             Self::Sizes => sizes(&site.integers(1)?, shape[axis]).ok_or_else(wrong)?,
