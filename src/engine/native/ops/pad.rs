@@ -1,7 +1,9 @@
 //! Padding with real zeros, a value, or the tensor's own reflection.
 
 use super::shared::moves::{End, Move, moved, same_meaning, same_meaning8, same_type, zero};
-use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed};
+use super::{
+    Border, Compiled, Entry, Kernel, Kind, Operator, Refusal, Role, Site, Step, malformed,
+};
 use crate::engine::native::graph::{Shape, width};
 use crate::engine::native::limits::RANK_MAX;
 use crate::engine::native::memory::Memory;
@@ -69,6 +71,15 @@ fn padded(site: &Site<'_>) -> Result<Shape, Refusal> {
 impl Operator for Pad {
     fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
         Ok(vec![padded(site)?])
+    }
+
+    fn role(&self, site: &Site<'_>) -> Role {
+        match (amounts(site).as_deref(), site.optional(2)) {
+            (Ok(&[[0, 0], [top, bottom], [left, right], [0, 0]]), None) => {
+                Role::Border(Border { before: [top, left], after: [bottom, right] })
+            }
+            _ => Role::Other,
+        }
     }
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {

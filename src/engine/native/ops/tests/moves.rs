@@ -18,7 +18,7 @@ use super::*;
 
 /// `int32` or `int8` without a scale, to be given at run time.
 fn free(dtype: DType, shape: &[usize]) -> Value<'static> {
-    Value { dtype, shape: shape.to_vec(), quant: Quant::None, data: None }
+    Value { dtype, shape: shape.to_vec(), quant: Quant::None, data: None, nibbles: false }
 }
 
 /// Runs one node whose inputs are bytes as they lie in the arena.
@@ -158,7 +158,7 @@ impl Draws {
             (DType::I8 | DType::U8, 0) => Quant::Tensor(Quantization { scale: 0.5, zero_point: 3 }),
             _ => Quant::None,
         };
-        Value { dtype, shape, quant, data: None }
+        Value { dtype, shape, quant, data: None, nibbles: false }
     }
 
     /// A constant list or matrix of integers, often one for each of `rank` axes.
@@ -177,7 +177,7 @@ impl Draws {
         });
         let data = Some(Cow::Owned(data.collect()));
         let dtype = if wide { DType::I64 } else { DType::I32 };
-        Value { dtype, shape, quant: Quant::None, data }
+        Value { dtype, shape, quant: Quant::None, data, nibbles: false }
     }
 
     fn op(&mut self) -> Box<dyn Operator> {
@@ -238,7 +238,8 @@ fn no_arguments_make_an_operator_panic() {
         let alike = values.iter().find(|value| value.data.is_none());
         let (dtype, quant) =
             alike.map_or((DType::I32, Quant::None), |x| (x.dtype, x.quant.clone()));
-        let output = || Value { dtype, shape: Vec::new(), quant: quant.clone(), data: None };
+        let output =
+            || Value { dtype, shape: Vec::new(), quant: quant.clone(), data: None, nibbles: false };
         values.push(output());
         let mut graph = single(Transpose, values);
         graph.nodes[0].op = draws.op();
