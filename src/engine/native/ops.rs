@@ -28,6 +28,7 @@ mod pad;
 mod pool;
 mod quantize;
 mod reduce;
+mod relu;
 mod repeat;
 mod reshape;
 mod resize;
@@ -38,6 +39,7 @@ mod slice;
 mod softmax;
 mod split;
 mod strided_slice;
+mod unary;
 #[cfg(test)]
 mod tests;
 mod top_k;
@@ -79,6 +81,7 @@ const FAMILIES: &[&[Entry]] = &[
     pool::ENTRIES,
     quantize::ENTRIES,
     reduce::ENTRIES,
+    relu::ENTRIES,
     repeat::ENTRIES,
     reshape::ENTRIES,
     resize::ENTRIES,
@@ -90,6 +93,7 @@ const FAMILIES: &[&[Entry]] = &[
     strided_slice::ENTRIES,
     top_k::ENTRIES,
     transpose::ENTRIES,
+    unary::ENTRIES,
     variable::ENTRIES,
 ];
 

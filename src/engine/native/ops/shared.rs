@@ -3,10 +3,12 @@
 pub(super) mod cutout;
 pub(super) mod dot;
 pub(super) mod dynamic;
+pub(super) mod each;
 pub(super) mod filters;
 pub(super) mod fixed;
 pub(super) mod index;
 pub(super) mod layer;
+pub(super) mod linear;
 pub(super) mod moves;
 pub(super) mod pairs;
 pub(super) mod quant8;
