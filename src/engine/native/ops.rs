@@ -8,6 +8,7 @@ mod add;
 mod batch_matmul;
 mod bits;
 mod blocks;
+mod broadcast_args;
 mod cast;
 mod compare;
 mod control;
@@ -39,11 +40,11 @@ mod slice;
 mod softmax;
 mod split;
 mod strided_slice;
-mod unary;
 #[cfg(test)]
 mod tests;
 mod top_k;
 mod transpose;
+mod unary;
 mod variable;
 
 use std::fmt;
@@ -61,6 +62,7 @@ const FAMILIES: &[&[Entry]] = &[
     batch_matmul::ENTRIES,
     bits::ENTRIES,
     blocks::ENTRIES,
+    broadcast_args::ENTRIES,
     cast::ENTRIES,
     compare::ENTRIES,
     control::ENTRIES,

@@ -1,6 +1,7 @@
 //! Operators that move data: places computed at run time, and arguments from a hostile file.
 
 use super::super::blocks::{Batch, Depth};
+use super::super::broadcast_args::BroadcastArgs;
 use super::super::diagonal::Diagonal;
 use super::super::gather::{Embedding, Gather};
 use super::super::gather_nd::{GatherNd, ScatterNd, SparseToDense};
@@ -202,7 +203,7 @@ impl Draws {
             11 => Box::new(Concatenation { axis, activation: Activation::None }),
             12 => Box::new(Pack { axis }),
             13 => Box::new(Known::Range),
-            14 => Box::new(Known::BroadcastArgs),
+            14 => Box::new(BroadcastArgs),
             15 => Box::new(Known::Where),
             16 => Box::new(MirrorPad { edge: block > 1 }),
             17 => Box::new(Pad),
