@@ -8,6 +8,7 @@ mod add;
 mod batch_matmul;
 mod bits;
 mod blocks;
+mod broadcast_args;
 mod cast;
 mod compare;
 mod control;
@@ -15,6 +16,7 @@ mod conv2d;
 mod cumsum;
 mod densify;
 mod depthwise;
+mod diagonal;
 mod extremes;
 mod fully_connected;
 mod gather;
@@ -38,12 +40,12 @@ mod slice;
 mod softmax;
 mod split;
 mod strided_slice;
-mod unary;
 #[cfg(test)]
 mod tests;
 mod top_k;
 mod transpose;
 mod transpose_conv;
+mod unary;
 mod variable;
 
 use std::fmt;
@@ -61,6 +63,7 @@ const FAMILIES: &[&[Entry]] = &[
     batch_matmul::ENTRIES,
     bits::ENTRIES,
     blocks::ENTRIES,
+    broadcast_args::ENTRIES,
     cast::ENTRIES,
     compare::ENTRIES,
     control::ENTRIES,
@@ -68,6 +71,7 @@ const FAMILIES: &[&[Entry]] = &[
     cumsum::ENTRIES,
     densify::ENTRIES,
     depthwise::ENTRIES,
+    diagonal::ENTRIES,
     extremes::ENTRIES,
     fully_connected::ENTRIES,
     gather::ENTRIES,
