@@ -60,6 +60,7 @@ families! {
     resized_images_are_what_litert_gives: "resize";
     branches_and_loops_give_what_litert_gives: "control";
     variables_are_kept_as_litert_keeps_them: "variables";
+    recurrent_layers_give_what_litert_gives: "recurrent";
 }
 
 /// `index.json`.

@@ -14,6 +14,7 @@ mod depthwise;
 mod extremes;
 mod fully_connected;
 mod join;
+mod lstm;
 mod normalize;
 mod one_hot;
 mod pad;
@@ -23,11 +24,13 @@ mod reduce;
 mod repeat;
 mod reshape;
 mod resize;
+mod rnn;
 mod shared;
 mod slice;
 mod softmax;
 mod split;
 mod strided_slice;
+mod svdf;
 #[cfg(test)]
 mod tests;
 mod top_k;
@@ -55,6 +58,8 @@ const FAMILIES: &[&[Entry]] = &[
     extremes::ENTRIES,
     fully_connected::ENTRIES,
     join::ENTRIES,
+    lstm::BOTH,
+    lstm::ENTRIES,
     normalize::ENTRIES,
     one_hot::ENTRIES,
     pad::ENTRIES,
@@ -64,10 +69,12 @@ const FAMILIES: &[&[Entry]] = &[
     repeat::ENTRIES,
     reshape::ENTRIES,
     resize::ENTRIES,
+    rnn::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
     split::ENTRIES,
     strided_slice::ENTRIES,
+    svdf::ENTRIES,
     top_k::ENTRIES,
     transpose::ENTRIES,
     variable::ENTRIES,
