@@ -271,14 +271,18 @@ impl Operator for Both {
             state(site, index, sequence.batch.saturating_mul(cell.units))?;
         }
         let apart = other.is_some() && !weighed && self.time_major;
+        // LiteRT's hybrid kernel goes over a time-major sequence as often as it has steps.
+        let quantized = cells[0].weights.is_quantized();
+        let sweeps = if quantized && self.time_major { sequence.time } else { 1 };
         let rows = sequence.len() as u64;
+        let rows = rows.saturating_mul(sweeps as u64);
         let macs = cells.iter().map(Cell::macs).sum::<u64>().saturating_mul(rows);
         let around = 8 * (cells[0].units as u64 + cells[1].units as u64);
         let work = macs.saturating_add(rows.saturating_mul(around));
         let weight_bytes = cells.iter().map(Cell::bytes).sum();
         let scratch = cells[0].scratch()?.max(cells[1].scratch()?);
         let reads = if weighed || apart { vec![0, 9] } else { vec![0, 0] };
-        let kernel = BothKernel { sequence, cells, merge: self.merge, apart };
+        let kernel = BothKernel { sequence, cells, sweeps, merge: self.merge, apart };
         let step = Step::new(kernel, 0);
         Ok(Step { reads, updates: vec![4, 8], weight_bytes, scratch, macs, work, ..step }.into())
     }
@@ -292,6 +296,7 @@ impl Operator for Both {
 struct BothKernel {
     sequence: Sequence,
     cells: [Cell; 2],
+    sweeps: usize,
     merge: bool,
     /// The backward direction reads the second sequence instead of the first.
     apart: bool,
@@ -299,15 +304,18 @@ struct BothKernel {
 
 impl Kernel for BothKernel {
     fn run(&self, memory: &mut Memory<'_>) {
-        let all = self.cells[0].units + self.cells[1].units;
-        if self.merge {
-            let ([x, other], [y, a, b], scratch) = memory.parts();
-            self.direction(0, [x, other], (&mut *y, all, 0), a, scratch);
-            self.direction(1, [x, other], (y, all, self.cells[0].units), b, scratch);
-        } else {
-            let ([x, other], [y, z, a, b], scratch) = memory.parts();
-            self.direction(0, [x, other], (y, self.cells[0].units, 0), a, scratch);
-            self.direction(1, [x, other], (z, self.cells[1].units, 0), b, scratch);
+        let [forward, backward] = [self.cells[0].units, self.cells[1].units];
+        let all = forward + backward;
+        for _ in 0..self.sweeps {
+            if self.merge {
+                let ([x, other], [y, a, b], scratch) = memory.parts();
+                self.direction(0, [x, other], (&mut *y, all, 0), a, scratch);
+                self.direction(1, [x, other], (y, all, forward), b, scratch);
+            } else {
+                let ([x, other], [y, z, a, b], scratch) = memory.parts();
+                self.direction(0, [x, other], (y, forward, 0), a, scratch);
+                self.direction(1, [x, other], (z, backward, 0), b, scratch);
+            }
         }
     }
 }
