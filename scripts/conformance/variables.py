@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from control import body, some, tensor
+from subgraphs import body, some, tensor
 from model import Case, Graph, T, case, ints, rng_of
 
 HANDLE = {"container": "", "sharedName": "a"}

@@ -57,10 +57,13 @@ families! {
     data_is_moved_as_litert_moves_it: "movement";
     reductions_give_what_litert_gives: "reduce";
     normalizations_give_what_litert_gives: "normalize";
+    control_flow_variables_and_detection_give_what_litert_gives: "control";
+    recurrent_layers_give_what_litert_gives: "sequence";
+    models_of_the_converter_give_what_litert_gives: "converter";
     resized_images_are_what_litert_gives: "resize";
-    branches_and_loops_give_what_litert_gives: "control";
+    graphs_within_graphs_give_what_litert_gives: "subgraphs";
     variables_are_kept_as_litert_keeps_them: "variables";
-    recurrent_layers_give_what_litert_gives: "recurrent";
+    layers_with_a_memory_give_what_litert_gives: "recurrent";
 }
 
 /// `index.json`.

@@ -111,8 +111,7 @@ fn assert_same(found: &Tensor, expected: &Tensor, at: &str) {
     let [found, expected] = [found, expected].map(|tensor| tensor.data().to_f64().unwrap());
     let tolerance = if at_float { 1e-5 } else { 0.0 };
     let unlike = |a: f64, b: f64| !((a - b).abs() <= tolerance * b.abs().max(1.0));
-    let pairs =
-        || found.iter().zip(&expected).enumerate().filter(|(_, (a, b))| unlike(**a, **b));
+    let pairs = || found.iter().zip(&expected).enumerate().filter(|(_, (a, b))| unlike(**a, **b));
     if let Some((place, (found, expected))) = pairs().next() {
         let (differing, all) = (pairs().count(), expected.to_string());
         panic!("{at}: {differing} differ; the first at {place} is {found}, expected {all}");

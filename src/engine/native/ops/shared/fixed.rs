@@ -74,21 +74,32 @@ impl Factor {
         // No more bits are gained than the exponent can still pay for.
         let bits = i32::try_from(count.max(1).ilog2()).unwrap_or(0);
         let bits = bits.min(32).min(31 + self.exponent).max(0);
-        let mantissa = (i64::from(self.mantissa) << bits) / i64::try_from(count).unwrap_or(i64::MAX).max(1);
+        let mantissa =
+            (i64::from(self.mantissa) << bits) / i64::try_from(count).unwrap_or(i64::MAX).max(1);
         Self { mantissa: mantissa as i32, exponent: self.exponent - bits }
     }
 
     /// `x`, of 48 bits, times the factor cut to 16 bits; rounded once, half up.
     pub(in super::super) fn times_wide(self, x: i64) -> i32 {
-        let short = if self.mantissa < 0x7fff_0000 { (self.mantissa + (1 << 15)) >> 16 } else { 0x7fff };
+        let short =
+            if self.mantissa < 0x7fff_0000 { (self.mantissa + (1 << 15)) >> 16 } else { 0x7fff };
         let shift = (15 - self.exponent).clamp(1, 62);
         (x.wrapping_mul(i64::from(short)).wrapping_add(1 << (shift - 1)) >> shift) as i32
+    }
+
+    /// `x` times the factor, rounded once, half up: as the library does that multiplies TFLite's
+    /// matrices. Source: ruy, "apply_multiplier.cc".
+    pub(in super::super) fn times_once(self, x: i32) -> i32 {
+        let shift = (31 - self.exponent).clamp(1, 62);
+        let product = i64::from(x) * i64::from(self.mantissa);
+        (product.wrapping_add(1 << (shift - 1)) >> shift) as i32
     }
 
     /// `x` times the factor, rounded twice: to 31 fraction bits, then to none. Products with a
     /// factor above 1 have to fit 32 bits.
     pub(in super::super) fn times(self, x: i32) -> i32 {
-        let product = i64::from(x.wrapping_shl(self.exponent.max(0).cast_unsigned())) * i64::from(self.mantissa);
+        let product = i64::from(x.wrapping_shl(self.exponent.max(0).cast_unsigned()))
+            * i64::from(self.mantissa);
         // Halves go up here…
         let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
         let high = ((product + nudge) / (1 << 31)) as i32;
@@ -108,6 +119,7 @@ mod tests {
     fn halves_go_up_and_after_a_shift_away_from_zero() {
         let half = Factor::new(0.5).unwrap();
         assert_eq!([1, -1, 2, 3, -3].map(|x| half.times(x)), [1, 0, 1, 2, -1]);
+        assert_eq!([1, -1, 3, -3].map(|x| half.times_once(x)), [1, 0, 2, -1]);
         let quarter = Factor::new(0.25).unwrap();
         assert_eq!([2, -2, 6, -6].map(|x| quarter.times(x)), [1, -1, 2, -2]);
     }
