@@ -186,9 +186,10 @@ impl Operator for Lstm {
             DType::I8 => {
                 state(site, OUTPUT_STATE, DType::I8, batch.saturating_mul(sizes.output))?;
                 state(site, CELL_STATE, DType::I16, batch.saturating_mul(sizes.cell))?;
-                let cell = IntegerCell::new(site, sizes, self.layer, sequence)?;
+                let together = if self.time_major { batch } else { 1 };
+                let cell = IntegerCell::new(site, sizes, self.layer, together)?;
                 let (macs, weight_bytes, scratch) = (cell.macs(), cell.bytes(), cell.scratch()?);
-                let step = Step::new(IntegerKernel { sequence, cell }, 0);
+                let step = Step::new(IntegerKernel { sequence, cell, together }, 0);
                 Step { macs, weight_bytes, scratch, ..step }
             }
             other => return Err(unsupported(format!("{other} activations"))),
@@ -230,6 +231,7 @@ impl Kernel for RealKernel {
 struct IntegerKernel {
     sequence: Sequence,
     cell: IntegerCell,
+    together: usize,
 }
 
 impl Kernel for IntegerKernel {
@@ -243,7 +245,8 @@ impl Kernel for IntegerKernel {
         self.sequence.rows(false, |batch, row| {
             let state = &mut output[batch * n..][..n];
             let cells = &mut cells[batch * cell..][..cell];
-            self.cell.step(&x[row * input..][..input], state, cells, scratch);
+            let place = batch % self.together;
+            self.cell.step(&x[row * input..][..input], place, state, cells, scratch);
             y[row * n..][..n].copy_from_slice(state);
         });
     }

@@ -6,6 +6,7 @@ pub(super) mod filters;
 pub(super) mod fixed16;
 pub(super) mod fixed;
 pub(super) mod index;
+pub(super) mod inverse_root;
 pub(super) mod layer;
 pub(super) mod matrix;
 pub(super) mod moves;

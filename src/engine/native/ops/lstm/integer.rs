@@ -1,11 +1,13 @@
 //! One step of an LSTM in fixed point: 8-bit input, output and weights, 16-bit gates and cell.
 //! Source: TFLite, `kernels/lstm_eval.cc`, the integer kernel "8x8_16".
 
-use super::{Layer, OUTPUT_STATE, Sequence, Sizes};
+use super::{Layer, OUTPUT_STATE, Sizes};
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Quant, Value};
 use crate::engine::native::ops::shared::fixed::Factor;
+use crate::engine::native::ops::shared::dot::dot_i8;
 use crate::engine::native::ops::shared::fixed16::{divide, sigmoid, tanh};
+use crate::engine::native::ops::shared::inverse_root::InverseRoot;
 use crate::engine::native::ops::shared::scratch::scratch_for;
 use crate::engine::native::ops::shared::squash::Squash;
 use crate::engine::native::ops::{Refusal, Site, malformed, unsupported};
@@ -61,6 +63,8 @@ pub(super) struct IntegerCell {
     clip: i16,
     hidden: Factor,
     hidden_zero_point: i32,
+    /// States that take a step together.
+    together: usize,
 }
 
 /// Scale and zero point of a tensor.
@@ -134,10 +138,7 @@ impl Product {
     fn rows(&self, x: &[i8], mut each: impl FnMut(usize, i32)) {
         let rows = self.weights.chunks_exact(self.columns).zip(&self.bias);
         for (i, (row, &bias)) in rows.enumerate() {
-            let sum = row.iter().zip(x).fold(bias, |sum, (&w, &x)| {
-                sum.wrapping_add(i32::from(i16::from(w) * i16::from(x)))
-            });
-            each(i, self.factor.times(sum));
+            each(i, self.factor.times(bias.wrapping_add(dot_i8(x, row))));
         }
     }
 
@@ -163,11 +164,12 @@ fn power_of(scale: f32) -> Result<i32, Refusal> {
 }
 
 impl IntegerCell {
+    /// `together` is how many states take a step together.
     pub(super) fn new(
         site: &Site<'_>,
         sizes: Sizes,
         layer: Layer,
-        sequence: Sequence,
+        together: usize,
     ) -> Result<Self, Refusal> {
         let Sizes { cell: n, output, .. } = sizes;
         if layer.activation != Squash::Tanh {
@@ -190,8 +192,8 @@ impl IntegerCell {
             let bias = (!normed).then_some(12 + place);
             let peephole = peephole.map(|place| 9 + place).filter(|&index| given(index));
             let peephole = peephole.map(|index| {
-                if output > n || (output != n && sequence.batch > 1) {
-                    return Err(unsupported("a peephole and a projection of another size"));
+                if output > n {
+                    return Err(unsupported("a peephole and a projection to more outputs than cells"));
                 }
                 let (value, data) = constant(site, index, DType::I16, n)?;
                 let scale = f64::from(quant(value, "a peephole")?.scale);
@@ -246,7 +248,14 @@ impl IntegerCell {
             clip: (layer.cell_clip / cell.scale).min(32767.0) as i16,
             hidden: factor(f64::from(real))?,
             hidden_zero_point: hidden.zero_point,
+            together,
         })
+    }
+
+    fn reach(&self, batch: usize) -> Reach {
+        let Sizes { cell, output, .. } = self.sizes;
+        let first = batch * cell;
+        Reach { first, count: (self.together * output).saturating_sub(first).min(cell) }
     }
 
     fn products(&self) -> impl Iterator<Item = &Product> {
@@ -272,7 +281,17 @@ impl IntegerCell {
     }
 
     /// One step: from `x` and both states to the states, of which `output` is also what it gives.
-    pub(super) fn step(&self, x: &[i8], output: &mut [i8], cell: &mut [i16], scratch: &mut [u8]) {
+    ///
+    /// `batch` is the state's place among those of a step.
+    pub(super) fn step(
+        &self,
+        x: &[i8],
+        batch: usize,
+        output: &mut [i8],
+        cell: &mut [i16],
+        scratch: &mut [u8],
+    ) {
+        let reach = self.reach(batch);
         let n = self.sizes.cell;
         let (gates, hidden) = scratch.split_at_mut(8 * n);
         let gates: &mut [i16] = bytemuck::cast_slice_mut(gates);
@@ -280,11 +299,11 @@ impl IntegerCell {
         let (input_gate, rest) = gates.split_at_mut(n);
         let (forget_gate, rest) = rest.split_at_mut(n);
         let (cell_gate, output_gate) = rest.split_at_mut(n);
-        self.forget.run(x, output, cell, forget_gate);
+        self.forget.run(x, output, cell, &reach, forget_gate);
         forget_gate.iter_mut().for_each(|value| *value = sigmoid(*value));
         match &self.input {
             Some(gate) => {
-                gate.run(x, output, cell, input_gate);
+                gate.run(x, output, cell, &reach, input_gate);
                 input_gate.iter_mut().for_each(|value| *value = sigmoid(*value));
             }
             None => {
@@ -293,7 +312,7 @@ impl IntegerCell {
                 }
             }
         }
-        self.cell.run(x, output, cell, cell_gate);
+        self.cell.run(x, output, cell, &reach, cell_gate);
         cell_gate.iter_mut().for_each(|value| *value = tanh(*value, 3));
         let shift = (30 + self.power).cast_unsigned();
         for (i, cell) in cell.iter_mut().enumerate() {
@@ -304,7 +323,7 @@ impl IntegerCell {
                 *cell = (*cell).clamp(-self.clip, self.clip);
             }
         }
-        self.output.run(x, output, cell, output_gate);
+        self.output.run(x, output, cell, &reach, output_gate);
         let bits = (15 + self.power).cast_unsigned();
         for (value, &cell) in output_gate.iter_mut().zip(&*cell) {
             let product = i32::from(sigmoid(*value)) * i32::from(tanh(cell, bits));
@@ -327,16 +346,24 @@ impl IntegerCell {
     }
 }
 
+/// Which cells of a state the peepholes see.
+///
+/// The reference takes the number of outputs for the length of its rows: with a projection to
+/// fewer, the first cells of all states of a step are seen, under weights that repeat too early.
+struct Reach {
+    first: usize,
+    count: usize,
+}
+
 impl Gate {
     /// What goes into the gate's activation, with 3 integer bits.
-    fn run(&self, x: &[i8], output: &[i8], cell: &[i16], gate: &mut [i16]) {
+    fn run(&self, x: &[i8], output: &[i8], cell: &[i16], reach: &Reach, gate: &mut [i16]) {
         gate.fill(0);
         self.input.accumulate(x, gate);
         self.recurrent.accumulate(output, gate);
         if let Some((weights, factor)) = &self.peephole {
-            // As many as there are outputs, as the reference has it.
-            let both = weights.iter().zip(cell).take(output.len());
-            for (gate, (&weight, &cell)) in gate.iter_mut().zip(both) {
+            for (i, (gate, &cell)) in gate.iter_mut().zip(cell).take(reach.count).enumerate() {
+                let weight = weights[(reach.first + i) % output.len()];
                 let product = factor.times(i32::from(weight) * i32::from(cell));
                 *gate = saturate(product.wrapping_add(i32::from(*gate)));
             }
@@ -358,11 +385,11 @@ impl Norm {
         let mean = (sum * 1024 / n) as i32;
         let variance = squares * ((1 << 20) / n) - i64::from(mean) * i64::from(mean);
         let variance = (variance / (1 << 20)) as i32;
-        let inverse = Factor::inverse_root(if variance < 1 { self.guard } else { variance });
+        let inverse = InverseRoot::of(if variance < 1 { self.guard } else { variance });
         let weights = self.weights.iter().zip(&self.bias);
         for (value, (&weight, &bias)) in gate.iter_mut().zip(weights) {
             let moved = (i32::from(*value) << 10).wrapping_sub(mean);
-            let product = inverse.times(moved).wrapping_mul(i32::from(weight)).wrapping_add(bias);
+            let product = inverse.times(moved, 0).wrapping_mul(i32::from(weight)).wrapping_add(bias);
             let product = i64::from(product);
             let rounded = (if product > 0 { product + 512 } else { product - 512 }) / 1024;
             *value = saturate(self.factor.times(rounded as i32));

@@ -27,48 +27,6 @@ impl Factor {
         (exponent <= 22).then_some(Self { mantissa, exponent })
     }
 
-    /// `1 / sqrt(x)` in fixed point, as the reference finds it: five rounds of Newton and Raphson on
-    /// 28 fraction bits.
-    pub(in super::super) fn inverse_root(x: i32) -> Self {
-        /// The product of two numbers, halves up; their integer bits add up.
-        fn mul(a: i32, b: i32) -> i32 {
-            let product = i64::from(a) * i64::from(b);
-            let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
-            ((product + nudge) / (1 << 31)) as i32
-        }
-        /// From six more integer bits back to three.
-        fn rescale(x: i32) -> i32 {
-            (i64::from(x) << 6).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
-        }
-        if x <= 1 {
-            return Self { mantissa: i32::MAX, exponent: 0 };
-        }
-        let (mut x, mut shift) = (x, 11i32);
-        while x >= 1 << 29 {
-            x /= 4;
-            shift += 1;
-        }
-        let pairs = (x.leading_zeros() - 1) / 2 - 1;
-        shift -= pairs.cast_signed();
-        x <<= 2 * pairs;
-        // Three integer bits: x stands for 1/2 to 2.
-        let input = x >> 1;
-        let half = (input >> 1) + (input & 1);
-        let three_halves = (1 << 28) + (1 << 27);
-        let mut root = 1i32 << 28;
-        for _ in 0..5 {
-            let cube = rescale(mul(mul(root, root), root));
-            let next = mul(three_halves, root).wrapping_sub(mul(half, cube));
-            root = (i64::from(next) << 3).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;
-        }
-        let mut mantissa = mul(root, 1_518_500_250);
-        if shift < 0 {
-            mantissa <<= -shift;
-            shift = 0;
-        }
-        Self { mantissa, exponent: -shift }
-    }
-
     /// The factor divided by `count`, which is at least 1, cut off as the reference does for means.
     pub(in super::super) fn over(self, count: u64) -> Self {
         // No more bits are gained than the exponent can still pay for.

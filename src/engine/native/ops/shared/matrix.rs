@@ -2,6 +2,8 @@
 //! LiteRT's hybrid kernels do it.
 
 use super::super::{Refusal, Site, malformed, unsupported};
+use super::dot::{dot_f32, dot_i8};
+use super::dynamic::{Dynamic, Range};
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Quant, Value};
 
@@ -29,8 +31,7 @@ enum Weights {
 pub(in super::super) struct Row<'a> {
     real: &'a [f32],
     quantized: &'a [i8],
-    scale: f32,
-    zero_point: i32,
+    range: Range,
 }
 
 /// How vectors are quantized for 8-bit matrices.
@@ -111,18 +112,14 @@ impl Matrix {
         match &self.weights {
             Weights::Real(values) => {
                 for (y, row) in y.iter_mut().zip(values.chunks_exact(self.columns)) {
-                    *y += dot(row, x.real);
+                    *y += dot_f32(x.real, row);
                 }
             }
             Weights::Quantized { values, scale, sums } => {
-                let scale = scale * x.scale;
+                let scale = scale * x.range.scale;
                 let rows = values.chunks_exact(self.columns).zip(sums);
                 for (y, (row, &sum)) in y.iter_mut().zip(rows) {
-                    let products = row.iter().zip(x.quantized);
-                    let dot = products.fold(0i32, |dot, (&w, &x)| {
-                        dot.wrapping_add(i32::from(i16::from(w) * i16::from(x)))
-                    });
-                    let dot = dot.wrapping_sub(sum.wrapping_mul(x.zero_point));
+                    let dot = dot_i8(x.quantized, row).wrapping_sub(sum.wrapping_mul(x.range.zero_point));
                     *y += dot as f32 * scale;
                 }
             }
@@ -130,92 +127,14 @@ impl Matrix {
     }
 }
 
-/// Products that are summed side by side, each in its own lane.
-const LANES: usize = 8;
-
-/// The dot product.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut sums = [0f32; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f32>() + rest
-}
-
 impl<'a> Row<'a> {
     /// `real`, quantized into `quantized`, which is as long.
     pub(in super::super) fn new(real: &'a [f32], quantized: &'a mut [i8], how: Rounding) -> Self {
-        let (scale, zero_point) = match how {
-            Rounding::Real => (1.0, 0),
-            Rounding::Symmetric => symmetric(real, quantized),
-            Rounding::Asymmetric => asymmetric(real, quantized),
+        let range = match how {
+            Rounding::Real => Range { scale: 1.0, zero_point: 0 },
+            Rounding::Symmetric => Dynamic::Symmetric.quantize(real, quantized),
+            Rounding::Asymmetric => Dynamic::Asymmetric.quantize(real, quantized),
         };
-        Self { real, quantized, scale, zero_point }
-    }
-}
-
-/// Scale and zero point, which is 0.
-fn symmetric(real: &[f32], quantized: &mut [i8]) -> (f32, i32) {
-    let range = real.iter().fold(0f32, |range, x| range.max(x.abs()));
-    if range == 0.0 {
-        quantized.fill(0);
-        return (1.0, 0);
-    }
-    let inverse = 127.0 / range;
-    for (q, x) in quantized.iter_mut().zip(real) {
-        *q = (x * inverse).round().clamp(-127.0, 127.0) as i8;
-    }
-    (range / 127.0, 0)
-}
-
-/// Scale and zero point.
-fn asymmetric(real: &[f32], quantized: &mut [i8]) -> (f32, i32) {
-    let low = f64::from(real.iter().fold(0f32, |low, &x| low.min(x)));
-    let high = f64::from(real.iter().fold(0f32, |high, &x| high.max(x)));
-    if low == high {
-        quantized.fill(0);
-        return (1.0, 0);
-    }
-    let scale = (high - low) / 255.0;
-    let (from_low, from_high) = (-128.0 - low / scale, 127.0 - high / scale);
-    // The end that is farther from zero loses less.
-    let errors = (128.0 + (low / scale).abs(), 127.0 + (high / scale).abs());
-    let zero_point = if errors.0 < errors.1 { from_low } else { from_high };
-    let zero_point = zero_point.round().clamp(-128.0, 127.0);
-    let inverse = 1.0 / scale as f32;
-    for (q, x) in quantized.iter_mut().zip(real) {
-        *q = (zero_point as f32 + x * inverse).round().clamp(-128.0, 127.0) as i8;
-    }
-    (scale as f32, zero_point as i32)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn symmetric_rows_round_halves_away_from_zero() {
-        let mut quantized = [0; 4];
-        let (scale, _) = symmetric(&[127.0, -63.5, 0.5, -1.0], &mut quantized);
-        assert_eq!((scale, quantized), (1.0, [127, -64, 1, -1]));
-    }
-
-    #[test]
-    fn asymmetric_rows_hold_zero_exactly() {
-        let mut quantized = [0; 3];
-        let (scale, zero_point) = asymmetric(&[0.0, 255.0, 51.0], &mut quantized);
-        assert_eq!((scale, zero_point, quantized), (1.0, -128, [-128, 127, -77]));
-        let (_, zero_point) = asymmetric(&[-3.0, 0.0, 9.0], &mut quantized);
-        assert_eq!(i32::from(quantized[1]), zero_point);
-    }
-
-    #[test]
-    fn rows_of_zeros_add_nothing() {
-        let mut quantized = [7; 2];
-        assert_eq!((asymmetric(&[0.0, 0.0], &mut quantized), quantized), ((1.0, 0), [0, 0]));
+        Self { real, quantized, range }
     }
 }
