@@ -28,6 +28,7 @@ mod pad;
 mod pool;
 mod quantize;
 mod reduce;
+mod relu;
 mod repeat;
 mod reshape;
 mod resize;
@@ -40,6 +41,7 @@ mod softmax;
 mod split;
 mod strided_slice;
 mod svdf;
+mod unary;
 #[cfg(test)]
 mod tests;
 mod top_k;
@@ -82,6 +84,7 @@ const FAMILIES: &[&[Entry]] = &[
     pool::ENTRIES,
     quantize::ENTRIES,
     reduce::ENTRIES,
+    relu::ENTRIES,
     repeat::ENTRIES,
     reshape::ENTRIES,
     resize::ENTRIES,
@@ -95,6 +98,7 @@ const FAMILIES: &[&[Entry]] = &[
     svdf::ENTRIES,
     top_k::ENTRIES,
     transpose::ENTRIES,
+    unary::ENTRIES,
     variable::ENTRIES,
 ];
 

@@ -2,12 +2,14 @@
 
 pub(super) mod dot;
 pub(super) mod dynamic;
+pub(super) mod each;
 pub(super) mod filters;
 pub(super) mod fixed16;
 pub(super) mod fixed;
 pub(super) mod index;
 pub(super) mod inverse_root;
 pub(super) mod layer;
+pub(super) mod linear;
 pub(super) mod matrix;
 pub(super) mod moves;
 pub(super) mod pairs;

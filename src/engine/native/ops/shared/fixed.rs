@@ -27,6 +27,11 @@ impl Factor {
         (exponent <= 22).then_some(Self { mantissa, exponent })
     }
 
+    /// The factor with the other sign.
+    pub(in super::super) fn negated(self) -> Self {
+        Self { mantissa: -self.mantissa, ..self }
+    }
+
     /// The factor divided by `count`, which is at least 1, cut off as the reference does for means.
     pub(in super::super) fn over(self, count: u64) -> Self {
         // No more bits are gained than the exponent can still pay for.
