@@ -63,6 +63,7 @@ families! {
     resized_images_are_what_litert_gives: "resize";
     graphs_within_graphs_give_what_litert_gives: "subgraphs";
     variables_are_kept_as_litert_keeps_them: "variables";
+    layers_with_a_memory_give_what_litert_gives: "recurrent";
 }
 
 /// `index.json`.

@@ -23,6 +23,7 @@ mod gather;
 mod gather_nd;
 mod join;
 mod known;
+mod lstm;
 mod normalize;
 mod one_hot;
 mod pad;
@@ -34,12 +35,15 @@ mod repeat;
 mod reshape;
 mod resize;
 mod reverse;
+mod rnn;
 mod select;
 mod shared;
 mod slice;
 mod softmax;
 mod split;
 mod strided_slice;
+mod svdf;
+mod unary;
 #[cfg(test)]
 mod tests;
 mod top_k;
@@ -78,6 +82,8 @@ const FAMILIES: &[&[Entry]] = &[
     gather_nd::ENTRIES,
     join::ENTRIES,
     known::ENTRIES,
+    lstm::BOTH,
+    lstm::ENTRIES,
     normalize::ENTRIES,
     one_hot::ENTRIES,
     pad::ENTRIES,
@@ -89,11 +95,13 @@ const FAMILIES: &[&[Entry]] = &[
     reshape::ENTRIES,
     resize::ENTRIES,
     reverse::ENTRIES,
+    rnn::ENTRIES,
     select::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
     split::ENTRIES,
     strided_slice::ENTRIES,
+    svdf::ENTRIES,
     top_k::ENTRIES,
     transpose::ENTRIES,
     transpose_conv::ENTRIES,
