@@ -73,11 +73,7 @@ fn asymmetric(x: &[f32], bytes: &mut [i8], low: f32, high: f32) -> Range {
     let scale = scale as f32;
     let steps_per_unit = (1.0 / f64::from(scale)) as f32;
     for (byte, &x) in bytes.iter_mut().zip(x) {
-<<<<<<< HEAD
         *byte = away(x * steps_per_unit).saturating_add(zero_point).clamp(-128, 127) as i8;
-=======
-        *byte = ((offset + (x * steps_per_unit).round()) as i32).clamp(-128, 127) as i8;
->>>>>>> docs
     }
     Range { scale, zero_point }
 }
