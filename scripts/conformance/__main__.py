@@ -28,7 +28,7 @@ import numpy as np
 from litert import LiteRt
 from model import serialize
 
-FAMILIES = ["unary", "binary", "compare", "conv", "dense", "pool", "movement", "reduce", "normalize", "resize"]
+FAMILIES = ["unary", "binary", "compare", "conv", "dense", "pool", "movement", "reduce", "normalize", "resize", "detect"]
 OUT = Path(__file__).resolve().parents[2] / "tests" / "data" / "conformance"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 

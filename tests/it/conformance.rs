@@ -50,6 +50,7 @@ families! {
     reductions_give_what_litert_gives: "reduce";
     normalizations_give_what_litert_gives: "normalize";
     resized_images_are_what_litert_gives: "resize";
+    boxes_are_chosen_as_litert_chooses_them: "detect";
 }
 
 /// What `index.json` says of a case.

@@ -8,6 +8,7 @@ mod add;
 mod conv2d;
 mod cumsum;
 mod depthwise;
+mod detection;
 mod extremes;
 mod fully_connected;
 mod normalize;
@@ -20,6 +21,7 @@ mod reshape;
 mod resize;
 mod shared;
 mod softmax;
+mod suppression;
 #[cfg(test)]
 mod tests;
 mod top_k;
@@ -39,6 +41,7 @@ const FAMILIES: &[&[Entry]] = &[
     conv2d::ENTRIES,
     cumsum::ENTRIES,
     depthwise::ENTRIES,
+    detection::ENTRIES,
     extremes::ENTRIES,
     fully_connected::ENTRIES,
     normalize::ENTRIES,
@@ -50,6 +53,7 @@ const FAMILIES: &[&[Entry]] = &[
     reshape::ENTRIES,
     resize::ENTRIES,
     softmax::ENTRIES,
+    suppression::ENTRIES,
     top_k::ENTRIES,
 ];
 

@@ -2,6 +2,7 @@
 
 pub(super) mod filters;
 pub(super) mod fixed;
+pub(super) mod heap;
 pub(super) mod quant8;
 pub(super) mod requantize;
 pub(super) mod scratch;

@@ -85,9 +85,8 @@ impl Operator for Softmax {
                 let Quant::Tensor(quant) = y.quant else {
                     return Err(unsupported("int16 without one scale"));
                 };
-                let finish = |steps, zero_point| {
-                    add_half(steps, zero_point).clamp(-32768, 32767) as i16
-                };
+                let finish =
+                    |steps, zero_point| add_half(steps, zero_point).clamp(-32768, 32767) as i16;
                 self.eight(x, row, quant.scale, quant.zero_point, finish)
             }
             (DType::I8 | DType::U8, DType::I8 | DType::U8) => {

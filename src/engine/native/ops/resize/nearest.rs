@@ -61,9 +61,7 @@ impl Kernel for NearestKernel {
         let (x, y) = memory.pair(0, 0);
         let line = self.input[1] * self.pixel;
         let image_out = self.rows.len() * self.columns.len() * self.pixel;
-        for (x, y) in
-            x.chunks_exact(self.input[0] * line).zip(y.chunks_exact_mut(image_out))
-        {
+        for (x, y) in x.chunks_exact(self.input[0] * line).zip(y.chunks_exact_mut(image_out)) {
             let lines = y.chunks_exact_mut(self.columns.len() * self.pixel);
             for (y, &row) in lines.zip(&self.rows) {
                 let x = &x[row * line..][..line];
