@@ -168,6 +168,10 @@ def paddings():
 
 
 def repeats():
+    for kind in ["int32", "int64"]:
+        for a, b in [([3], [1, 3]), ([2, 1, 4], [5, 1])]:
+            first, second = (T(kind, [len(v)], draw=lambda rng, run, shape, v=v: v) for v in (a, b))
+            yield single("BROADCAST_ARGS", kind, [first, second], [T(kind)], a=a, b=b)
     for kind in ALL:
         for shape, times in [([2, 3], [2, 1]), ([3], [4]), ([1, 2, 2], [3, 1, 2]), ([1, 2, 1, 3], [1, 2, 2, 1])]:
             yield single("TILE", kind, [t(kind, shape), ints(*times)], [t(kind)], ("TileOptions", {}), multiples=times, x=shape)

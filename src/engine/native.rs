@@ -60,6 +60,16 @@ impl OperatorInfo {
         self.entry.kinds.iter().map(|kind| kind.as_str())
     }
 
+    /// Number of the operator in TFLite's schema; `None` for a custom one.
+    pub fn number(&self) -> Option<i32> {
+        tflite::operator_number(self.name)
+    }
+
+    /// Number of its options table in TFLite's schema; 0 where it has none.
+    pub fn options_table(&self) -> u8 {
+        self.entry.options
+    }
+
     /// Its attributes, each with the values that are supported.
     pub fn attributes(&self) -> &'static [(&'static str, &'static [&'static str])] {
         self.entry.attributes

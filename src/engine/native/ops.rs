@@ -5,26 +5,47 @@
 //! with its top bit flipped and its zero point 128 lower, so that one set of kernels serves both.
 
 mod add;
+mod batch_matmul;
+mod bits;
+mod blocks;
+mod cast;
+mod compare;
+mod control;
 mod conv2d;
 mod cumsum;
+mod densify;
 mod depthwise;
 mod detection;
 mod extremes;
 mod fully_connected;
+mod gather;
+mod gather_nd;
+mod join;
+mod known;
 mod normalize;
 mod one_hot;
 mod pad;
 mod pool;
 mod quantize;
 mod reduce;
+mod relu;
+mod repeat;
 mod reshape;
 mod resize;
+mod reverse;
+mod select;
 mod shared;
+mod slice;
 mod softmax;
 mod suppression;
+mod split;
+mod strided_slice;
+mod unary;
 #[cfg(test)]
 mod tests;
 mod top_k;
+mod transpose;
+mod variable;
 
 use std::fmt;
 
@@ -38,23 +59,44 @@ use crate::engine::EngineError;
 /// All operators of TFLite that have a kernel here.
 const FAMILIES: &[&[Entry]] = &[
     add::ENTRIES,
+    batch_matmul::ENTRIES,
+    bits::ENTRIES,
+    blocks::ENTRIES,
+    cast::ENTRIES,
+    compare::ENTRIES,
+    control::ENTRIES,
     conv2d::ENTRIES,
     cumsum::ENTRIES,
+    densify::ENTRIES,
     depthwise::ENTRIES,
     detection::ENTRIES,
     extremes::ENTRIES,
     fully_connected::ENTRIES,
+    gather::ENTRIES,
+    gather_nd::ENTRIES,
+    join::ENTRIES,
+    known::ENTRIES,
     normalize::ENTRIES,
     one_hot::ENTRIES,
     pad::ENTRIES,
     pool::ENTRIES,
     quantize::ENTRIES,
     reduce::ENTRIES,
+    relu::ENTRIES,
+    repeat::ENTRIES,
     reshape::ENTRIES,
     resize::ENTRIES,
+    reverse::ENTRIES,
+    select::ENTRIES,
+    slice::ENTRIES,
     softmax::ENTRIES,
     suppression::ENTRIES,
+    split::ENTRIES,
+    strided_slice::ENTRIES,
     top_k::ENTRIES,
+    transpose::ENTRIES,
+    unary::ENTRIES,
+    variable::ENTRIES,
 ];
 
 /// One operator of TFLite: how it is read, and what of it is supported.
@@ -97,6 +139,19 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// What is moved about whatever it means.
+    pub(super) const ANY: &'static [Self] = &[
+        Self::Float32,
+        Self::Int8,
+        Self::Uint8,
+        Self::Int16,
+        Self::Int32,
+        Self::Int64,
+        Self::Bool,
+    ];
+    /// The same without `bool`.
+    pub(super) const NUMBERS: &'static [Self] = Self::ANY.split_at(6).0;
+
     /// The word in the op table and in the conformance suite.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -138,10 +193,69 @@ pub(super) trait Operator: Send + Sync + fmt::Debug {
     /// shapes that [`Operator::shapes`] gave.
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal>;
 
+    /// Whether the outputs follow from the inputs' shapes alone: then they are known at load, though
+    /// the inputs are not.
+    fn only_shapes(&self) -> bool {
+        false
+    }
+
+    /// What the operator is to its neighbours, which may do its work as well.
+    fn role(&self, _site: &Site<'_>) -> Role {
+        Role::Other
+    }
+
+    /// The operator with `border` around its first input, if it can do that itself.
+    fn with_border(&self, _border: Border) -> Option<Box<dyn Operator>> {
+        None
+    }
+
+    /// The operator with `clamp` on its output, if it can do that itself.
+    fn with_clamp(&self, _clamp: Activation) -> Option<Box<dyn Operator>> {
+        None
+    }
+
     /// Whether a node with nothing but constant inputs may be run once, at load.
     fn foldable(&self) -> bool {
         true
     }
+
+    /// The graphs of the file that it runs within itself.
+    fn calls(&self) -> Option<Calls<'_>> {
+        None
+    }
+}
+
+/// Which graphs an operator runs within itself, and with what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calls<'a> {
+    /// By number in the file.
+    pub(super) graphs: &'a [i32],
+    /// Which of its inputs is the first of theirs.
+    pub(super) first: usize,
+    /// It is a loop: the first graph decides, the last one turns inputs into the next round's.
+    pub(super) repeated: bool,
+}
+
+/// What an operator is to its neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Nothing that another could do.
+    Other,
+    /// It puts real zeros around its first input.
+    Border(Border),
+    /// It clamps its first input.
+    Clamp(Activation),
+    /// It quantizes its first input.
+    Quantize,
+    /// It makes its first input real.
+    Dequantize,
+}
+
+/// Real zeros around an NHWC tensor, `[height, width]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Border {
+    pub(super) before: [usize; 2],
+    pub(super) after: [usize; 2],
 }
 
 /// One compiled operator.

@@ -27,6 +27,11 @@ impl Factor {
         (exponent <= 22).then_some(Self { mantissa, exponent })
     }
 
+    /// The factor with the other sign.
+    pub(in super::super) fn negated(self) -> Self {
+        Self { mantissa: -self.mantissa, ..self }
+    }
+
     /// The factor divided by `count`, which is at least 1, cut off as the reference does for means.
     pub(in super::super) fn over(self, count: u64) -> Self {
         // No more bits are gained than the exponent can still pay for.
@@ -43,6 +48,14 @@ impl Factor {
             if self.mantissa < 0x7fff_0000 { (self.mantissa + (1 << 15)) >> 16 } else { 0x7fff };
         let shift = (15 - self.exponent).clamp(1, 62);
         (x.wrapping_mul(i64::from(short)).wrapping_add(1 << (shift - 1)) >> shift) as i32
+    }
+
+    /// `x` times the factor, rounded once, half up: as the library does that multiplies TFLite's
+    /// matrices. Source: ruy, "apply_multiplier.cc".
+    pub(in super::super) fn times_once(self, x: i32) -> i32 {
+        let shift = (31 - self.exponent).clamp(1, 62);
+        let product = i64::from(x) * i64::from(self.mantissa);
+        (product.wrapping_add(1 << (shift - 1)) >> shift) as i32
     }
 
     /// `x` times the factor, rounded twice: to 31 fraction bits, then to none. Products with a
@@ -69,6 +82,7 @@ mod tests {
     fn halves_go_up_and_after_a_shift_away_from_zero() {
         let half = Factor::new(0.5).unwrap();
         assert_eq!([1, -1, 2, 3, -3].map(|x| half.times(x)), [1, 0, 1, 2, -1]);
+        assert_eq!([1, -1, 3, -3].map(|x| half.times_once(x)), [1, 0, 2, -1]);
         let quarter = Factor::new(0.25).unwrap();
         assert_eq!([2, -2, 6, -6].map(|x| quarter.times(x)), [1, -1, 2, -2]);
     }
