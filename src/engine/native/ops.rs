@@ -16,6 +16,7 @@ mod conv2d;
 mod cumsum;
 mod densify;
 mod depthwise;
+mod detection;
 mod diagonal;
 mod extremes;
 mod fully_connected;
@@ -42,6 +43,7 @@ mod slice;
 mod softmax;
 mod split;
 mod strided_slice;
+mod suppression;
 mod svdf;
 mod unary;
 #[cfg(test)]
@@ -75,6 +77,7 @@ const FAMILIES: &[&[Entry]] = &[
     cumsum::ENTRIES,
     densify::ENTRIES,
     depthwise::ENTRIES,
+    detection::ENTRIES,
     diagonal::ENTRIES,
     extremes::ENTRIES,
     fully_connected::ENTRIES,
@@ -101,6 +104,7 @@ const FAMILIES: &[&[Entry]] = &[
     softmax::ENTRIES,
     split::ENTRIES,
     strided_slice::ENTRIES,
+    suppression::ENTRIES,
     svdf::ENTRIES,
     top_k::ENTRIES,
     transpose::ENTRIES,

@@ -7,6 +7,7 @@ pub(super) mod each;
 pub(super) mod filters;
 pub(super) mod fixed16;
 pub(super) mod fixed;
+pub(super) mod heap;
 pub(super) mod index;
 pub(super) mod inverse_root;
 pub(super) mod layer;
