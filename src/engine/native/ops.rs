@@ -45,7 +45,6 @@ mod split;
 mod strided_slice;
 mod suppression;
 mod svdf;
-mod unary;
 #[cfg(test)]
 mod tests;
 mod top_k;
