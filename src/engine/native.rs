@@ -4,6 +4,7 @@
 //! `docs/engine.md` says how it works, which operators it has and how to add one.
 
 mod flatbuffer;
+mod flexbuffer;
 mod graph;
 mod limits;
 mod memory;

@@ -16,6 +16,7 @@ mod conv2d;
 mod cumsum;
 mod densify;
 mod depthwise;
+mod detection;
 mod diagonal;
 mod extremes;
 mod fully_connected;
@@ -23,6 +24,7 @@ mod gather;
 mod gather_nd;
 mod join;
 mod known;
+mod lstm;
 mod normalize;
 mod one_hot;
 mod pad;
@@ -34,16 +36,20 @@ mod repeat;
 mod reshape;
 mod resize;
 mod reverse;
+mod rnn;
 mod select;
 mod shared;
 mod slice;
 mod softmax;
 mod split;
 mod strided_slice;
+mod suppression;
+mod svdf;
 #[cfg(test)]
 mod tests;
 mod top_k;
 mod transpose;
+mod transpose_conv;
 mod unary;
 mod variable;
 
@@ -70,6 +76,7 @@ const FAMILIES: &[&[Entry]] = &[
     cumsum::ENTRIES,
     densify::ENTRIES,
     depthwise::ENTRIES,
+    detection::ENTRIES,
     diagonal::ENTRIES,
     extremes::ENTRIES,
     fully_connected::ENTRIES,
@@ -77,6 +84,8 @@ const FAMILIES: &[&[Entry]] = &[
     gather_nd::ENTRIES,
     join::ENTRIES,
     known::ENTRIES,
+    lstm::BOTH,
+    lstm::ENTRIES,
     normalize::ENTRIES,
     one_hot::ENTRIES,
     pad::ENTRIES,
@@ -88,13 +97,17 @@ const FAMILIES: &[&[Entry]] = &[
     reshape::ENTRIES,
     resize::ENTRIES,
     reverse::ENTRIES,
+    rnn::ENTRIES,
     select::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
     split::ENTRIES,
     strided_slice::ENTRIES,
+    suppression::ENTRIES,
+    svdf::ENTRIES,
     top_k::ENTRIES,
     transpose::ENTRIES,
+    transpose_conv::ENTRIES,
     unary::ENTRIES,
     variable::ENTRIES,
 ];
@@ -441,7 +454,9 @@ pub(super) fn activation(number: i8) -> Result<Activation, Refusal> {
         1 => Ok(Activation::Relu),
         2 => Ok(Activation::ReluN1To1),
         3 => Ok(Activation::Relu6),
-        other => Err(unsupported(format!("fused activation number {other}"))),
+        4 => Err(unsupported("the fused activation TANH")),
+        5 => Err(unsupported("the fused activation SIGN_BIT")),
+        other => Err(malformed(format!("fused activation number {other}"))),
     }
 }
 
