@@ -38,12 +38,12 @@ mod slice;
 mod softmax;
 mod split;
 mod strided_slice;
-mod unary;
 #[cfg(test)]
 mod tests;
 mod top_k;
 mod transpose;
 mod transpose_conv;
+mod unary;
 mod variable;
 
 use std::fmt;
