@@ -177,6 +177,33 @@ fn hostile_transposed_convolutions_are_refused() {
 }
 
 #[test]
+fn weights_without_elements_are_refused() {
+    let refused = |error: Result<Program, EngineError>| {
+        let error = error.unwrap_err();
+        assert!(matches!(error, EngineError::Malformed { .. }), "{error}");
+    };
+    let empty = |shape: &[usize]| constant(int8(shape, 1.0, 0), &[]);
+    for weights in [[0, 2], [2, 0], [0, 0]] {
+        let op =
+            FullyConnected { activation: Activation::None, keep_dims: false, asymmetric: false };
+        refused(compile(op, vec![int8(&[1, 2], 1.0, 0), empty(&weights), int8(&[1, 2], 1.0, 0)]));
+        let op = BatchMatMul { adjoint: [false, false] };
+        refused(compile(op, vec![int8(&[1, 2], 1.0, 0), empty(&weights), int8(&[1, 2], 1.0, 0)]));
+    }
+    let image = || int8(&[1, 2, 2, 2], 1.0, 0);
+    for weights in [[0, 1, 1, 2], [2, 0, 1, 2], [2, 1, 0, 2], [2, 1, 1, 0], [0, 0, 0, 0]] {
+        let op = Conv2d { window: window(Padding::Same), activation: Activation::None };
+        refused(compile(op, vec![image(), empty(&weights), image()]));
+        let op = TransposeConv { window: window(Padding::Same), activation: Activation::None };
+        refused(compile(op, vec![words(&[4], &[1, 2, 2, 2]), empty(&weights), image(), image()]));
+    }
+    for weights in [[1, 1, 1, 0], [1, 0, 1, 2], [0, 1, 1, 2]] {
+        let op = DepthwiseConv2d { window: window(Padding::Same), activation: Activation::None };
+        refused(compile(op, vec![image(), empty(&weights), image()]));
+    }
+}
+
+#[test]
 fn products_of_matrices_turn_and_repeat_them() {
     let values = || {
         let (a, b) = (int8(&[2, 1, 2], 1.0, 1), int8(&[2, 1], 1.0, 2));
