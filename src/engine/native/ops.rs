@@ -33,18 +33,19 @@ mod repeat;
 mod reshape;
 mod resize;
 mod reverse;
+mod segment;
 mod select;
 mod shared;
 mod slice;
 mod softmax;
-mod suppression;
 mod split;
 mod strided_slice;
-mod unary;
+mod suppression;
 #[cfg(test)]
 mod tests;
 mod top_k;
 mod transpose;
+mod unary;
 mod variable;
 
 use std::fmt;
@@ -87,6 +88,7 @@ const FAMILIES: &[&[Entry]] = &[
     reshape::ENTRIES,
     resize::ENTRIES,
     reverse::ENTRIES,
+    segment::ENTRIES,
     select::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,

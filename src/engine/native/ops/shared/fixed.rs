@@ -42,12 +42,14 @@ impl Factor {
         Self { mantissa: mantissa as i32, exponent: self.exponent - bits }
     }
 
-    /// `x`, of 48 bits, times the factor cut to 16 bits; rounded once, half up.
+    /// `x`, of 48 bits, times the factor cut to 16 bits; rounded once, half up; what does
+    /// not fit 32 bits is the nearest number that does.
     pub(in super::super) fn times_wide(self, x: i64) -> i32 {
         let short =
             if self.mantissa < 0x7fff_0000 { (self.mantissa + (1 << 15)) >> 16 } else { 0x7fff };
         let shift = (15 - self.exponent).clamp(1, 62);
-        (x.wrapping_mul(i64::from(short)).wrapping_add(1 << (shift - 1)) >> shift) as i32
+        let product = x.wrapping_mul(i64::from(short)).wrapping_add(1 << (shift - 1)) >> shift;
+        product.clamp(i32::MIN.into(), i32::MAX.into()) as i32
     }
 
     /// `x` times the factor, rounded once, half up: as the library does that multiplies TFLite's
