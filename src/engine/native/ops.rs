@@ -8,6 +8,7 @@ mod add;
 mod batch_matmul;
 mod bits;
 mod blocks;
+mod broadcast_args;
 mod cast;
 mod compare;
 mod control;
@@ -16,12 +17,14 @@ mod cumsum;
 mod densify;
 mod depthwise;
 mod detection;
+mod diagonal;
 mod extremes;
 mod fully_connected;
 mod gather;
 mod gather_nd;
 mod join;
 mod known;
+mod lstm;
 mod normalize;
 mod one_hot;
 mod pad;
@@ -34,6 +37,7 @@ mod reshape;
 mod resize;
 mod reverse;
 mod segment;
+mod rnn;
 mod select;
 mod shared;
 mod slice;
@@ -41,10 +45,12 @@ mod softmax;
 mod split;
 mod strided_slice;
 mod suppression;
+mod svdf;
 #[cfg(test)]
 mod tests;
 mod top_k;
 mod transpose;
+mod transpose_conv;
 mod unary;
 mod variable;
 
@@ -63,6 +69,7 @@ const FAMILIES: &[&[Entry]] = &[
     batch_matmul::ENTRIES,
     bits::ENTRIES,
     blocks::ENTRIES,
+    broadcast_args::ENTRIES,
     cast::ENTRIES,
     compare::ENTRIES,
     control::ENTRIES,
@@ -71,12 +78,15 @@ const FAMILIES: &[&[Entry]] = &[
     densify::ENTRIES,
     depthwise::ENTRIES,
     detection::ENTRIES,
+    diagonal::ENTRIES,
     extremes::ENTRIES,
     fully_connected::ENTRIES,
     gather::ENTRIES,
     gather_nd::ENTRIES,
     join::ENTRIES,
     known::ENTRIES,
+    lstm::BOTH,
+    lstm::ENTRIES,
     normalize::ENTRIES,
     one_hot::ENTRIES,
     pad::ENTRIES,
@@ -89,14 +99,17 @@ const FAMILIES: &[&[Entry]] = &[
     resize::ENTRIES,
     reverse::ENTRIES,
     segment::ENTRIES,
+    rnn::ENTRIES,
     select::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
-    suppression::ENTRIES,
     split::ENTRIES,
     strided_slice::ENTRIES,
+    suppression::ENTRIES,
+    svdf::ENTRIES,
     top_k::ENTRIES,
     transpose::ENTRIES,
+    transpose_conv::ENTRIES,
     unary::ENTRIES,
     variable::ENTRIES,
 ];
@@ -443,7 +456,9 @@ pub(super) fn activation(number: i8) -> Result<Activation, Refusal> {
         1 => Ok(Activation::Relu),
         2 => Ok(Activation::ReluN1To1),
         3 => Ok(Activation::Relu6),
-        other => Err(unsupported(format!("fused activation number {other}"))),
+        4 => Err(unsupported("the fused activation TANH")),
+        5 => Err(unsupported("the fused activation SIGN_BIT")),
+        other => Err(malformed(format!("fused activation number {other}"))),
     }
 }
 
