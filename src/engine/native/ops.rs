@@ -36,6 +36,7 @@ mod repeat;
 mod reshape;
 mod resize;
 mod reverse;
+mod segment;
 mod rnn;
 mod select;
 mod shared;
@@ -97,6 +98,7 @@ const FAMILIES: &[&[Entry]] = &[
     reshape::ENTRIES,
     resize::ENTRIES,
     reverse::ENTRIES,
+    segment::ENTRIES,
     rnn::ENTRIES,
     select::ENTRIES,
     slice::ENTRIES,
