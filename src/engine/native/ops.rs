@@ -36,8 +36,8 @@ mod repeat;
 mod reshape;
 mod resize;
 mod reverse;
-mod segment;
 mod rnn;
+mod segment;
 mod select;
 mod shared;
 mod slice;
@@ -98,8 +98,8 @@ const FAMILIES: &[&[Entry]] = &[
     reshape::ENTRIES,
     resize::ENTRIES,
     reverse::ENTRIES,
-    segment::ENTRIES,
     rnn::ENTRIES,
+    segment::ENTRIES,
     select::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
