@@ -8,8 +8,10 @@ mod graph;
 mod kernels;
 mod limits;
 mod memory;
+mod onnx;
 mod plan;
 mod program;
+mod protobuf;
 mod session;
 mod tflite;
 
