@@ -135,6 +135,9 @@ pub struct Report {
     pub weight_bytes: usize,
     /// Bytes of working memory a session needs; `None` where the engine cannot tell.
     pub arena_bytes: Option<usize>,
+    /// The largest sum of the bytes of tensors alive at one operator, in execution order; what no
+    /// arena can be smaller than. `None` where the engine cannot tell.
+    pub live_bytes: Option<usize>,
 }
 
 /// One operator of a [`Report`].

@@ -52,6 +52,7 @@ struct Found {
     ops: Vec<Op>,
     weight_bytes: usize,
     arena_bytes: Option<usize>,
+    live_bytes: Option<usize>,
     /// The engine and why it; `None` where none runs the model.
     engine: Option<(EngineKind, String)>,
     /// Why it cannot be used.
@@ -64,7 +65,8 @@ impl Found {
     fn new(file: &ModelFile) -> anyhow::Result<Self> {
         match file.load(Choice::Auto) {
             Ok(model) => {
-                let Report { engine, reason, ops, weight_bytes, arena_bytes } = model.report();
+                let Report { engine, reason, ops, weight_bytes, arena_bytes, live_bytes } =
+                    model.report();
                 let ops = ops.into_iter().map(|op| Op {
                     node: op.node,
                     op: op.op,
@@ -78,6 +80,7 @@ impl Found {
                     ops: ops.collect(),
                     weight_bytes,
                     arena_bytes,
+                    live_bytes,
                     engine: Some((engine, reason)),
                     problem: file.check(&*model).err().map(|error| error.to_string()),
                 })
@@ -106,6 +109,7 @@ impl Found {
                     ops: ops.collect(),
                     weight_bytes: described.weight_bytes,
                     arena_bytes: None,
+                    live_bytes: None,
                     engine: None,
                     problem: Some(error.to_string()),
                 })
@@ -148,6 +152,7 @@ impl Found {
             "macs": self.macs(),
             "weight_bytes": self.weight_bytes,
             "arena_bytes": self.arena_bytes,
+            "live_bytes": self.live_bytes,
         })
     }
 
@@ -168,11 +173,14 @@ impl Found {
             None => writeln!(to, "  engine   {red}none{off}")?,
         }
         let arena = self.arena_bytes.map(|arena| format!(", arena {}", bytes(arena)));
+        let live =
+            self.live_bytes.map(|live| format!(" (tensors alive together: {})", bytes(live)));
         writeln!(
             to,
-            "  memory   weights {}{}",
+            "  memory   weights {}{}{}",
             bytes(self.weight_bytes),
-            arena.unwrap_or_default()
+            arena.unwrap_or_default(),
+            live.unwrap_or_default()
         )?;
         let macs = self.macs().map(|macs| format!(", {} multiply-accumulates", grouped(macs)));
         writeln!(to, "  work     {} operators{}", self.ops.len(), macs.unwrap_or_default())?;

@@ -5,10 +5,10 @@
 
 mod flatbuffer;
 mod graph;
-mod kernels;
 mod limits;
 mod memory;
 mod onnx;
+mod ops;
 mod plan;
 mod program;
 mod protobuf;
@@ -32,8 +32,8 @@ use crate::data::{Signature, TensorSpec};
 /// working memory, 512 MiB of weights, 10 000 operators, 2^36 elementary steps for one run.
 pub fn load(bytes: &[u8]) -> Result<Box<dyn Model>, EngineError> {
     let budget = Budget::default();
-    let graph = tflite::import(bytes, &budget)?;
-    let program = program::compile(&graph, &budget)?;
+    let mut graph = tflite::import(bytes, &budget)?;
+    let program = program::compile(&mut graph, &budget)?;
     let signature = Arc::new(signature(&graph));
     Ok(Box::new(NativeModel { signature, program: Arc::new(program) }))
 }
@@ -44,6 +44,35 @@ pub fn load(bytes: &[u8]) -> Result<Box<dyn Model>, EngineError> {
 /// [`EngineError::Malformed`] when the file is damaged.
 pub fn describe(bytes: &[u8]) -> Result<Description, EngineError> {
     tflite::describe(bytes)
+}
+
+/// What the op table says of one operator of TFLite.
+#[derive(Clone, Copy, Debug)]
+pub struct OperatorInfo {
+    /// TFLite's name, or a custom operator's.
+    pub name: &'static str,
+    entry: &'static ops::Entry,
+}
+
+impl OperatorInfo {
+    /// The types it computes in: `float32`, `int8` (one scale for each tensor), `int8-channel`,
+    /// `uint8`, `int16`, `hybrid` (float activations, `int8` weights), …
+    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        self.entry.kinds.iter().map(|kind| kind.as_str())
+    }
+
+    /// Its attributes, each with the values that are supported.
+    pub fn attributes(&self) -> &'static [(&'static str, &'static [&'static str])] {
+        self.entry.attributes
+    }
+}
+
+/// Every operator of TFLite that has a kernel here, by name.
+pub fn operators() -> Vec<OperatorInfo> {
+    let mut all: Vec<_> =
+        ops::entries().map(|entry| OperatorInfo { name: entry.name, entry }).collect();
+    all.sort_unstable_by_key(|operator| operator.name);
+    all
 }
 
 /// A compiled model.
@@ -70,6 +99,7 @@ impl Model for NativeModel {
             ops: self.program.ops.clone(),
             weight_bytes: self.program.weight_bytes,
             arena_bytes: Some(self.program.arena_bytes),
+            live_bytes: Some(self.program.live_bytes),
         }
     }
 }

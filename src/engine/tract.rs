@@ -178,6 +178,7 @@ impl Model for TractModel {
             ops: self.ops.clone(),
             weight_bytes: self.weight_bytes,
             arena_bytes: None,
+            live_bytes: None,
         }
     }
 }

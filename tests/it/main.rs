@@ -6,6 +6,7 @@ mod allocations;
 mod arm;
 mod commands;
 mod config;
+mod conformance;
 mod demo;
 mod deploy;
 mod engines;

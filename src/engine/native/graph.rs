@@ -1,21 +1,29 @@
-//! The one graph that importers write and kernels are compiled from: values with explicit types,
+//! The one graph that importers write and programs are compiled from: values with explicit types,
 //! shapes and quantization, and operators in execution order. It knows no file format.
 
 use std::borrow::Cow;
 
+use super::ops::Operator;
 use crate::data::{DType, Quantization};
 
 /// Index into [`Graph::values`].
 pub(super) type ValueId = usize;
 
-/// A whole model. Constants may borrow from the file that it was read from.
+/// Length of each dimension; a scalar has none.
+pub(super) type Shape = Vec<usize>;
+
+/// A whole model, or the body of a branch or loop. Constants may borrow from the file that it was
+/// read from.
 #[derive(Debug)]
 pub(super) struct Graph<'a> {
+    /// `TFLite` or `ONNX`, for messages.
+    pub(super) format: &'static str,
     pub(super) values: Vec<Value<'a>>,
     /// In execution order.
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node<'a>>,
     pub(super) inputs: Vec<Port>,
     pub(super) outputs: Vec<Port>,
+    pub(super) states: Vec<State<'a>>,
 }
 
 /// An input or output of the model.
@@ -26,12 +34,39 @@ pub(super) struct Port {
     pub(super) value: ValueId,
 }
 
+/// A value that a session keeps from one run to the next: written by nodes that update it, filled
+/// with `initial` when the session starts and when it is reset.
+#[derive(Debug)]
+pub(super) struct State<'a> {
+    pub(super) value: ValueId,
+    /// Little-endian elements; `None` is real zero.
+    pub(super) initial: Option<Cow<'a, [u8]>>,
+}
+
+impl State<'_> {
+    /// The bytes of `value`, this state's, as they lie in the arena when a session starts.
+    pub(super) fn initial_bytes(&self, value: &Value<'_>) -> Vec<u8> {
+        let flip = if value.dtype == DType::U8 { 0x80 } else { 0 };
+        match &self.initial {
+            Some(bytes) => bytes.iter().map(|byte| byte ^ flip).collect(),
+            None => {
+                let zero = match (value.dtype, &value.quant) {
+                    (DType::I8 | DType::U8, Quant::Tensor(quant)) => quant.zero_point as u8 ^ flip,
+                    _ => 0,
+                };
+                vec![zero; value.bytes()]
+            }
+        }
+    }
+}
+
 /// One tensor.
 #[derive(Debug)]
 pub(super) struct Value<'a> {
     pub(super) dtype: DType,
-    /// No dimension is 0; a scalar has none.
-    pub(super) shape: Vec<usize>,
+    /// Of inputs, states and constants as the file says; all others follow from the operators
+    /// ([`Operator::shapes`]), whatever the file says of them.
+    pub(super) shape: Shape,
     pub(super) quant: Quant,
     /// Little-endian elements of a constant, exactly as many as the shape says.
     pub(super) data: Option<Cow<'a, [u8]>>,
@@ -48,46 +83,17 @@ pub(super) enum Quant {
     Channels { axis: usize, scales: Vec<f32> },
 }
 
-/// One operator.
+/// One operator of the graph.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct Node<'a> {
     /// Place in the file's own order.
     pub(super) index: usize,
     /// The format's own name of the operator.
     pub(super) name: &'static str,
-    pub(super) op: Op,
+    pub(super) op: Box<dyn Operator + 'a>,
     /// `None` is an optional input that was left out.
     pub(super) inputs: Vec<Option<ValueId>>,
     pub(super) outputs: Vec<ValueId>,
-}
-
-/// What a node computes. Tensors are NHWC; weights as in TFLite.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Op {
-    /// x `[n, h, w, ci]`, weights `[co, kh, kw, ci]`, bias `[co]`.
-    Conv2d { window: Window, activation: Activation },
-    /// x `[n, h, w, ci]`, weights `[1, kh, kw, ci * multiplier]`, bias `[ci * multiplier]`.
-    DepthwiseConv2d { window: Window, activation: Activation },
-    /// x `[…, ci]` taken as `[m, ci]`, weights `[co, ci]`, bias `[co]`.
-    FullyConnected { activation: Activation },
-    /// x `[n, h, w, c]`.
-    AveragePool2d { kernel: [usize; 2], window: Window, activation: Activation },
-    /// x `[n, h, w, c]`.
-    MaxPool2d { kernel: [usize; 2], window: Window, activation: Activation },
-    /// The mean over the axes in the constant second input.
-    Mean,
-    /// Element-wise with broadcasting.
-    Add { activation: Activation },
-    /// Over the last axis.
-    Softmax { beta: f32 },
-    /// Real or quantized to quantized.
-    Quantize,
-    /// Quantized to real.
-    Dequantize,
-    /// Same elements, another shape.
-    Reshape,
-    /// Amounts `[rank, 2]` in the constant second input, filled with real 0.
-    Pad,
 }
 
 /// How a kernel window moves over height and width.
@@ -107,6 +113,8 @@ pub(super) enum Padding {
     Same,
     /// Nothing.
     Valid,
+    /// Real zeros, as many as this, `[height, width]`.
+    Explicit { before: [usize; 2], after: [usize; 2] },
 }
 
 /// A clamp fused onto an operator's output.
@@ -117,6 +125,18 @@ pub(super) enum Activation {
     /// Clamp to -1..=1.
     ReluN1To1,
     Relu6,
+}
+
+impl Activation {
+    /// The lowest and highest real value that it lets through.
+    pub(super) fn bounds(self) -> (f32, f32) {
+        match self {
+            Self::None => (f32::NEG_INFINITY, f32::INFINITY),
+            Self::Relu => (0.0, f32::INFINITY),
+            Self::ReluN1To1 => (-1.0, 1.0),
+            Self::Relu6 => (0.0, 6.0),
+        }
+    }
 }
 
 impl Value<'_> {

@@ -10,6 +10,15 @@ use crate::engine::{EngineError, EngineKind};
 /// Where a tensor lies in the arena.
 pub(super) type Span = Range<usize>;
 
+/// Where an input of a step lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In the session's arena.
+    Arena(Span),
+    /// Among the program's constants.
+    Constant(Span),
+}
+
 /// Zeroed bytes that begin at a multiple of [`ALIGN`].
 #[derive(Debug)]
 pub(super) struct Arena {
@@ -24,7 +33,7 @@ impl Arena {
         let mut bytes: Vec<u8> = Vec::new();
         bytes.try_reserve_exact(len + ALIGN).map_err(|source| EngineError::Run {
             engine: EngineKind::Native,
-            why: format!("no memory for a session of {len} bytes: {source}"),
+            why: format!("no memory for {len} bytes: {source}"),
         })?;
         bytes.resize(len + ALIGN, 0);
         let start = bytes.as_ptr().align_offset(ALIGN).min(ALIGN);
@@ -32,16 +41,25 @@ impl Arena {
     }
 
     /// All of it.
-    pub(super) fn bytes(&mut self) -> &mut [u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..self.start + self.len]
+    }
+
+    /// All of it, to be written.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.start + self.len]
     }
 }
 
 /// What one step may touch: its inputs, outputs and scratch.
+///
+/// The inputs are those that [`Step::reads`](super::ops::Step) names, in that order; the outputs are
+/// the node's, followed by the states that [`Step::updates`](super::ops::Step) names.
 #[derive(Debug)]
 pub(super) struct Memory<'a> {
     pub(super) arena: &'a mut [u8],
-    pub(super) inputs: &'a [Span],
+    pub(super) constants: &'a [u8],
+    pub(super) inputs: &'a [Place],
     pub(super) outputs: &'a [Span],
     pub(super) scratch: &'a Span,
 }
@@ -49,30 +67,102 @@ pub(super) struct Memory<'a> {
 /// Why the ranges of a step can be borrowed together.
 const APART: &str = "the planner keeps a step's tensors apart";
 
+/// The parts of a step's memory as bytes; see [`Memory::parts`].
+pub(super) type Parts<'m, const N: usize, const M: usize> =
+    ([&'m [u8]; N], [&'m mut [u8]; M], &'m mut [u8]);
+
 impl Memory<'_> {
+    /// Number of inputs.
+    pub(super) fn inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// The first `N` inputs, the first `M` outputs and the scratch. At most 15 together.
+    ///
+    /// Must not be used where an output may lie over an input: see [`Memory::map`].
+    pub(super) fn parts<const N: usize, const M: usize>(&mut self) -> Parts<'_, N, M> {
+        if N + M < 4 { self.split::<N, M, 4>() } else { self.split::<N, M, 16>() }
+    }
+
+    /// [`Memory::parts`] over `K` ranges of the arena: the outputs, the scratch, the inputs.
+    #[inline]
+    fn split<const N: usize, const M: usize, const K: usize>(&mut self) -> Parts<'_, N, M> {
+        let mut spans: [Span; K] = std::array::from_fn(|_| 0..0);
+        spans[..M].clone_from_slice(&self.outputs[..M]);
+        spans[M] = self.scratch.clone();
+        // Inputs may be one tensor: then the first borrows it and the others look there.
+        let mut of: [usize; N] = [0; N];
+        for i in 0..N {
+            let Place::Arena(span) = &self.inputs[i] else { continue };
+            let same = (0..i).find(|&j| self.inputs[j] == self.inputs[i]);
+            of[i] = same.map_or(M + 1 + i, |j| of[j]);
+            if same.is_none() {
+                spans[M + 1 + i] = span.clone();
+            }
+        }
+        let mut parts = self.arena.get_disjoint_mut(spans).expect(APART).into_iter();
+        let outputs = std::array::from_fn(|_| parts.next().expect(APART));
+        let scratch = parts.next().expect(APART);
+        let mut shared: [&[u8]; N] = [&[]; N];
+        for (shared, part) in shared.iter_mut().zip(parts) {
+            *shared = part;
+        }
+        let inputs = std::array::from_fn(|i| match &self.inputs[i] {
+            Place::Constant(span) => &self.constants[span.clone()],
+            Place::Arena(_) => shared[of[i] - M - 1],
+        });
+        (inputs, outputs, scratch)
+    }
+
+    /// Input `i` and output `o`, which are apart: for operators with any number of either.
+    pub(super) fn pair(&mut self, i: usize, o: usize) -> (&[u8], &mut [u8]) {
+        let y = self.outputs[o].clone();
+        match &self.inputs[i] {
+            Place::Constant(span) => (&self.constants[span.clone()], &mut self.arena[y]),
+            Place::Arena(x) => {
+                let [x, y] = self.arena.get_disjoint_mut([x.clone(), y]).expect(APART);
+                (x, y)
+            }
+        }
+    }
+
     /// The input and the output of a step that has one of each.
     pub(super) fn unary<X: Pod, Y: Pod>(&mut self) -> (&[X], &mut [Y]) {
-        let spans = [self.inputs[0].clone(), self.outputs[0].clone()];
-        let [x, y] = self.arena.get_disjoint_mut(spans).expect(APART);
+        let (x, y) = self.pair(0, 0);
         (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(y))
     }
 
     /// The same with the scratch.
     pub(super) fn unary_scratch<X: Pod, Y: Pod, S: Pod>(&mut self) -> (&[X], &mut [Y], &mut [S]) {
-        let spans = [self.inputs[0].clone(), self.outputs[0].clone(), self.scratch.clone()];
-        let [x, y, scratch] = self.arena.get_disjoint_mut(spans).expect(APART);
+        let ([x], [y], scratch) = self.parts();
         (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(y), bytemuck::cast_slice_mut(scratch))
     }
 
     /// Two inputs, which may be one tensor, and the output.
     pub(super) fn binary<X: Pod, Y: Pod>(&mut self) -> (&[X], &[X], &mut [Y]) {
-        let [a, b, y] = [self.inputs[0].clone(), self.inputs[1].clone(), self.outputs[0].clone()];
-        if a == b {
-            let [a, y] = self.arena.get_disjoint_mut([a, y]).expect(APART);
-            let a = bytemuck::cast_slice(a);
-            return (a, a, bytemuck::cast_slice_mut(y));
-        }
-        let [a, b, y] = self.arena.get_disjoint_mut([a, b, y]).expect(APART);
+        let ([a, b], [y], _) = self.parts();
         (bytemuck::cast_slice(a), bytemuck::cast_slice(b), bytemuck::cast_slice_mut(y))
+    }
+
+    /// The step's output, when it lies over its first input ([`Step::in_place`](super::ops::Step)).
+    fn over_first(&mut self) -> Option<&mut [u8]> {
+        let y = self.outputs[0].clone();
+        (self.inputs[0] == Place::Arena(y.clone())).then(|| &mut self.arena[y])
+    }
+
+    /// `y[i] = f(x[i])`, also where the output lies over the input. `X` and `Y` are equally wide
+    /// wherever that may be.
+    #[inline(always)]
+    pub(super) fn map<X: Pod, Y: Pod>(&mut self, f: impl Fn(X) -> Y) {
+        if let Some(both) = self.over_first() {
+            for value in bytemuck::cast_slice_mut::<u8, X>(both) {
+                *value = bytemuck::cast(f(*value));
+            }
+            return;
+        }
+        let (x, y) = self.unary::<X, Y>();
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = f(x);
+        }
     }
 }

@@ -62,6 +62,22 @@ pub(super) fn layout(blocks: &[Block]) -> Result<Layout, EngineError> {
     Ok(Layout { offsets, bytes: total })
 }
 
+/// The largest sum of bytes that are alive together at one of the steps `0..=last`.
+pub(super) fn live_bytes(blocks: &[Block], last: usize) -> usize {
+    // Where sums change: up at a block's first step, down after its last.
+    let mut changes = vec![(0usize, 0usize); last + 2];
+    for block in blocks.iter().filter(|block| block.first <= last) {
+        changes[block.first].0 += block.bytes;
+        changes[block.last.min(last) + 1].1 += block.bytes;
+    }
+    let (mut live, mut most) = (0, 0);
+    for (more, less) in changes {
+        live = live + more - less;
+        most = most.max(live);
+    }
+    most
+}
+
 fn align(offset: usize) -> usize {
     offset.next_multiple_of(ALIGN)
 }
@@ -78,6 +94,13 @@ mod tests {
         let plan = layout(&[block(100, 0, 1), block(100, 1, 2), block(100, 2, 3)]).unwrap();
         assert_eq!(plan.offsets, [0, 128, 0]);
         assert_eq!(plan.bytes, 256);
+    }
+
+    #[test]
+    fn what_lives_together_is_summed() {
+        let block = |bytes, first, last| Block { bytes, first, last };
+        let blocks = [block(100, 0, 1), block(50, 1, usize::MAX), block(120, 2, 3)];
+        assert_eq!(live_bytes(&blocks, 4), 170);
     }
 
     #[test]

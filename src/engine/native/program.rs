@@ -1,12 +1,15 @@
 //! A graph made ready to run: kernels in order, and a place in one arena for every tensor.
 
+mod fold;
 mod lives;
+mod resolve;
 
 use self::lives::Lives;
-use super::graph::{Graph, Node, ValueId, width};
-use super::kernels::{self, Compiled, Kernel, Refusal, Site, Step};
-use super::limits::{ARENA_MAX, Budget, NODES_MAX, RANK_MAX, WORK_MAX};
-use super::memory::Span;
+use super::graph::{Graph, Node, ValueId};
+use super::limits::{Budget, WORK_MAX};
+use super::memory::{Arena, Memory, Place, Span};
+use super::ops::{Compiled, Kernel, Refusal, Site, Step};
+use super::plan::ALIGN;
 use crate::data::DType;
 use crate::engine::{EngineError, EngineKind, OpReport};
 
@@ -15,11 +18,17 @@ use crate::engine::{EngineError, EngineKind, OpReport};
 pub(super) struct Program {
     pub(super) steps: Vec<PlacedStep>,
     pub(super) inputs: Vec<Span>,
-    pub(super) outputs: Vec<Span>,
-    /// Constants that kernels read from the arena: where, and their bytes as they lie there.
-    pub(super) constants: Vec<(Span, Vec<u8>)>,
+    pub(super) outputs: Vec<Place>,
+    /// What kernels read that no run changes.
+    pub(super) constants: Arena,
+    /// What sessions keep from run to run: where, and the bytes that it begins with.
+    pub(super) states: Vec<(Span, Vec<u8>)>,
     pub(super) arena_bytes: usize,
+    /// The largest sum of the bytes of tensors that are alive at one step.
+    pub(super) live_bytes: usize,
     pub(super) weight_bytes: usize,
+    /// Elementary steps of one run, at least.
+    pub(super) work: u64,
     pub(super) ops: Vec<OpReport>,
 }
 
@@ -27,32 +36,47 @@ pub(super) struct Program {
 #[derive(Debug)]
 pub(super) struct PlacedStep {
     pub(super) kernel: Box<dyn Kernel>,
-    pub(super) inputs: Vec<Span>,
+    pub(super) inputs: Vec<Place>,
     pub(super) outputs: Vec<Span>,
     pub(super) scratch: Span,
 }
 
-/// Compiles `graph`, whatever is in it.
-pub(super) fn compile(graph: &Graph<'_>, budget: &Budget) -> Result<Program, EngineError> {
-    check(graph)?;
+impl Program {
+    /// Runs every step on `arena`, which holds the inputs and the states, and then the outputs.
+    pub(super) fn run(&self, arena: &mut [u8]) {
+        for step in &self.steps {
+            step.kernel.run(&mut Memory {
+                arena,
+                constants: self.constants.bytes(),
+                inputs: &step.inputs,
+                outputs: &step.outputs,
+                scratch: &step.scratch,
+            });
+        }
+    }
+}
+
+/// Compiles `graph`, whatever is in it. Shapes and folded constants are written into it.
+pub(super) fn compile(graph: &mut Graph<'_>, budget: &Budget) -> Result<Program, EngineError> {
+    resolve::resolve(graph, budget)?;
+    let graph = &*graph;
     let mut lives = Lives::new(graph);
-    let mut steps: Vec<(&Node, Step)> = Vec::new();
+    let mut steps: Vec<(&Node<'_>, Step)> = Vec::new();
     let (mut weight_bytes, mut work, mut ops) = (0usize, 0u64, Vec::new());
-    for node in &graph.nodes {
+    for node in graph.nodes.iter().filter(|node| !is_folded(graph, node)) {
         budget.take_for::<PlacedStep>(2)?;
         let site = Site { graph, node, budget };
-        let compiled =
-            kernels::compile(&site).map_err(|refusal| refused(node.index, node.name, refusal))?;
+        let compiled = node.op.compile(&site).map_err(|refusal| refused(graph, node, refusal))?;
         let mut macs = 0;
         match compiled {
-            Compiled::Alias => lives.alias(node)?,
+            Compiled::Alias => lives.alias(graph, node)?,
             Compiled::Step(step) => {
                 (macs, weight_bytes) = (step.macs, weight_bytes + step.weight_bytes);
                 work = work.saturating_add(step.work);
                 if work > WORK_MAX {
                     let why =
                         format!("up to here one run takes {work} steps of at most {WORK_MAX}");
-                    return Err(refused(node.index, node.name, Refusal::Unsupported(why)));
+                    return Err(refused(graph, node, Refusal::Unsupported(why)));
                 }
                 steps.push((node, step));
                 lives.step(steps.len(), node, &steps[steps.len() - 1].1);
@@ -67,24 +91,26 @@ pub(super) fn compile(graph: &Graph<'_>, budget: &Budget) -> Result<Program, Eng
         });
     }
     let places = lives.place(graph, &steps)?;
+    let (constants, constant_spans) = gather(graph, &steps, budget)?;
+    weight_bytes += constants.bytes().len();
     let span = |id: ValueId| places.values[lives.root(id)].clone();
-    let mut constants = Vec::new();
-    for (id, value) in graph.values.iter().enumerate() {
-        if let (Some(data), false) = (&value.data, span(id).is_empty()) {
-            budget.take(data.len())?;
-            let flip = if value.dtype == DType::U8 { 0x80 } else { 0 };
-            let bytes: Vec<u8> = data.iter().map(|byte| byte ^ flip).collect();
-            weight_bytes += bytes.len();
-            constants.push((span(id), bytes));
-        }
-    }
+    let place = |id: ValueId| match &constant_spans[id] {
+        Some(span) => Place::Constant(span.clone()),
+        None => Place::Arena(span(id)),
+    };
     let inputs = graph.inputs.iter().map(|port| span(port.value)).collect();
-    let outputs = graph.outputs.iter().map(|port| span(port.value)).collect();
+    let outputs = graph.outputs.iter().map(|port| place(port.value)).collect();
+    let states = graph.states.iter().map(|state| {
+        let value = &graph.values[state.value];
+        (span(state.value), state.initial_bytes(value))
+    });
+    let states = states.collect();
     let placed = steps.into_iter().zip(places.scratch).map(|((node, step), scratch)| {
-        let read = |&i: &usize| node.inputs.get(i).copied().flatten().map(span);
+        let input = |&i: &usize| node.inputs.get(i).copied().flatten();
+        let updated = step.updates.iter().filter_map(input);
         PlacedStep {
-            inputs: step.reads.iter().filter_map(read).collect(),
-            outputs: node.outputs.iter().map(|&id| span(id)).collect(),
+            inputs: step.reads.iter().filter_map(input).map(place).collect(),
+            outputs: node.outputs.iter().copied().chain(updated).map(span).collect(),
             kernel: step.kernel,
             scratch,
         }
@@ -94,68 +120,69 @@ pub(super) fn compile(graph: &Graph<'_>, budget: &Budget) -> Result<Program, Eng
         inputs,
         outputs,
         constants,
+        states,
         arena_bytes: places.arena_bytes,
+        live_bytes: places.live_bytes,
         weight_bytes,
+        work,
         ops,
     })
 }
 
-/// What every importer has to keep: sizes within limits, each value made once and before its use.
-fn check(graph: &Graph<'_>) -> Result<(), EngineError> {
-    let malformed = |why: String| EngineError::Malformed { format: "TFLite", why };
-    if graph.nodes.len() > NODES_MAX {
-        let found = graph.nodes.len();
-        return Err(malformed(format!("{found} operators; the limit is {NODES_MAX}")));
-    }
-    for value in &graph.values {
-        let elements = value.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-        let bytes = elements.zip(width(value.dtype)).and_then(|(n, width)| n.checked_mul(width));
-        let shape = &value.shape;
-        match bytes {
-            _ if shape.len() > RANK_MAX => {
-                return Err(malformed(format!(
-                    "a tensor of shape {shape:?}: over {RANK_MAX} axes"
-                )));
-            }
-            Some(0) | None => {
-                return Err(malformed(format!("a {} tensor of shape {shape:?}", value.dtype)));
-            }
-            Some(needed) if needed > ARENA_MAX => {
-                let what = "one tensor";
-                return Err(EngineError::TooLarge { what, needed, limit: ARENA_MAX });
-            }
-            Some(needed) => {
-                if value.data.as_ref().is_some_and(|data| data.len() != needed) {
-                    return Err(malformed(format!("a constant that does not fill {shape:?}")));
-                }
-            }
+/// Whether the node's outputs are known before any run.
+fn is_folded(graph: &Graph<'_>, node: &Node<'_>) -> bool {
+    let mut outputs = node.outputs.iter();
+    !node.outputs.is_empty() && outputs.all(|&id| graph.values[id].data.is_some())
+}
+
+/// Copies the constants that steps read, and those that are outputs, into one buffer; where each is.
+fn gather(
+    graph: &Graph<'_>,
+    steps: &[(&Node<'_>, Step)],
+    budget: &Budget,
+) -> Result<(Arena, Vec<Option<Span>>), EngineError> {
+    let mut spans: Vec<Option<Span>> = vec![None; graph.values.len()];
+    let mut len = 0usize;
+    let read = steps.iter().flat_map(|(node, step)| {
+        step.reads.iter().filter_map(|&i| node.inputs.get(i).copied().flatten())
+    });
+    for id in read.chain(graph.outputs.iter().map(|port| port.value)) {
+        if let (Some(data), None) = (&graph.values[id].data, &spans[id]) {
+            spans[id] = Some(len..len + data.len());
+            len = (len + data.len()).next_multiple_of(ALIGN);
+            budget.take(data.len() + ALIGN)?;
         }
     }
-    let mut made: Vec<bool> = graph.values.iter().map(|value| value.data.is_some()).collect();
-    for port in &graph.inputs {
-        if std::mem::replace(&mut made[port.value], true) {
-            return Err(malformed(format!("input {} is also made elsewhere", port.name)));
+    let mut constants = Arena::new(len)?;
+    for (value, span) in graph.values.iter().zip(&spans) {
+        if let (Some(data), Some(span)) = (&value.data, span) {
+            let to = &mut constants.bytes_mut()[span.clone()];
+            to.copy_from_slice(data);
+            flip(value.dtype, to);
         }
     }
-    for node in &graph.nodes {
-        let at = format_args!("node {} ({})", node.index, node.name).to_string();
-        if node.inputs.iter().flatten().any(|&id| !made[id]) {
-            return Err(malformed(format!("{at} reads a tensor that nothing made before it")));
-        }
-        for &id in &node.outputs {
-            if std::mem::replace(&mut made[id], true) {
-                return Err(malformed(format!("{at} writes a tensor that is also made elsewhere")));
-            }
-        }
-    }
-    match graph.outputs.iter().find(|port| !made[port.value]) {
-        Some(port) => Err(malformed(format!("nothing makes output {}", port.name))),
-        None => Ok(()),
+    Ok((constants, spans))
+}
+
+/// From the file's bytes to the arena's, and back: the top bit of `uint8` is flipped there.
+fn flip(dtype: DType, bytes: &mut [u8]) {
+    if dtype == DType::U8 {
+        bytes.iter_mut().for_each(|byte| *byte ^= 0x80);
     }
 }
 
-/// The error that names the node at `index` of the file, a `name`.
-pub(super) fn refused(index: usize, name: &str, refusal: Refusal) -> EngineError {
+/// The error that names `node`.
+fn refused(graph: &Graph<'_>, node: &Node<'_>, refusal: Refusal) -> EngineError {
+    refused_at(graph.format, node.index, node.name, refusal)
+}
+
+/// The error that names the node at `index` of a file of `format`, a `name`.
+pub(super) fn refused_at(
+    format: &'static str,
+    index: usize,
+    name: &str,
+    refusal: Refusal,
+) -> EngineError {
     match refusal {
         Refusal::Unsupported(why) => EngineError::Unsupported {
             engine: EngineKind::Native,
@@ -163,10 +190,9 @@ pub(super) fn refused(index: usize, name: &str, refusal: Refusal) -> EngineError
             op: name.to_owned(),
             why,
         },
-        Refusal::Malformed(why) => EngineError::Malformed {
-            format: "TFLite",
-            why: format!("node {index} ({name}): {why}"),
-        },
+        Refusal::Malformed(why) => {
+            EngineError::Malformed { format, why: format!("node {index} ({name}): {why}") }
+        }
         Refusal::Limit(error) => error,
     }
 }

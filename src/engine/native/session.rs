@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::memory::{Arena, Memory};
+use super::memory::{Arena, Place};
 use super::program::Program;
 use crate::data::{Signature, Tensor, TensorData};
 use crate::engine::{EngineError, EngineKind, Session, check_tensors};
@@ -20,33 +20,33 @@ impl NativeSession {
         signature: Arc<Signature>,
         program: Arc<Program>,
     ) -> Result<Self, EngineError> {
-        let mut arena = Arena::new(program.arena_bytes)?;
-        for (span, bytes) in &program.constants {
-            arena.bytes()[span.clone()].copy_from_slice(bytes);
-        }
-        Ok(Self { signature, program, arena })
+        let arena = Arena::new(program.arena_bytes)?;
+        let mut session = Self { signature, program, arena };
+        session.reset();
+        Ok(session)
     }
 }
 
 impl Session for NativeSession {
-    fn reset(&mut self) {}
+    fn reset(&mut self) {
+        for (span, initial) in &self.program.states {
+            self.arena.bytes_mut()[span.clone()].copy_from_slice(initial);
+        }
+    }
 
     fn infer(&mut self, inputs: &[Tensor], outputs: &mut [Tensor]) -> Result<(), EngineError> {
         check_tensors(&self.signature, inputs, outputs)?;
-        let arena = self.arena.bytes();
+        let arena = self.arena.bytes_mut();
         for (tensor, span) in inputs.iter().zip(&self.program.inputs) {
             copy_in(tensor.data(), &mut arena[span.clone()])?;
         }
-        for step in &self.program.steps {
-            step.kernel.run(&mut Memory {
-                arena,
-                inputs: &step.inputs,
-                outputs: &step.outputs,
-                scratch: &step.scratch,
-            });
-        }
-        for (tensor, span) in outputs.iter_mut().zip(&self.program.outputs) {
-            copy_out(&arena[span.clone()], tensor.data_mut())?;
+        self.program.run(arena);
+        for (tensor, place) in outputs.iter_mut().zip(&self.program.outputs) {
+            let from = match place {
+                Place::Arena(span) => &arena[span.clone()],
+                Place::Constant(span) => &self.program.constants.bytes()[span.clone()],
+            };
+            copy_out(from, tensor.data_mut())?;
         }
         Ok(())
     }
@@ -65,7 +65,8 @@ fn copy_in(from: &TensorData, to: &mut [u8]) -> Result<(), EngineError> {
         TensorData::I64(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
         TensorData::F32(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
         TensorData::F64(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
-        TensorData::Bool(_) | TensorData::Str(_) => return Err(not_carried(from)),
+        TensorData::Bool(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
+        TensorData::Str(_) => return Err(not_carried(from)),
     }
     Ok(())
 }
@@ -83,7 +84,12 @@ fn copy_out(from: &[u8], to: &mut TensorData) -> Result<(), EngineError> {
         TensorData::I64(values) => bytemuck::cast_slice_mut(values).copy_from_slice(from),
         TensorData::F32(values) => bytemuck::cast_slice_mut(values).copy_from_slice(from),
         TensorData::F64(values) => bytemuck::cast_slice_mut(values).copy_from_slice(from),
-        TensorData::Bool(_) | TensorData::Str(_) => return Err(not_carried(to)),
+        TensorData::Bool(values) => {
+            for (to, from) in values.iter_mut().zip(from) {
+                *to = *from != 0;
+            }
+        }
+        TensorData::Str(_) => return Err(not_carried(to)),
     }
     Ok(())
 }

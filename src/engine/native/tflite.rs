@@ -6,13 +6,18 @@ mod schema;
 mod tensor;
 
 pub(super) use describe::describe;
+pub(super) use lower::Options;
 
+use self::lower::Lowered;
 use super::flatbuffer::{FlatError, Table, Tables};
-use super::graph::{Graph, Node, Port, Value, ValueId};
-use super::kernels::Refusal;
+use super::graph::{Graph, Node, Port, State, Value, ValueId};
 use super::limits::{Budget, NODES_MAX, PORTS_MAX};
-use super::program::refused;
+use super::ops::Refusal;
+use super::program::refused_at;
 use crate::engine::{EngineError, EngineKind};
+
+/// For messages.
+const FORMAT: &str = "TFLite";
 
 /// Reads the model in `bytes`; constants borrow from them.
 pub(super) fn import<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Graph<'a>, EngineError> {
@@ -20,7 +25,8 @@ pub(super) fn import<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Graph<'a>, 
     let nodes = importer.nodes(subgraph.tables(schema::subgraph::OPERATORS)?)?;
     let inputs = importer.ports(&model, &subgraph, schema::subgraph::INPUTS)?;
     let outputs = importer.ports(&model, &subgraph, schema::subgraph::OUTPUTS)?;
-    Ok(Graph { values: importer.values, nodes, inputs, outputs })
+    let Importer { values, states, .. } = importer;
+    Ok(Graph { format: FORMAT, values, nodes, inputs, outputs, states })
 }
 
 /// The file's root, its one graph, and an importer that has read nothing yet.
@@ -47,6 +53,7 @@ fn open<'a, 'b>(
         codes: model.tables(schema::model::OPERATOR_CODES)?,
         seen: vec![None; tensors.len()],
         values: Vec::new(),
+        states: Vec::new(),
     };
     Ok((model, subgraph, importer))
 }
@@ -59,10 +66,11 @@ struct Importer<'a, 'b> {
     /// By tensor; what became of those that were met.
     seen: Vec<Option<ValueId>>,
     values: Vec<Value<'a>>,
+    states: Vec<State<'a>>,
 }
 
 impl<'a> Importer<'a, '_> {
-    fn nodes(&mut self, operators: Tables<'a>) -> Result<Vec<Node>, EngineError> {
+    fn nodes(&mut self, operators: Tables<'a>) -> Result<Vec<Node<'a>>, EngineError> {
         if operators.len() > NODES_MAX {
             let found = operators.len();
             return Err(malformed(format!("{found} operators; the limit is {NODES_MAX}")));
@@ -76,15 +84,15 @@ impl<'a> Importer<'a, '_> {
         Ok(nodes)
     }
 
-    fn node(&mut self, index: usize, operator: &Table<'a>) -> Result<Node, EngineError> {
+    fn node(&mut self, index: usize, operator: &Table<'a>) -> Result<Node<'a>, EngineError> {
         let in_node = |error: FlatError| malformed(format!("node {index}: {error}"));
         let opcode = operator.scalar(schema::operator::OPCODE_INDEX, 0u32).map_err(in_node)?;
         let code = usize::try_from(opcode).ok().map(|opcode| self.codes.get(opcode)).transpose();
         let code = code.map_err(in_node)?.flatten();
         let code = code.ok_or_else(|| malformed(format!("node {index}: no operator {opcode}")))?;
-        let (name, lowered) = lower::lower(&code, operator).map_err(in_node)?;
-        let refuse = |refusal| refused(index, name, refusal);
-        let op = lowered.map_err(refuse)?;
+        let Lowered { name, op } = lower::lower(&code, operator).map_err(in_node)?;
+        let refuse = |refusal| refused_at(FORMAT, index, name, refusal);
+        let op = op.map_err(refuse)?;
         let lists = [schema::operator::INPUTS, schema::operator::OUTPUTS].map(|field| {
             let list = operator.scalars::<i32>(field).map_err(in_node)?;
             if list.len() > PORTS_MAX {
@@ -109,10 +117,13 @@ impl<'a> Importer<'a, '_> {
         if let Some(id) = self.seen.get(index).ok_or_else(missing)? {
             return Ok(*id);
         }
-        let table = self.tensors.get(index).map_err(flat)?.ok_or_else(missing)?;
+        let table = self.tensors.get(index)?.ok_or_else(missing)?;
         self.budget.take_for::<(Value<'_>, usize)>(2)?;
         let value = self.read(&table).map_err(|refusal| about(tensor, refusal))?;
         self.values.push(value);
+        if table.scalar(schema::tensor::IS_VARIABLE, 0u8)? != 0 {
+            self.states.push(State { value: self.values.len() - 1, initial: None });
+        }
         self.seen[index] = Some(self.values.len() - 1);
         Ok(self.values.len() - 1)
     }
@@ -189,10 +200,6 @@ impl From<FlatError> for EngineError {
     }
 }
 
-fn flat(error: FlatError) -> Refusal {
-    Refusal::Malformed(error.to_string())
-}
-
 fn about(tensor: i32, refusal: Refusal) -> Refusal {
     match refusal {
         Refusal::Malformed(why) => Refusal::Malformed(format!("tensor {tensor}: {why}")),
@@ -202,5 +209,5 @@ fn about(tensor: i32, refusal: Refusal) -> Refusal {
 }
 
 fn malformed(why: impl Into<String>) -> EngineError {
-    EngineError::Malformed { format: "TFLite", why: why.into() }
+    EngineError::Malformed { format: FORMAT, why: why.into() }
 }

@@ -3,8 +3,8 @@
 use super::refused;
 use crate::engine::EngineError;
 use crate::engine::native::graph::{Graph, Node, ValueId};
-use crate::engine::native::kernels::{Refusal, Step};
 use crate::engine::native::memory::Span;
+use crate::engine::native::ops::{Refusal, Step};
 use crate::engine::native::plan::{self, Block};
 
 /// When each value is alive. Step 0 is the copying in of inputs; the last is the copying out.
@@ -14,7 +14,9 @@ pub(super) struct Lives {
     spans: Vec<Option<(usize, usize)>>,
     /// The value whose memory this one is.
     same_as: Vec<ValueId>,
+    /// Values with a place outside the arena, and those that outlive a run.
     constant: Vec<bool>,
+    state: Vec<bool>,
 }
 
 /// Where everything lies.
@@ -25,6 +27,8 @@ pub(super) struct Places {
     /// By step.
     pub(super) scratch: Vec<Span>,
     pub(super) arena_bytes: usize,
+    /// The largest sum of bytes alive at one step.
+    pub(super) live_bytes: usize,
 }
 
 /// Later than every step.
@@ -36,8 +40,13 @@ impl Lives {
         for port in &graph.inputs {
             spans[port.value] = Some((0, 0));
         }
+        let mut state = vec![false; graph.values.len()];
+        for kept in &graph.states {
+            spans[kept.value] = Some((0, END));
+            state[kept.value] = true;
+        }
         let constant = graph.values.iter().map(|value| value.data.is_some()).collect();
-        Self { spans, same_as: (0..graph.values.len()).collect(), constant }
+        Self { spans, same_as: (0..graph.values.len()).collect(), constant, state }
     }
 
     pub(super) fn root(&self, mut id: ValueId) -> ValueId {
@@ -50,23 +59,27 @@ impl Lives {
     /// Keeps `id` alive through `step`.
     fn touch(&mut self, id: ValueId, step: usize) {
         let root = self.root(id);
-        // A constant stays from one run to the next.
-        let (step, first) = if self.constant[root] { (END, 0) } else { (step, step) };
-        let span = self.spans[root].get_or_insert((first, step));
-        span.1 = span.1.max(step);
+        if !self.constant[root] {
+            let span = self.spans[root].get_or_insert((step, step));
+            span.1 = span.1.max(step);
+        }
     }
 
     /// The node's output is its first input.
-    pub(super) fn alias(&mut self, node: &Node) -> Result<(), EngineError> {
+    pub(super) fn alias(&mut self, graph: &Graph<'_>, node: &Node<'_>) -> Result<(), EngineError> {
+        let wrong = |why: &str| Err(refused(graph, node, Refusal::Unsupported(why.into())));
         let (Some(&Some(from)), [to]) = (node.inputs.first(), &node.outputs[..]) else {
-            let why = Refusal::Malformed("no input or not one output".into());
-            return Err(refused(node.index, node.name, why));
+            return wrong("no input or not one output");
         };
-        self.same_as[*to] = self.root(from);
+        let from = self.root(from);
+        if self.constant[from] || self.state[from] {
+            return wrong("another view of a constant or variable");
+        }
+        self.same_as[*to] = from;
         Ok(())
     }
 
-    pub(super) fn step(&mut self, number: usize, node: &Node, step: &Step) {
+    pub(super) fn step(&mut self, number: usize, node: &Node<'_>, step: &Step) {
         for id in step.reads.iter().filter_map(|&i| node.inputs.get(i).copied().flatten()) {
             self.touch(id, number);
         }
@@ -75,14 +88,35 @@ impl Lives {
         }
     }
 
+    /// Lays outputs over inputs that nothing needs afterwards, where the kernel can do so.
+    fn overlay(&mut self, graph: &Graph<'_>, steps: &[(&Node<'_>, Step)]) {
+        for (i, (node, step)) in steps.iter().enumerate().filter(|(_, (_, step))| step.in_place) {
+            let input = step.reads.first().and_then(|&i| node.inputs.get(i).copied().flatten());
+            let (Some(x), [y]) = (input, &node.outputs[..]) else { continue };
+            let (x, y) = (self.root(x), self.root(*y));
+            let same_size = graph.values[x].bytes() == graph.values[y].bytes();
+            if self.constant[x] || self.state[x] || !same_size {
+                continue;
+            }
+            if let (Some((first, last)), Some((_, end))) = (self.spans[x], self.spans[y])
+                && last == i + 1
+            {
+                self.spans[x] = Some((first, end));
+                self.spans[y] = None;
+                self.same_as[y] = x;
+            }
+        }
+    }
+
     pub(super) fn place(
         &mut self,
         graph: &Graph<'_>,
-        steps: &[(&Node, Step)],
+        steps: &[(&Node<'_>, Step)],
     ) -> Result<Places, EngineError> {
         for port in &graph.outputs {
             self.touch(port.value, END);
         }
+        self.overlay(graph, steps);
         let mut blocks: Vec<Block> = Vec::with_capacity(graph.values.len() + steps.len());
         for (value, span) in graph.values.iter().zip(&self.spans) {
             let (first, last) = span.unwrap_or_default();
@@ -96,6 +130,7 @@ impl Lives {
         let span = |(&at, block): (&usize, &Block)| at..at + block.bytes;
         let mut values: Vec<Span> = layout.offsets.iter().zip(&blocks).map(span).collect();
         let scratch = values.split_off(graph.values.len());
-        Ok(Places { values, scratch, arena_bytes: layout.bytes })
+        let live_bytes = plan::live_bytes(&blocks, steps.len() + 1);
+        Ok(Places { values, scratch, arena_bytes: layout.bytes, live_bytes })
     }
 }

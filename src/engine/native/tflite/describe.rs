@@ -4,7 +4,7 @@ use super::{Importer, malformed, open, schema};
 use crate::data::{Signature, TensorSpec};
 use crate::engine::native::graph::{Port, Quant};
 use crate::engine::native::limits::{Budget, NODES_MAX};
-use crate::engine::native::tflite::lower::lower;
+use crate::engine::native::tflite::lower::{Lowered, lower};
 use crate::engine::{DescribedOp, Description, EngineError, EngineKind, Format};
 
 /// Reads the file's operators and, as far as they can be read, its inputs and outputs.
@@ -25,14 +25,14 @@ pub(in super::super) fn describe(bytes: &[u8]) -> Result<Description, EngineErro
         let code = usize::try_from(opcode).ok().map(|opcode| importer.codes.get(opcode));
         let code = code.transpose()?.flatten();
         let code = code.ok_or_else(|| malformed(format!("node {index}: no operator {opcode}")))?;
-        let (name, lowered) = lower(&code, &operator)?;
+        let Lowered { name, op } = lower(&code, &operator)?;
         let custom = code.text(schema::operator_code::CUSTOM_CODE)?.filter(|_| name == "CUSTOM");
         let output = operator.scalars::<i32>(schema::operator::OUTPUTS)?.iter().next();
         ops.push(DescribedOp {
             node: index,
             op: custom.map_or(name.to_owned(), |custom| custom.escape_debug().to_string()),
             output: output.map(|tensor| importer.shape(tensor)).unwrap_or_default(),
-            engine: lowered.is_ok().then_some(EngineKind::Native),
+            engine: op.is_ok().then_some(EngineKind::Native),
         });
     }
     let mut side = |field| -> Vec<TensorSpec> {

@@ -50,6 +50,7 @@ pub(super) mod operator {
     pub(in super::super) const OUTPUTS: usize = 2;
     pub(in super::super) const OPTIONS_TYPE: usize = 3;
     pub(in super::super) const OPTIONS: usize = 4;
+    pub(in super::super) const CUSTOM_OPTIONS: usize = 5;
 }
 
 pub(super) mod buffer {
@@ -68,23 +69,10 @@ pub(super) mod tensor_map {
     pub(in super::super) const TENSOR_INDEX: usize = 1;
 }
 
-/// `BuiltinOptions`: which table an operator's options are.
-pub(super) mod options {
-    pub(in super::super) const CONV_2D: u8 = 1;
-    pub(in super::super) const DEPTHWISE_CONV_2D: u8 = 2;
-    pub(in super::super) const POOL_2D: u8 = 5;
-    pub(in super::super) const FULLY_CONNECTED: u8 = 8;
-    pub(in super::super) const SOFTMAX: u8 = 9;
-    pub(in super::super) const ADD: u8 = 11;
-}
-
 /// Name of `BuiltinOperator` number `code`.
 pub(super) fn operator_name(code: i32) -> Option<&'static str> {
     usize::try_from(code).ok().and_then(|code| OPERATORS.get(code)).copied()
 }
-
-/// Number of the `BuiltinOperator` for operators outside the standard set.
-pub(super) const CUSTOM: i32 = 32;
 
 /// `BuiltinOperator` by number.
 const OPERATORS: [&str; 210] = [

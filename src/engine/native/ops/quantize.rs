@@ -1,11 +1,37 @@
 //! Between real and quantized values, and from one quantization to another.
 
-use super::fixed::Factor;
-use super::requantize::Requantize;
-use super::{Kernel, Quant8, Refusal, Site, Step, malformed, unsupported};
+use super::shared::fixed::Factor;
+use super::shared::quant8::Quant8;
+use super::shared::requantize::Requantize;
+use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, unsupported};
 use crate::data::DType;
-use crate::engine::native::graph::Activation;
+use crate::engine::native::graph::{Activation, Shape};
 use crate::engine::native::memory::Memory;
+
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "QUANTIZE",
+        options: 0,
+        lower: |_| Ok(Box::new(Quantize)),
+        kinds: &[Kind::Int8, Kind::Uint8],
+        attributes: &[("from", &["float32", "int8", "uint8"])],
+    },
+    Entry {
+        name: "DEQUANTIZE",
+        options: 0,
+        lower: |_| Ok(Box::new(Dequantize)),
+        kinds: &[Kind::Int8, Kind::Uint8],
+        attributes: &[],
+    },
+];
+
+/// Real or quantized to quantized.
+#[derive(Debug)]
+pub(super) struct Quantize;
+
+/// Quantized to real.
+#[derive(Debug)]
+pub(super) struct Dequantize;
 
 /// `round(x / scale) + zero_point`, by the scale's reciprocal as XNNPACK.
 #[derive(Debug)]
@@ -27,35 +53,46 @@ struct Table {
     outputs: Box<[i8; 256]>,
 }
 
-pub(super) fn compile_quantize(site: &Site<'_>) -> Result<Step, Refusal> {
-    let (x, y) = (site.input(0)?, site.output()?);
-    if x.shape != y.shape {
-        return Err(malformed(format!("{:?} becomes {:?}", x.shape, y.shape)));
+impl Operator for Quantize {
+    fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
+        Ok(vec![site.input(0)?.shape.clone()])
     }
-    let out = Quant8::of(y)?;
-    if x.dtype == DType::F32 {
-        let output = Requantize::new(out, Activation::None);
-        let kernel = FromReal { steps_per_unit: 1.0 / out.scale, output };
-        return Ok(Step::elementwise(kernel, y.elements()));
+
+    fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
+        let (x, y) = (site.input(0)?, site.output()?);
+        let out = Quant8::of(y)?;
+        if x.dtype == DType::F32 {
+            let output = Requantize::new(out, Activation::None);
+            let kernel = FromReal { steps_per_unit: 1.0 / out.scale, output };
+            return Ok(Step::new(kernel, y.elements()).into());
+        }
+        let convert = Convert::new(Quant8::of(x)?, out)?;
+        let mut outputs = Box::new([0; 256]);
+        for x in i8::MIN..=i8::MAX {
+            outputs[index(x)] = convert.of(x);
+        }
+        let step = Step::new(Table { outputs }, y.elements());
+        Ok(Step { weight_bytes: 256, in_place: true, ..step }.into())
     }
-    let convert = Convert::new(Quant8::of(x)?, out)?;
-    let mut outputs = Box::new([0; 256]);
-    for x in i8::MIN..=i8::MAX {
-        outputs[index(x)] = convert.of(x);
-    }
-    Ok(Step { weight_bytes: 256, ..Step::elementwise(Table { outputs }, y.elements()) })
 }
 
-pub(super) fn compile_dequantize(site: &Site<'_>) -> Result<Step, Refusal> {
-    let (x, y) = (site.input(0)?, site.output()?);
-    if x.shape != y.shape {
-        return Err(malformed(format!("{:?} becomes {:?}", x.shape, y.shape)));
+impl Operator for Dequantize {
+    fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
+        Ok(vec![site.input(0)?.shape.clone()])
     }
-    if y.dtype != DType::F32 {
-        return Err(unsupported(format!("an output of {}", y.dtype)));
+
+    fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
+        let (x, y) = (site.input(0)?, site.output()?);
+        if y.dtype != DType::F32 {
+            return Err(unsupported(format!("an output of {}", y.dtype)));
+        }
+        // A constant of 16-bit floats is read as 32-bit ones, and there is nothing left to do.
+        if x.dtype == DType::F32 {
+            return Ok(Compiled::Alias);
+        }
+        let Quant8 { scale, zero_point, .. } = Quant8::of(x)?;
+        Ok(Step::new(ToReal { scale, zero_point }, y.elements()).into())
     }
-    let Quant8 { scale, zero_point, .. } = Quant8::of(x)?;
-    Ok(Step::elementwise(ToReal { scale, zero_point }, y.elements()))
 }
 
 /// From one quantization to another.
@@ -124,10 +161,7 @@ impl Kernel for ToReal {
 
 impl Kernel for Table {
     fn run(&self, memory: &mut Memory<'_>) {
-        let (x, y) = memory.unary::<i8, i8>();
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = self.outputs[index(x)];
-        }
+        memory.map::<i8, i8>(|x| self.outputs[index(x)]);
     }
 }
 

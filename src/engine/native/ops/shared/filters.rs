@@ -1,17 +1,18 @@
 //! Rows of activations times filters: what convolution and fully connected have in common.
 
+use super::super::{Refusal, Site, malformed, unsupported};
+use super::quant8::{Quant8, constant_i8};
 use super::requantize::{Requantize, ratio};
-use super::{Quant8, Refusal, Site, constant_i8, malformed, unsupported};
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Activation, Quant, Value};
 
 /// Packed filters with bias and output scaling.
 #[derive(Debug)]
-pub(super) struct Filters {
+pub(in super::super) struct Filters {
     /// Length of a row.
-    pub(super) k: usize,
+    pub(in super::super) k: usize,
     /// Number of filters, and of outputs for each row.
-    pub(super) n: usize,
+    pub(in super::super) n: usize,
     /// `[n, k]`.
     weights: Vec<i8>,
     /// `[n]`, with the input's zero point folded in.
@@ -25,7 +26,7 @@ pub(super) struct Filters {
 
 impl Filters {
     /// Takes the node's second and third input, `[n, …]` weights and `[n]` bias, for outputs `y`.
-    pub(super) fn compile(
+    pub(in super::super) fn compile(
         site: &Site<'_>,
         x: Quant8,
         y: &Value<'_>,
@@ -49,12 +50,12 @@ impl Filters {
     }
 
     /// Bytes of the packed constants.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in super::super) fn bytes(&self) -> usize {
         self.weights.len() + 4 * (self.bias.len() + self.scales.len())
     }
 
     /// One row `[k]` into its outputs `[n]`.
-    pub(super) fn row(&self, x: &[i8], y: &mut [i8]) {
+    pub(in super::super) fn row(&self, x: &[i8], y: &mut [i8]) {
         let correction = match self.zero_point {
             0 => 0,
             zero_point => {
@@ -96,7 +97,7 @@ fn dot(x: &[i8], w: &[i8]) -> i32 {
 }
 
 /// The third input: `n` biases of 32 bits in steps of input times weight scale; zeros without one.
-pub(super) fn bias(site: &Site<'_>, n: usize) -> Result<Vec<i32>, Refusal> {
+pub(in super::super) fn bias(site: &Site<'_>, n: usize) -> Result<Vec<i32>, Refusal> {
     site.budget.take_for::<i32>(n)?;
     let Some(value) = site.optional(2) else { return Ok(vec![0; n]) };
     let Some(data) = &value.data else { return Err(unsupported("a bias that is not constant")) };
@@ -111,7 +112,7 @@ pub(super) fn bias(site: &Site<'_>, n: usize) -> Result<Vec<i32>, Refusal> {
 
 /// For each of `n` filters along `axis` the factor from sums to steps of `y`, and the weights' zero
 /// point as they lie packed.
-pub(super) fn weight_scales(
+pub(in super::super) fn weight_scales(
     site: &Site<'_>,
     weights: &Value<'_>,
     axis: usize,

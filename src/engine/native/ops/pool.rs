@@ -1,10 +1,81 @@
 //! Average and maximum over windows. What lies outside the input takes no part.
 
-use super::requantize::range;
-use super::window::Sliding;
-use super::{Kernel, Quant8, Refusal, Site, Step, malformed, nhwc, unsupported};
-use crate::engine::native::graph::{Activation, Window};
+use super::shared::quant8::Quant8;
+use super::shared::requantize::range;
+use super::shared::window::Sliding;
+use super::{
+    ACTIVATIONS, Compiled, Entry, Kernel, Kind, Operator, PADDINGS, Refusal, Site, Step,
+    activation, nhwc, padding, unsupported,
+};
+use crate::engine::native::graph::{Activation, Shape, Window};
 use crate::engine::native::memory::Memory;
+use crate::engine::native::tflite::Options;
+
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "AVERAGE_POOL_2D",
+        options: 5,
+        lower: |options| Ok(Box::new(Pool2d::read(options, PoolKind::Average)?)),
+        kinds: &[Kind::Int8, Kind::Uint8],
+        attributes: &[("padding", PADDINGS), ("activation", ACTIVATIONS)],
+    },
+    Entry {
+        name: "MAX_POOL_2D",
+        options: 5,
+        lower: |options| Ok(Box::new(Pool2d::read(options, PoolKind::Max)?)),
+        kinds: &[Kind::Int8, Kind::Uint8],
+        attributes: &[("padding", PADDINGS), ("activation", ACTIVATIONS)],
+    },
+];
+
+/// What becomes of the values under a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PoolKind {
+    Average,
+    Max,
+}
+
+/// x `[n, h, w, c]`.
+#[derive(Debug)]
+pub(super) struct Pool2d {
+    pub(super) kind: PoolKind,
+    pub(super) kernel: [usize; 2],
+    pub(super) window: Window,
+    pub(super) activation: Activation,
+}
+
+impl Pool2d {
+    fn read(options: &Options<'_>, kind: PoolKind) -> Result<Self, Refusal> {
+        // Pool2DOptions: padding, stride w, stride h, filter width, filter height, activation.
+        let window = Window {
+            padding: padding(options.byte(0, 0)?)?,
+            stride: options.sizes([2, 1], 0)?,
+            dilation: [1, 1],
+        };
+        let activation = activation(options.byte(5, 0)?)?;
+        Ok(Self { kind, kernel: options.sizes([4, 3], 0)?, window, activation })
+    }
+
+    fn fit(&self, site: &Site<'_>) -> Result<Sliding, Refusal> {
+        let [_, height, width, _] = nhwc(site.input(0)?, "the input")?;
+        Sliding::new(self.window, self.kernel, [height, width])
+    }
+}
+
+impl Operator for Pool2d {
+    fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
+        let ([rows, columns], x) = (self.fit(site)?.output, &site.input(0)?.shape);
+        Ok(vec![vec![x[0], rows, columns, x[3]]])
+    }
+
+    fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
+        let origin = Quant8::of(site.input(0)?)?.origin;
+        match self.kind {
+            PoolKind::Average => self.compile_with(site, Average { origin }),
+            PoolKind::Max => self.compile_with(site, Max),
+        }
+    }
+}
 
 /// One pool; inputs and outputs share their quantization.
 #[derive(Debug)]
@@ -58,48 +129,20 @@ impl Fold for Max {
 /// Channels that go together.
 const LANES: usize = 16;
 
-pub(super) fn compile_average(
-    site: &Site<'_>,
-    kernel: [usize; 2],
-    window: Window,
-    activation: Activation,
-) -> Result<Step, Refusal> {
-    let origin = Quant8::of(site.input(0)?)?.origin;
-    compile(site, kernel, window, activation, Average { origin })
-}
-
-pub(super) fn compile_max(
-    site: &Site<'_>,
-    kernel: [usize; 2],
-    window: Window,
-    activation: Activation,
-) -> Result<Step, Refusal> {
-    compile(site, kernel, window, activation, Max)
-}
-
-fn compile(
-    site: &Site<'_>,
-    kernel: [usize; 2],
-    window: Window,
-    activation: Activation,
-    fold: impl Fold,
-) -> Result<Step, Refusal> {
-    let (x, y) = (site.input(0)?, site.output()?);
-    let [batch, height, width, channels] = nhwc(x, "the input")?;
-    let [batch_out, height_out, width_out, channels_out] = nhwc(y, "the output")?;
-    if batch != batch_out || channels != channels_out {
-        return Err(malformed(format!("a pool over {:?} gives {:?}", x.shape, y.shape)));
+impl Pool2d {
+    fn compile_with(&self, site: &Site<'_>, fold: impl Fold) -> Result<Compiled, Refusal> {
+        let (x, y) = (site.input(0)?, site.output()?);
+        let window = self.fit(site)?;
+        let quant = Quant8::of(x)?;
+        if !quant.same(&Quant8::of(y)?) {
+            return Err(unsupported("an output quantized unlike the input"));
+        }
+        let (low, high) = range(quant, self.activation);
+        let (low, high) = (low as i8, high as i8);
+        let work = y.elements() as u64 * window.taps_max() as u64;
+        let step = Step::new(Pool { window, channels: x.shape[3], low, high, fold }, 0);
+        Ok(Step { work, ..step }.into())
     }
-    let window = Sliding::new(window, kernel, [height, width], [height_out, width_out])?;
-    let quant = Quant8::of(x)?;
-    if !quant.same(&Quant8::of(y)?) {
-        return Err(unsupported("an output quantized unlike the input"));
-    }
-    let (low, high) = range(quant, activation);
-    let (low, high) = (low as i8, high as i8);
-    let work = y.elements() as u64 * window.taps_max() as u64;
-    let step = Step::elementwise(Pool { window, channels, low, high, fold }, y.elements());
-    Ok(Step { work, ..step })
 }
 
 impl<F: Fold> Kernel for Pool<F> {

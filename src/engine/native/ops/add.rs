@@ -1,14 +1,33 @@
 //! Addition of two quantized tensors in fixed point, as XNNPACK: both inputs are brought to 20 bits
 //! below the larger scale's exponent, added, and shifted back with rounding.
 
-use super::requantize::range;
-use super::walk::{Walk, broadcast};
-use super::{Kernel, Quant8, Refusal, Site, Step, malformed, unsupported};
-use crate::engine::native::graph::Activation;
+use super::shared::quant8::Quant8;
+use super::shared::requantize::range;
+use super::shared::walk::{Walk, broadcast, broadcast_shape};
+use super::{
+    ACTIVATIONS, Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, activation,
+    malformed, unsupported,
+};
+use crate::engine::native::graph::{Activation, Shape};
 use crate::engine::native::memory::Memory;
 
+pub(super) const ENTRIES: &[Entry] = &[Entry {
+    name: "ADD",
+    options: 11,
+    // AddOptions: activation.
+    lower: |options| Ok(Box::new(Add { activation: activation(options.byte(0, 0)?)? })),
+    kinds: &[Kind::Int8, Kind::Uint8],
+    attributes: &[("activation", ACTIVATIONS)],
+}];
+
+/// Element-wise with broadcasting.
 #[derive(Debug)]
-struct Add {
+pub(super) struct Add {
+    pub(super) activation: Activation,
+}
+
+#[derive(Debug)]
+struct AddKernel {
     sum: Sum,
     /// `None` where both inputs have the output's shape.
     walk: Option<Walk>,
@@ -25,20 +44,27 @@ struct Sum {
     high: i32,
 }
 
-pub(super) fn compile(site: &Site<'_>, activation: Activation) -> Result<Step, Refusal> {
-    let (a, b, y) = (site.input(0)?, site.input(1)?, site.output()?);
-    let sum = Sum::new([Quant8::of(a)?, Quant8::of(b)?], Quant8::of(y)?, activation)?;
-    let walk = if a.shape == y.shape && b.shape == y.shape {
-        None
-    } else {
-        let fit = || malformed(format!("{:?} + {:?} is not {:?}", a.shape, b.shape, y.shape));
-        let strides = [
-            broadcast(&a.shape, &y.shape).ok_or_else(fit)?,
-            broadcast(&b.shape, &y.shape).ok_or_else(fit)?,
-        ];
-        Some(Walk::new(y.shape.clone(), strides))
-    };
-    Ok(Step { reads: vec![0, 1], ..Step::elementwise(Add { sum, walk }, y.elements()) })
+impl Operator for Add {
+    fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
+        Ok(vec![broadcast_shape(&site.input(0)?.shape, &site.input(1)?.shape)?])
+    }
+
+    fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
+        let (a, b, y) = (site.input(0)?, site.input(1)?, site.output()?);
+        let sum = Sum::new([Quant8::of(a)?, Quant8::of(b)?], Quant8::of(y)?, self.activation)?;
+        let walk = if a.shape == y.shape && b.shape == y.shape {
+            None
+        } else {
+            let fit = || malformed(format!("{:?} + {:?} is not {:?}", a.shape, b.shape, y.shape));
+            let strides = [
+                broadcast(&a.shape, &y.shape).ok_or_else(fit)?,
+                broadcast(&b.shape, &y.shape).ok_or_else(fit)?,
+            ];
+            Some(Walk::new(y.shape.clone(), strides))
+        };
+        let step = Step::new(AddKernel { sum, walk }, y.elements());
+        Ok(Step { reads: vec![0, 1], ..step }.into())
+    }
 }
 
 impl Sum {
@@ -65,7 +91,7 @@ impl Sum {
     }
 }
 
-impl Kernel for Add {
+impl Kernel for AddKernel {
     fn run(&self, memory: &mut Memory<'_>) {
         let (a, b, y) = memory.binary::<i8, i8>();
         let sum = self.sum;

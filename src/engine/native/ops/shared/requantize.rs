@@ -1,6 +1,7 @@
 //! 32-bit sums to 8-bit outputs, as XNNPACK does on x86-64: one rounding in `f32`, half to even.
 
-use super::{Quant8, Refusal, malformed};
+use super::super::{Refusal, malformed};
+use super::quant8::Quant8;
 use crate::engine::native::graph::Activation;
 
 /// Added to a float below 2^22 it leaves the rounded integer in the low mantissa bits.
@@ -8,7 +9,7 @@ const MAGIC: f32 = 12_582_912.0;
 
 /// Offset and clamp of an 8-bit output.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Requantize {
+pub(in super::super) struct Requantize {
     zero_point: i32,
     /// Bounds less the zero point.
     low: f32,
@@ -17,7 +18,7 @@ pub(super) struct Requantize {
 
 impl Requantize {
     /// For outputs quantized as `y` with `activation` fused.
-    pub(super) fn new(y: Quant8, activation: Activation) -> Self {
+    pub(in super::super) fn new(y: Quant8, activation: Activation) -> Self {
         let (low, high) = range(y, activation);
         Self {
             zero_point: y.zero_point,
@@ -30,13 +31,13 @@ impl Requantize {
     ///
     /// Clamping first changes nothing, as the bounds are integers, and keeps the sum below 2^22.
     #[inline(always)]
-    pub(super) fn apply(&self, sum: i32, scale: f32) -> i8 {
+    pub(in super::super) fn apply(&self, sum: i32, scale: f32) -> i8 {
         self.quantize(sum as f32 * scale)
     }
 
     /// The same for a value that is already in steps of the output. NaN becomes the upper bound.
     #[inline(always)]
-    pub(super) fn quantize(&self, steps: f32) -> i8 {
+    pub(in super::super) fn quantize(&self, steps: f32) -> i8 {
         let steps = steps.min(self.high).max(self.low);
         let rounded = (steps + MAGIC).to_bits().cast_signed() - MAGIC.to_bits().cast_signed();
         (rounded + self.zero_point) as i8
@@ -44,7 +45,7 @@ impl Requantize {
 }
 
 /// The lowest and highest integer that an output may take, as it lies in the arena.
-pub(super) fn range(y: Quant8, activation: Activation) -> (i32, i32) {
+pub(in super::super) fn range(y: Quant8, activation: Activation) -> (i32, i32) {
     let steps = |real: f32| {
         let steps = (real / y.scale).clamp(-512.0, 512.0).round_ties_even() as i32;
         (y.zero_point + steps).clamp(-128, 127)
@@ -58,7 +59,7 @@ pub(super) fn range(y: Quant8, activation: Activation) -> (i32, i32) {
 }
 
 /// `x * w / y` in `f32`, in this order: the factor from sums to steps of the output.
-pub(super) fn ratio(x: f32, w: f32, y: f32) -> Result<f32, Refusal> {
+pub(in super::super) fn ratio(x: f32, w: f32, y: f32) -> Result<f32, Refusal> {
     let ratio = x * w / y;
     if ratio.is_finite() { Ok(ratio) } else { Err(malformed(format!("scales {x} * {w} / {y}"))) }
 }

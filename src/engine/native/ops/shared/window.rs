@@ -1,6 +1,6 @@
 //! A kernel window over height and width: sizes, borders, places.
 
-use super::{Refusal, malformed};
+use super::super::{Refusal, malformed};
 use crate::engine::native::graph::{Padding, Window};
 
 /// Input rows that a kernel may span; more than any tensor has.
@@ -8,26 +8,25 @@ const REACH_MAX: usize = 1 << 28;
 
 /// A window fitted to one input; `[height, width]` everywhere.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Sliding {
-    pub(super) input: [usize; 2],
-    pub(super) output: [usize; 2],
-    pub(super) kernel: [usize; 2],
-    pub(super) stride: [usize; 2],
-    pub(super) dilation: [usize; 2],
+pub(in super::super) struct Sliding {
+    pub(in super::super) input: [usize; 2],
+    pub(in super::super) output: [usize; 2],
+    pub(in super::super) kernel: [usize; 2],
+    pub(in super::super) stride: [usize; 2],
+    pub(in super::super) dilation: [usize; 2],
     /// Rows above and columns left of the input.
-    pub(super) before: [usize; 2],
+    pub(in super::super) before: [usize; 2],
 }
 
 impl Sliding {
-    /// Fits `window`; `output` is what the model declares and has to be right.
-    pub(super) fn new(
+    /// Fits `window` with `kernel` onto `input`.
+    pub(in super::super) fn new(
         window: Window,
         kernel: [usize; 2],
         input: [usize; 2],
-        output: [usize; 2],
     ) -> Result<Self, Refusal> {
         let Window { padding, stride, dilation } = window;
-        let mut before = [0; 2];
+        let (mut before, mut output) = ([0; 2], [0; 2]);
         for axis in 0..2 {
             let (size, step) = (input[axis], stride[axis]);
             if kernel[axis] == 0 || step == 0 || dilation[axis] == 0 {
@@ -39,32 +38,43 @@ impl Sliding {
             let reach = reach
                 .ok_or_else(|| malformed(format!("kernel {kernel:?}, dilation {dilation:?}")))?
                 + 1;
-            let expected = match padding {
+            let valid = |size: usize| size.checked_sub(reach).map_or(0, |rest| rest / step + 1);
+            output[axis] = match padding {
                 Padding::Same => size.div_ceil(step),
-                Padding::Valid if reach > size => 0,
-                Padding::Valid => (size - reach) / step + 1,
+                Padding::Valid => valid(size),
+                Padding::Explicit { before, after } => {
+                    valid(size.saturating_add(before[axis]).saturating_add(after[axis]))
+                }
             };
-            if expected != output[axis] || expected == 0 {
+            if output[axis] == 0 || output[axis] > REACH_MAX {
                 return Err(malformed(format!(
-                    "kernel {kernel:?} over {input:?} with {window:?} gives another size than {output:?}"
+                    "kernel {kernel:?} over {input:?} with {window:?} leaves no output"
                 )));
             }
-            if padding == Padding::Same {
-                let covered = (expected - 1) * step + reach;
-                before[axis] = covered.saturating_sub(size) / 2;
-            }
+            before[axis] = match padding {
+                Padding::Same => {
+                    let covered = (output[axis] - 1).saturating_mul(step).saturating_add(reach);
+                    covered.saturating_sub(size) / 2
+                }
+                Padding::Valid => 0,
+                Padding::Explicit { before, .. } => before[axis],
+            };
         }
         Ok(Self { input, output, kernel, stride, dilation, before })
     }
 
     /// Whether output pixel (y, x) reads only input pixel (y, x), times the stride.
-    pub(super) fn is_pointwise(&self) -> bool {
+    pub(in super::super) fn is_pointwise(&self) -> bool {
         self.kernel == [1, 1] && self.before == [0, 0]
     }
 
     /// The taps along `axis` of output `at` that lie inside the input: `(tap, place)`.
     #[inline(always)]
-    pub(super) fn taps(&self, axis: usize, at: usize) -> impl Iterator<Item = (usize, usize)> {
+    pub(in super::super) fn taps(
+        &self,
+        axis: usize,
+        at: usize,
+    ) -> impl Iterator<Item = (usize, usize)> {
         let (before, step) = (self.before[axis], self.dilation[axis]);
         let first = at * self.stride[axis];
         let inside = |place: usize| place.saturating_sub(first).div_ceil(step);
@@ -73,7 +83,7 @@ impl Sliding {
     }
 
     /// Taps that an output pixel has inside the input, at most.
-    pub(super) fn taps_max(&self) -> usize {
+    pub(in super::super) fn taps_max(&self) -> usize {
         (0..2).map(|axis| self.kernel[axis].min(self.input[axis])).product()
     }
 }
@@ -88,25 +98,33 @@ mod tests {
 
     #[test]
     fn same_puts_the_odd_border_at_the_end() {
-        let window = Sliding::new(same(2, 1), [3, 3], [10, 9], [5, 5]).unwrap();
+        let window = Sliding::new(same(2, 1), [3, 3], [10, 9]).unwrap();
+        assert_eq!(window.output, [5, 5]);
         assert_eq!(window.before, [0, 1]);
         assert_eq!(window.taps(0, 4).collect::<Vec<_>>(), [(0, 8), (1, 9)]);
         assert_eq!(window.taps(1, 0).collect::<Vec<_>>(), [(1, 0), (2, 1)]);
     }
 
     #[test]
+    fn explicit_borders_are_kept() {
+        let padding = Padding::Explicit { before: [1, 0], after: [0, 2] };
+        let window = Sliding::new(Window { padding, ..same(1, 1) }, [2, 3], [4, 4]).unwrap();
+        assert_eq!((window.output, window.before), ([4, 4], [1, 0]));
+        assert_eq!(window.taps(1, 3).collect::<Vec<_>>(), [(0, 3)]);
+    }
+
+    #[test]
     fn dilated_taps_lie_apart() {
-        let window = Sliding::new(same(1, 2), [3, 1], [8, 1], [8, 1]).unwrap();
+        let window = Sliding::new(same(1, 2), [3, 1], [8, 1]).unwrap();
         assert_eq!(window.taps(0, 1).collect::<Vec<_>>(), [(1, 1), (2, 3)]);
     }
 
     #[test]
-    fn a_wrong_or_empty_output_is_refused() {
+    fn an_empty_output_is_refused() {
         let valid = Window { padding: Padding::Valid, ..same(1, 1) };
-        assert!(Sliding::new(valid, [3, 3], [8, 8], [6, 6]).is_ok());
-        assert!(Sliding::new(valid, [3, 3], [8, 8], [8, 8]).is_err());
-        assert!(Sliding::new(valid, [9, 1], [8, 8], [0, 8]).is_err());
+        assert_eq!(Sliding::new(valid, [3, 3], [8, 8]).unwrap().output, [6, 6]);
+        assert!(Sliding::new(valid, [9, 1], [8, 8]).is_err());
         let far = Window { padding: Padding::Same, stride: [1, 1], dilation: [usize::MAX; 2] };
-        assert!(Sliding::new(far, [3, 3], [8, 8], [8, 8]).is_err());
+        assert!(Sliding::new(far, [3, 3], [8, 8]).is_err());
     }
 }

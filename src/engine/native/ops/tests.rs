@@ -2,13 +2,20 @@
 
 use std::borrow::Cow;
 
+use super::add::Add;
+use super::conv2d::Conv2d;
+use super::depthwise::DepthwiseConv2d;
+use super::fully_connected::FullyConnected;
+use super::mean::Mean;
+use super::pad::Pad;
+use super::pool::{Pool2d, PoolKind};
+use super::softmax::Softmax;
+use super::{Kind, Operator, entries};
 use crate::data::{DType, Quantization};
 use crate::engine::EngineError;
-use crate::engine::native::graph::{
-    Activation, Graph, Node, Op, Padding, Port, Quant, Value, Window,
-};
+use crate::engine::native::graph::{Activation, Graph, Node, Padding, Port, Quant, Value, Window};
 use crate::engine::native::limits::Budget;
-use crate::engine::native::memory::{Arena, Memory};
+use crate::engine::native::memory::{Arena, Place};
 use crate::engine::native::program::{self, Program};
 
 fn value(dtype: DType, shape: &[usize], scale: f32, zero_point: i32) -> Value<'static> {
@@ -32,45 +39,47 @@ fn words(shape: &[usize], data: &[i32]) -> Value<'static> {
 }
 
 /// A graph of one node: all of `values` but the last are its inputs, the last is its output.
-fn single(op: Op, values: Vec<Value<'static>>) -> Graph<'static> {
+fn single(op: impl Operator + 'static, values: Vec<Value<'static>>) -> Graph<'static> {
     let output = values.len() - 1;
     let free = (0..output).filter(|&id| values[id].data.is_none());
     let port = |value: usize| Port { name: value.to_string(), value };
     let node = Node {
         index: 0,
         name: "TEST",
-        op,
+        op: Box::new(op),
         inputs: (0..output).map(Some).collect(),
         outputs: vec![output],
     };
     Graph {
+        format: "TFLite",
         inputs: free.map(port).collect(),
         outputs: vec![port(output)],
         nodes: vec![node],
         values,
+        states: Vec::new(),
     }
 }
 
-fn compile(op: Op, values: Vec<Value<'static>>) -> Result<Program, EngineError> {
-    program::compile(&single(op, values), &Budget::default())
+fn compile(
+    op: impl Operator + 'static,
+    values: Vec<Value<'static>>,
+) -> Result<Program, EngineError> {
+    program::compile(&mut single(op, values), &Budget::default())
 }
 
 /// Runs one node on `inputs` as they lie in the arena.
-fn run(op: Op, values: Vec<Value<'static>>, inputs: &[&[i8]]) -> Vec<i8> {
+fn run(op: impl Operator + 'static, values: Vec<Value<'static>>, inputs: &[&[i8]]) -> Vec<i8> {
     let program = compile(op, values).unwrap();
     let mut arena = Arena::new(program.arena_bytes).unwrap();
-    let arena = arena.bytes();
-    for (span, bytes) in &program.constants {
-        arena[span.clone()].copy_from_slice(bytes);
-    }
     for (span, input) in program.inputs.iter().zip(inputs) {
-        arena[span.clone()].copy_from_slice(bytemuck::cast_slice(input));
+        arena.bytes_mut()[span.clone()].copy_from_slice(bytemuck::cast_slice(input));
     }
-    for step in &program.steps {
-        let (inputs, outputs, scratch) = (&step.inputs, &step.outputs, &step.scratch);
-        step.kernel.run(&mut Memory { arena, inputs, outputs, scratch });
-    }
-    bytemuck::cast_slice(&arena[program.outputs[0].clone()]).to_vec()
+    program.run(arena.bytes_mut());
+    let bytes = match &program.outputs[0] {
+        Place::Arena(span) => &arena.bytes()[span.clone()],
+        Place::Constant(span) => &program.constants.bytes()[span.clone()],
+    };
+    bytemuck::cast_slice(bytes).to_vec()
 }
 
 fn window(padding: Padding) -> Window {
@@ -79,7 +88,7 @@ fn window(padding: Padding) -> Window {
 
 #[test]
 fn convolution_sees_real_zeros_outside_the_input() {
-    let op = Op::Conv2d { window: window(Padding::Same), activation: Activation::None };
+    let op = Conv2d { window: window(Padding::Same), activation: Activation::None };
     let values = vec![
         int8(&[1, 2, 2, 1], 1.0, 10),
         constant(int8(&[1, 2, 2, 1], 1.0, 0), &[1, 2, 3, 4]),
@@ -93,7 +102,7 @@ fn convolution_sees_real_zeros_outside_the_input() {
 
 #[test]
 fn convolution_of_uint8_subtracts_both_zero_points() {
-    let op = Op::Conv2d { window: window(Padding::Valid), activation: Activation::None };
+    let op = Conv2d { window: window(Padding::Valid), activation: Activation::None };
     let values = vec![
         value(DType::U8, &[1, 1, 1, 2], 0.5, 128),
         constant(value(DType::U8, &[1, 1, 1, 2], 0.5, 100), &[103, 98]),
@@ -111,13 +120,13 @@ fn each_filter_has_its_own_scale() {
         ..constant(int8(&[2, 2], 1.0, 0), &[1, 1, 4, 8])
     };
     let values = vec![int8(&[1, 2], 1.0, 0), weights, words(&[2], &[0, 4]), int8(&[1, 2], 1.0, 0)];
-    let op = Op::FullyConnected { activation: Activation::None };
+    let op = FullyConnected { activation: Activation::None, keep_dims: false };
     assert_eq!(run(op, values, &[&[2, 3]]), [5, 9]);
 }
 
 #[test]
 fn depthwise_channels_do_not_mix_and_may_have_several_filters() {
-    let op = Op::DepthwiseConv2d { window: window(Padding::Valid), activation: Activation::Relu };
+    let op = DepthwiseConv2d { window: window(Padding::Valid), activation: Activation::Relu };
     let values = vec![
         int8(&[1, 1, 2, 2], 1.0, 1),
         constant(int8(&[1, 1, 2, 4], 1.0, 0), &[1, 2, 3, -4, 5, 6, 7, 8]),
@@ -132,47 +141,48 @@ fn depthwise_channels_do_not_mix_and_may_have_several_filters() {
 fn pools_leave_out_what_lies_outside() {
     let values = || vec![int8(&[1, 2, 2, 1], 1.0, 0), int8(&[1, 2, 2, 1], 1.0, 0)];
     let (kernel, window) = ([2, 2], window(Padding::Same));
-    let average = Op::AveragePool2d { kernel, window, activation: Activation::None };
+    let average = Pool2d { kind: PoolKind::Average, kernel, window, activation: Activation::None };
     assert_eq!(run(average, values(), &[&[1, 2, 3, 5]]), [3, 4, 4, 5]);
-    let max = Op::MaxPool2d { kernel, window, activation: Activation::None };
+    let max = Pool2d { kind: PoolKind::Max, kernel, window, activation: Activation::None };
     assert_eq!(run(max, values(), &[&[-1, -2, -3, -5]]), [-1, -2, -3, -5]);
 }
 
 #[test]
 fn a_mean_keeps_the_other_axes() {
     let values = || vec![int8(&[1, 2, 3], 0.5, 2), words(&[1], &[-2]), int8(&[1, 3], 0.25, 0)];
-    assert_eq!(run(Op::Mean, values(), &[&[2, 3, 4, 4, 5, 6]]), [2, 4, 6]);
+    assert_eq!(run(Mean { keep_dims: false }, values(), &[&[2, 3, 4, 4, 5, 6]]), [2, 4, 6]);
     let values = vec![int8(&[1, 2, 3], 0.5, 2), words(&[2], &[1, 2]), int8(&[1, 1, 1], 0.5, 0)];
-    assert_eq!(run(Op::Mean, values, &[&[2, 3, 4, 5, 6, 7]]), [2]);
+    assert_eq!(run(Mean { keep_dims: true }, values, &[&[2, 3, 4, 5, 6, 7]]), [2]);
 }
 
 #[test]
 fn an_added_row_repeats() {
     let row = constant(int8(&[2], 1.0, 0), &[10, 20]);
     let values = vec![int8(&[2, 2], 1.0, 0), row, int8(&[2, 2], 1.0, 1)];
-    let op = Op::Add { activation: Activation::None };
+    let op = Add { activation: Activation::None };
     assert_eq!(run(op, values, &[&[1, 2, 3, 4]]), [12, 23, 14, 25]);
 }
 
 #[test]
 fn padding_is_real_zero() {
     let values = vec![int8(&[1, 2], 1.0, 7), words(&[2, 2], &[1, 0, 0, 2]), int8(&[2, 4], 1.0, 7)];
-    assert_eq!(run(Op::Pad, values, &[&[1, 2]]), [7, 7, 7, 7, 1, 2, 7, 7]);
+    assert_eq!(run(Pad, values, &[&[1, 2]]), [7, 7, 7, 7, 1, 2, 7, 7]);
 }
 
 #[test]
 fn softmax_of_equal_logits_shares_equally() {
     let values = vec![int8(&[1, 4], 0.1, 0), int8(&[1, 4], 1.0 / 256.0, -128)];
-    assert_eq!(run(Op::Softmax { beta: 1.0 }, values, &[&[3, 3, 3, 3]]), [-64; 4]);
+    assert_eq!(run(Softmax { beta: 1.0 }, values, &[&[3, 3, 3, 3]]), [-64; 4]);
 }
 
 #[test]
 fn a_node_that_breaks_its_rules_is_named() {
-    let wrong = |values| compile(Op::FullyConnected { activation: Activation::None }, values);
+    let wrong =
+        |values| compile(FullyConnected { activation: Activation::None, keep_dims: false }, values);
     let weights = || constant(int8(&[2, 2], 1.0, 0), &[1, 1, 4, 8]);
     let x = || int8(&[1, 2], 1.0, 0);
-    let error = wrong(vec![x(), weights(), words(&[2], &[0, 4]), int8(&[1, 3], 1.0, 0)]);
-    assert!(error.unwrap_err().to_string().contains("node 0 (TEST): weights [2, 2] take"));
+    let error = wrong(vec![int8(&[1, 3], 1.0, 0), weights(), words(&[2], &[0, 4]), x()]);
+    assert!(error.unwrap_err().to_string().contains("node 0 (TEST): weights [2, 2] for [1, 3]"));
     let error = wrong(vec![x(), weights(), words(&[3], &[0; 3]), x()]).unwrap_err();
     assert!(error.to_string().contains("3 biases for 2 filters"), "{error}");
     let error = wrong(vec![x(), int8(&[2, 2], 1.0, 0), words(&[2], &[0; 2]), x()]).unwrap_err();
@@ -182,8 +192,37 @@ fn a_node_that_breaks_its_rules_is_named() {
 #[test]
 fn more_work_than_the_limit_is_refused() {
     let kernel = [512, 512];
-    let op = Op::MaxPool2d { kernel, window: window(Padding::Same), activation: Activation::None };
+    let op = Pool2d {
+        kind: PoolKind::Max,
+        kernel,
+        window: window(Padding::Same),
+        activation: Activation::None,
+    };
     let values = vec![int8(&[1, 512, 512, 64], 1.0, 0), int8(&[1, 512, 512, 64], 1.0, 0)];
     let error = compile(op, values).unwrap_err();
     assert!(matches!(error, EngineError::Unsupported { .. }), "{error}");
+}
+
+#[test]
+fn nodes_with_constant_inputs_are_run_at_load() {
+    let a = constant(int8(&[2], 1.0, 0), &[1, 2]);
+    let values = vec![a, constant(int8(&[1], 1.0, 0), &[10]), int8(&[2], 1.0, 0)];
+    let op = Add { activation: Activation::None };
+    let program = compile(op, values).unwrap();
+    assert!(program.steps.is_empty());
+    let Place::Constant(span) = program.outputs[0].clone() else { panic!("not a constant") };
+    assert_eq!(program.constants.bytes()[span], [11, 12]);
+}
+
+#[test]
+fn the_op_table_has_each_operator_once() {
+    let names: Vec<_> = entries().map(|entry| entry.name).collect();
+    let mut unique = names.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), names.len(), "an operator is listed twice");
+    for entry in entries() {
+        assert!(!entry.kinds.is_empty(), "{}", entry.name);
+        assert!(entry.kinds.iter().all(|kind: &Kind| !kind.as_str().is_empty()));
+    }
 }

@@ -1,10 +1,27 @@
 //! Softmax over 8-bit logits: `f32` throughout, exponentials from a table of all 256 differences.
 
-use super::{Kernel, Quant8, Refusal, Site, Step, malformed};
+use super::shared::quant8::Quant8;
+use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed};
+use crate::engine::native::graph::Shape;
 use crate::engine::native::memory::Memory;
 
+pub(super) const ENTRIES: &[Entry] = &[Entry {
+    name: "SOFTMAX",
+    options: 9,
+    // SoftmaxOptions: beta.
+    lower: |options| Ok(Box::new(Softmax { beta: options.float(0, 0.0)? })),
+    kinds: &[Kind::Int8, Kind::Uint8],
+    attributes: &[],
+}];
+
+/// Over the last axis.
 #[derive(Debug)]
-struct Softmax {
+pub(super) struct Softmax {
+    pub(super) beta: f32,
+}
+
+#[derive(Debug)]
+struct SoftmaxKernel {
     /// `exp(-scale * beta * difference)` at index `255 - difference`.
     table: Box<[f32; 256]>,
     /// Length of the last axis.
@@ -23,25 +40,28 @@ enum Rounding {
     AddHalf,
 }
 
-pub(super) fn compile(site: &Site<'_>, beta: f32) -> Result<Step, Refusal> {
-    let (x, y) = (site.input(0)?, site.output()?);
-    let (qx, qy) = (Quant8::of(x)?, Quant8::of(y)?);
-    if x.shape != y.shape || x.shape.is_empty() {
-        return Err(malformed(format!("{:?} becomes {:?}", x.shape, y.shape)));
+impl Operator for Softmax {
+    fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
+        Ok(vec![site.input(0)?.shape.clone()])
     }
-    if !(beta.is_finite() && beta > 0.0) {
-        return Err(malformed(format!("beta of {beta}")));
+
+    fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
+        let (x, y) = (site.input(0)?, site.output()?);
+        let (qx, qy) = (Quant8::of(x)?, Quant8::of(y)?);
+        if !(self.beta.is_finite() && self.beta > 0.0) {
+            return Err(malformed(format!("beta of {}", self.beta)));
+        }
+        let scale = -qx.scale * self.beta;
+        let table = std::array::from_fn(|i| exp(scale * (255 - i) as f32));
+        let kernel = SoftmaxKernel {
+            table: Box::new(table),
+            row: *x.shape.last().ok_or_else(|| malformed("a scalar"))?,
+            scale: qy.scale,
+            zero_point: qy.zero_point,
+            rounding: if qy.origin == 0 { Rounding::Nearest } else { Rounding::AddHalf },
+        };
+        Ok(Step { weight_bytes: 1024, ..Step::new(kernel, 2 * x.elements()) }.into())
     }
-    let scale = -qx.scale * beta;
-    let table = std::array::from_fn(|i| exp(scale * (255 - i) as f32));
-    let kernel = Softmax {
-        table: Box::new(table),
-        row: *x.shape.last().ok_or_else(|| malformed("a scalar"))?,
-        scale: qy.scale,
-        zero_point: qy.zero_point,
-        rounding: if qy.origin == 0 { Rounding::Nearest } else { Rounding::AddHalf },
-    };
-    Ok(Step { weight_bytes: 1024, ..Step::elementwise(kernel, 2 * x.elements()) })
 }
 
 /// The `f32` nearest to `e^x`, the same on every machine: the system's library may not be used.
@@ -49,7 +69,7 @@ fn exp(x: f32) -> f32 {
     libm::exp(f64::from(x)) as f32
 }
 
-impl Kernel for Softmax {
+impl Kernel for SoftmaxKernel {
     fn run(&self, memory: &mut Memory<'_>) {
         let (x, y) = memory.unary::<i8, i8>();
         for (x, y) in x.chunks_exact(self.row).zip(y.chunks_exact_mut(self.row)) {

@@ -1,11 +1,39 @@
 //! Depthwise convolution: each channel has its own filters; channels lie in vector lanes.
 
-use super::filters::{bias, weight_scales};
-use super::requantize::Requantize;
-use super::window::Sliding;
-use super::{Kernel, Quant8, Refusal, Site, Step, constant_i8, malformed, nhwc};
-use crate::engine::native::graph::{Activation, Window};
+use super::shared::filters::{bias, weight_scales};
+use super::shared::quant8::{Quant8, constant_i8};
+use super::shared::requantize::Requantize;
+use super::shared::window::Sliding;
+use super::{
+    ACTIVATIONS, Compiled, Entry, Kernel, Kind, Operator, PADDINGS, Refusal, Site, Step,
+    activation, malformed, nhwc, padding,
+};
+use crate::engine::native::graph::{Activation, Shape, Window};
 use crate::engine::native::memory::Memory;
+
+pub(super) const ENTRIES: &[Entry] = &[Entry {
+    name: "DEPTHWISE_CONV_2D",
+    options: 2,
+    lower: |options| {
+        // DepthwiseConv2DOptions: padding, stride w, stride h, multiplier (the shapes say it),
+        // activation, dilation w, dilation h.
+        let window = Window {
+            padding: padding(options.byte(0, 0)?)?,
+            stride: options.sizes([2, 1], 0)?,
+            dilation: options.sizes([6, 5], 1)?,
+        };
+        Ok(Box::new(DepthwiseConv2d { window, activation: activation(options.byte(4, 0)?)? }))
+    },
+    kinds: &[Kind::Int8, Kind::Int8Channel, Kind::Uint8],
+    attributes: &[("padding", PADDINGS), ("activation", ACTIVATIONS)],
+}];
+
+/// x `[n, h, w, ci]`, weights `[1, kh, kw, ci * multiplier]`, bias `[ci * multiplier]`.
+#[derive(Debug)]
+pub(super) struct DepthwiseConv2d {
+    pub(super) window: Window,
+    pub(super) activation: Activation,
+}
 
 #[derive(Debug)]
 struct Depthwise {
@@ -24,34 +52,37 @@ struct Depthwise {
 /// Channels that go together.
 const LANES: usize = 16;
 
-pub(super) fn compile(
-    site: &Site<'_>,
-    window: Window,
-    activation: Activation,
-) -> Result<Step, Refusal> {
-    let (x, weights, y) = (site.input(0)?, site.input(1)?, site.output()?);
-    let [batch, height, width, channels] = nhwc(x, "the input")?;
-    let [one, kh, kw, n] = nhwc(weights, "the weights")?;
-    let [batch_out, height_out, width_out, n_out] = nhwc(y, "the output")?;
-    if one != 1 || n % channels != 0 || n != n_out || batch != batch_out {
-        let (w, x, y) = (&weights.shape, &x.shape, &y.shape);
-        return Err(malformed(format!("weights {w:?} take {x:?} to {y:?}")));
+impl DepthwiseConv2d {
+    fn fit(&self, site: &Site<'_>) -> Result<Sliding, Refusal> {
+        let (x, weights) = (site.input(0)?, site.input(1)?);
+        let [_, height, width, channels] = nhwc(x, "the input")?;
+        let [one, kh, kw, n] = nhwc(weights, "the weights")?;
+        if one != 1 || n % channels != 0 {
+            return Err(malformed(format!("weights {:?} for {:?}", weights.shape, x.shape)));
+        }
+        Sliding::new(self.window, [kh, kw], [height, width])
     }
-    let window = Sliding::new(window, [kh, kw], [height, width], [height_out, width_out])?;
-    let (qx, qy) = (Quant8::of(x)?, Quant8::of(y)?);
-    let (scales, zero_point) = weight_scales(site, weights, 3, n, qx, qy)?;
-    let bias = bias(site, n)?;
-    site.budget.take_for::<i16>(weights.elements())?;
-    let less = |w: i8| i16::from(w) - zero_point as i16;
-    let weights: Vec<i16> = constant_i8(weights, "weights")?.into_iter().map(less).collect();
-    let macs = y.elements() as u64 * (kh * kw) as u64;
-    Ok(Step {
-        scratch: 0,
-        weight_bytes: 2 * weights.len() + 4 * (bias.len() + scales.len()),
-        macs,
-        work: macs + y.elements() as u64,
-        reads: vec![0],
-        kernel: Box::new(Depthwise {
+}
+
+impl Operator for DepthwiseConv2d {
+    fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
+        let [rows, columns] = self.fit(site)?.output;
+        Ok(vec![vec![site.input(0)?.shape[0], rows, columns, site.input(1)?.shape[3]]])
+    }
+
+    fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
+        let (x, weights, y) = (site.input(0)?, site.input(1)?, site.output()?);
+        let window = self.fit(site)?;
+        let (channels, n) = (x.shape[3], weights.shape[3]);
+        let (qx, qy) = (Quant8::of(x)?, Quant8::of(y)?);
+        let (scales, zero_point) = weight_scales(site, weights, 3, n, qx, qy)?;
+        let bias = bias(site, n)?;
+        site.budget.take_for::<i16>(weights.elements())?;
+        let less = |w: i8| i16::from(w) - zero_point as i16;
+        let weights: Vec<i16> = constant_i8(weights, "weights")?.into_iter().map(less).collect();
+        let macs = y.elements() as u64 * (window.kernel[0] * window.kernel[1]) as u64;
+        let weight_bytes = 2 * weights.len() + 4 * (bias.len() + scales.len());
+        let kernel = Depthwise {
             window,
             channels,
             multiplier: n / channels,
@@ -59,9 +90,11 @@ pub(super) fn compile(
             bias,
             scales,
             zero_point: qx.zero_point as i16,
-            output: Requantize::new(qy, activation),
-        }),
-    })
+            output: Requantize::new(qy, self.activation),
+        };
+        let work = macs + y.elements() as u64;
+        Ok(Step { weight_bytes, macs, work, ..Step::new(kernel, 0) }.into())
+    }
 }
 
 impl Kernel for Depthwise {

@@ -4,7 +4,7 @@
 
 /// A factor as `mantissa * 2^(exponent - 31)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Factor {
+pub(in super::super) struct Factor {
     /// 2^30..2^31, or 0.
     mantissa: i32,
     /// -31..=31.
@@ -13,7 +13,7 @@ pub(super) struct Factor {
 
 impl Factor {
     /// The nearest to `real`, which is finite and not negative; `None` where it is too large.
-    pub(super) fn new(real: f64) -> Option<Self> {
+    pub(in super::super) fn new(real: f64) -> Option<Self> {
         let (fraction, mut exponent) = libm::frexp(real);
         let mut mantissa = (fraction * f64::from(1u32 << 31)).round() as i64;
         if mantissa == 1 << 31 {
@@ -28,7 +28,7 @@ impl Factor {
     }
 
     /// `x` times the factor, rounded twice: to 31 fraction bits, then to none. `x` is of 9 bits.
-    pub(super) fn times(self, x: i32) -> i32 {
+    pub(in super::super) fn times(self, x: i32) -> i32 {
         let product = i64::from(x << self.exponent.max(0)) * i64::from(self.mantissa);
         // Halves go up here…
         let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };

@@ -1,0 +1,115 @@
+"""Arithmetic of two tensors, element by element, with broadcasting."""
+
+import numpy as np
+
+from model import LIMITS, Q, T, at, const, quantized, rng_of, single
+from unary import real_scale
+
+SHAPES = [([1, 4, 5, 3], [1, 4, 5, 3]), ([2, 3, 4, 7], [7]), ([2, 1, 5], [1, 7, 1]), ([], [3, 2]),
+          ([2, 1, 3, 1, 5], [2, 4, 1, 2, 5]), ([1, 3, 3, 5], [1, 1, 1, 1]), ([17], [17])]
+# Scales and zero points of both inputs and of the output: as usual, narrower, wider, at the ends.
+SCALES = [(0.05, 0.5, 0.05, 0.5, 0.1, 0.5), (0.02, 0.1, 0.2, 0.8, 0.07, 0.4), (0.3, 0.0, 0.001, 1.0, 0.9, 0.0),
+          (0.004, 1.0, 0.004, 0.0, 0.001, 1.0)]
+ACTIVATIONS = ["NONE", "RELU", "RELU6", "RELU_N1_TO_1"]
+ACTIVATION_NUMBERS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3, "TANH": 4}
+
+
+def nonzero(rng, run, shape):
+    return rng.choice([-1, 1], shape) * np.round(rng.uniform(0.3, 9, shape) * 64) / 64
+
+
+def nonzero_int(rng, run, shape):
+    return rng.choice([-1, 1], shape) * rng.integers(1, [20, 1000, 3][run % 3], shape)
+
+
+def base(rng, run, shape):
+    return np.round(rng.uniform(0.1, 4, shape) * 64) / 64
+
+
+def exponent(rng, run, shape):
+    return np.round(rng.uniform(-3, 3, shape) * [64, 8, 1][run % 3]) / [64, 8, 1][run % 3]
+
+
+def operands(op, kind, i, shapes):
+    """Both inputs and the output, drawn so that the result is defined."""
+    if quantized(kind):
+        k = real_scale(kind)
+        sa, za, sb, zb, so, zo = SCALES[i % len(SCALES)]
+        if op == "MUL":
+            so *= [1, 4, 0.01, 1][i % 4]
+        if op == "SQUARED_DIFFERENCE":
+            so *= 4
+        if op in ("MINIMUM", "MAXIMUM"):
+            sb, zb, so, zo = sa, za, sa, za
+        a, b = T(kind, shapes[0], Q(sa * k, at(kind, za))), T(kind, shapes[1], Q(sb * k, at(kind, zb)))
+        out = T(kind, None, Q(so * k, at(kind, zo)))
+        if op in ("DIV", "FLOOR_DIV", "FLOOR_MOD"):
+            low, high, zero = *LIMITS[kind], b.quant.zero_point
+            b.draw = lambda rng, run, shape: rng.choice([v for v in range(low, high + 1) if v != zero], shape)
+        return a, b, out
+    a, b, out = T(kind, shapes[0]), T(kind, shapes[1]), T(kind)
+    if op in ("DIV", "FLOOR_DIV", "FLOOR_MOD"):
+        b.draw = nonzero if kind == "float32" else nonzero_int
+    if op == "POW":
+        a.draw, b.draw = base, exponent
+        if kind == "int32":
+            a.draw = lambda rng, run, shape: rng.integers(-5, 6, shape)
+            b.draw = lambda rng, run, shape: rng.integers(0, 7, shape)
+    return a, b, out
+
+
+ARITHMETIC = {
+    "ADD": ["float32", "int8", "uint8", "int16", "int32", "int64"],
+    "SUB": ["float32", "int8", "uint8", "int16", "int32", "int64"],
+    "MUL": ["float32", "int8", "uint8", "int16", "int32", "int64"],
+    "DIV": ["float32", "uint8", "int8", "int32"],
+}
+OTHER = {
+    "MINIMUM": ["float32", "int8", "uint8", "int16", "int32", "int64"],
+    "MAXIMUM": ["float32", "int8", "uint8", "int16", "int32", "int64"],
+    "SQUARED_DIFFERENCE": ["float32", "int8", "int32"],
+    "POW": ["float32", "int32"],
+    "FLOOR_DIV": ["float32", "int32", "int8", "int16"],
+    "FLOOR_MOD": ["float32", "int32", "int64", "int8", "int16"],
+    "ATAN2": ["float32", "float64"],
+}
+TABLES = {"MINIMUM": "MaximumMinimumOptions", "MAXIMUM": "MaximumMinimumOptions", "POW": "PowOptions",
+          "SQUARED_DIFFERENCE": "SquaredDifferenceOptions", "FLOOR_DIV": "FloorDivOptions", "FLOOR_MOD": "FloorModOptions",
+          "ATAN2": "ATan2Options", "ADD": "AddOptions", "SUB": "SubOptions", "MUL": "MulOptions", "DIV": "DivOptions"}
+
+
+def cases():
+    for op, kinds in ARITHMETIC.items():
+        for kind in kinds:
+            for i, shapes in enumerate(SHAPES):
+                # Every activation with equal shapes, one for each other pair of shapes.
+                for j, activation in enumerate(ACTIVATIONS):
+                    if i > 0 and j != i % 4:
+                        continue
+                    a, b, out = operands(op, kind, i + j, shapes)
+                    yield single(op, kind, [a, b], [out], (TABLES[op], {"fusedActivationFunction": ACTIVATION_NUMBERS[activation]}),
+                                 activation=activation, a=shapes[0], b=shapes[1])
+            yield from constants(op, kind, (TABLES[op], {}))
+    for op, kinds in OTHER.items():
+        for kind in kinds:
+            tolerance = "float" if op in ("POW", "ATAN2") and kind.startswith("float") else None
+            for i, shapes in enumerate(SHAPES):
+                a, b, out = operands(op, kind, i, shapes)
+                yield single(op, kind, [a, b], [out], (TABLES[op], {}), tolerance, a=shapes[0], b=shapes[1])
+            if op not in ("POW", "ATAN2"):
+                yield from constants(op, kind, (TABLES[op], {}))
+    for kind in ["float32", "int32"]:
+        inputs = [T(kind, [2, 5]) for _ in range(3)]
+        yield single("ADD_N", kind, inputs, [T(kind)], ("AddNOptions", {}), count=3)
+
+
+def constants(op, kind, options):
+    """One side constant: rows, scalars, and on the left."""
+    for label, x_shape, c_shape, left in [("row", [2, 3, 3, 5], [5], False), ("number", [4, 9], [], False), ("left", [3, 7], [7], True)]:
+        a, b, out = operands(op, kind, 1, (c_shape, x_shape) if left else (x_shape, c_shape))
+        free, fixed = (b, a) if left else (a, b)
+        rng = rng_of("binary", op, kind, label)
+        from model import draw
+        values = draw(rng, 0, fixed)
+        fixed = const(kind, values, fixed.quant)
+        yield single(op, kind, [fixed, free] if left else [free, fixed], [out], options, constant=label)
