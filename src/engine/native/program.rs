@@ -5,6 +5,7 @@ mod lives;
 mod resolve;
 
 use self::lives::Lives;
+pub(super) use self::resolve::resolve_node;
 use super::graph::{Graph, Node, ValueId};
 use super::limits::{Budget, WORK_MAX};
 use super::memory::{Arena, Memory, Place, Span};

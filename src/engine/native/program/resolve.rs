@@ -53,7 +53,7 @@ pub(super) fn resolve(graph: &mut Graph<'_>, budget: &Budget) -> Result<(), Engi
     }
 }
 
-fn resolve_node(
+pub(in crate::engine::native) fn resolve_node(
     graph: &mut Graph<'_>,
     i: usize,
     budget: &Budget,
