@@ -43,8 +43,8 @@ logging.getLogger().setLevel(logging.ERROR)
 class Build:
     """One graph, written node by node; every method gives the name of a tensor."""
 
-    def __init__(self, name, opset=17):
-        self.name, self.opset = name, opset
+    def __init__(self, name, opset=17, after=False):
+        self.name, self.opset, self.after = name, opset, after
         self.rng = np.random.default_rng(sum(map(ord, name)))
         self.nodes, self.inits, self.inputs, self.outputs = [], [], [], []
 
@@ -54,6 +54,10 @@ class Build:
     def x(self, *shape, dtype=TensorProto.FLOAT):
         name = f"x{len(self.inputs)}"
         self.inputs.append(helper.make_tensor_value_info(name, dtype, list(shape)))
+        if self.after and len(shape) == 2:
+            return self.op("MatMul", name, self.w(shape[1], shape[1]))
+        if self.after and len(shape) in (3, 4):
+            return self.op("Conv", name, self.w(shape[1], shape[1], *[1] * (len(shape) - 2)))
         return name
 
     def w(self, *shape, scale=0.3):
@@ -735,18 +739,30 @@ def real_between_quantized(b):
 @direct
 def weights_typed(b):
     """Initializers in the typed fields, every type."""
-    x = b.x(2, 6)
+    x = b.x(2, 4)
+
     def typed(kind, shape, values):
         name = b.fresh("t")
         b.inits.append(helper.make_tensor(name, kind, shape, values))
         return name
-    w = typed(TensorProto.INT8, [6, 4], [int(v) for v in b.rng.integers(-127, 128, 24)])
-    y = b.op("MatMul", x, b.op("DequantizeLinear", w, typed(TensorProto.FLOAT, [], [0.01]), typed(TensorProto.INT8, [], [0])))
+
+    w = typed(TensorProto.INT8, [2, 4], [int(v) for v in b.rng.integers(-127, 128, 8)])
+    y = b.op("Mul", x, b.op("DequantizeLinear", w, typed(TensorProto.FLOAT, [], [0.01]), typed(TensorProto.INT8, [], [0])))
+    u = typed(TensorProto.UINT8, [2, 1], [3, 250])
+    y = b.op("Mul", y, b.op("DequantizeLinear", u, typed(TensorProto.FLOAT, [], [0.02]), typed(TensorProto.UINT8, [], [128])))
     y = b.op("Add", y, typed(TensorProto.FLOAT, [4], [0.5, -1.0, 0.0, 2.0]))
     y = b.op("Mul", y, b.op("Cast", typed(TensorProto.DOUBLE, [1], [1.25]), to=1))
     y = b.op("Mul", y, b.op("Cast", typed(TensorProto.FLOAT16, [1], [0.5]), to=1))
     y = b.op("Mul", y, b.op("Cast", typed(TensorProto.INT32, [4], [1, -2, 3, 100000]), to=1))
     b.y(b.op("Reshape", y, typed(TensorProto.INT64, [2], [4, -1])))
+
+
+@direct
+def scale_computed_at_run_time(b):
+    x = b.x(3, 20)
+    scale = b.op("Div", b.op("ReduceMax", b.op("Abs", x), keepdims=0), b.c(np.float32(127)))
+    y = b.op("QuantizeLinear", x, scale, b.c(np.int8(0)))
+    b.y(y, b.op("DequantizeLinear", y, scale, b.c(np.int8(0))))
 
 
 @direct
@@ -761,8 +777,10 @@ def attributes_of_old_opsets(b):
         b.op("Split", y, axis=1, split=[1, 3], n=2)[1], b.op("Dropout", y, ratio=0.5))
 
 
-def graph_of(build, name):
-    b = Build(name)
+def graph_of(build, name, after=False):
+    """The model that `build` makes; with `after`, each input first goes through an operator with weights: what
+    only moves numbers is not quantized by itself."""
+    b = Build(name, after=after)
     build(b)
     return b.model()
 
@@ -868,6 +886,7 @@ def static_group(group_name, form):
     for name, build in PLAIN.items():
         for types in ["u8s8", "s8s8"]:
             attempt(group, f"{name}-{types}", lambda: quantize(graph_of(build, name), form, types))
+            attempt(group, f"after-{name}-{types}", lambda: quantize(graph_of(build, name, True), form, types))
     for name in ["conv_same", "conv_depthwise", "gemm", "matmul", "net_mobile"]:
         attempt(group, f"{name}-s8s8-symmetric", lambda: quantize(graph_of(WEIGHTED[name], name), form, "s8s8", True, True))
     group.write()

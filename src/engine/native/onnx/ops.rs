@@ -36,7 +36,7 @@ pub(super) use self::qlinear::{QLinear, QLinearKind, Scalar};
 pub(super) use self::quantize::{Dequantize, DynamicQuantize, Quantize};
 pub(super) use self::rearrange::{Alias, OUTSIDE, Rearrange};
 pub(super) use self::reduce::{Reduce, Reduction};
-pub(super) use self::resize::{Axis, ResizeLinear};
+pub(super) use self::resize::{Axis, Between, ResizeLinear};
 pub(super) use self::softmax::{QLinearSoftmax, Softmax};
 pub(super) use self::unary::{Not, Table, Unary};
 pub(super) use self::walk::{broadcast_shape, dense};

@@ -3,7 +3,7 @@
 use super::super::file::NodeFile;
 use super::super::import::{Held, Importer, Tensor};
 use super::super::ops::{
-    Arithmetic, Axis, Conv, ConvTranspose, GlobalAverage, Params, Pool, PoolKind, Reduce,
+    Arithmetic, Axis, Between, Conv, ConvTranspose, GlobalAverage, Params, Pool, PoolKind, Reduce,
     Reduction, ResizeLinear, Scheme, Sliding, Zero,
 };
 use super::quantized::{operand, outcome};
@@ -548,17 +548,17 @@ pub(super) fn resize<'a>(i: &mut Importer<'a, '_>, node: &NodeFile<'a>) -> Done 
         "linear" | "bilinear" if rank >= 2 && sizes[..rank - 2] == shape[..rank - 2] => {
             let mut axes: [Axis; 2] = Default::default();
             for (table, axis) in axes.iter_mut().zip(rank - 2..) {
-                let highest = shape[axis] - 1;
                 for place in places(axis) {
-                    let place = place?.clamp(0.0, highest as f32);
-                    let first = (place as usize).min(highest);
-                    let second = (first + 1).min(highest);
-                    table.push((first, second, place - first as f32));
+                    table.push(Between::new(place?, shape[axis]));
                 }
             }
             let x = i.tensor(node.input(0))?;
+            let fixed = x.last;
             let x = i.plain(x)?;
-            let id = i.emit(ResizeLinear { axes }, &[x.id], DType::F32)?;
+            let dtype = i.dtype(x);
+            let quant = i.of(x).quant.clone();
+            let id = i.emit(ResizeLinear { axes, fixed }, &[x.id], dtype)?;
+            i.graph.values[id].quant = quant;
             i.give(node, Tensor { id, last: false })
         }
         other => Err(unsupported(format!("mode {} over {rank} axes", other.escape_debug()))),

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use super::super::file::NodeFile;
 use super::super::import::{Held, Importer, Tensor};
 use super::super::ops::{
-    Concat, DynamicQuantize, GlobalAverage, Params, PoolKind, QLinear, QLinearKind, QLinearSoftmax,
-    Quantize, Scheme, Table, Unary,
+    Binary, Cast, Concat, DynamicQuantize, GlobalAverage, Params, PoolKind, QLinear, QLinearKind,
+    QLinearSoftmax, Quantize, Scheme, Table, Unary,
 };
 use super::super::schema;
 use super::{axis_of, images, is_eight, math};
@@ -57,7 +57,7 @@ impl<'a> Importer<'a, '_> {
             let next = &self.nodes[user];
             match next.op {
                 "QuantizeLinear" if next.input(0) == name => {
-                    let scheme = scheme_of(self, next)?;
+                    let Ok(scheme) = scheme_of(self, next) else { return Ok(None) };
                     let Some(params) = scheme.whole().filter(Params::is_eight) else {
                         return Ok(None);
                     };
@@ -132,7 +132,66 @@ fn scheme_of<'a>(i: &mut Importer<'a, '_>, node: &NodeFile<'a>) -> Result<Scheme
     Ok(Scheme { axis, ..scheme })
 }
 
+/// Whether the scale of a `QuantizeLinear` or `DequantizeLinear` is known only when it runs.
+fn is_late<'a>(i: &mut Importer<'a, '_>, node: &NodeFile<'a>) -> Result<bool, Refusal> {
+    let mut late = false;
+    for name in [node.input(1), node.input(2)] {
+        if !name.is_empty() {
+            let tensor = i.tensor(name)?;
+            late |= i.of(tensor).data.is_none();
+        }
+    }
+    Ok(late)
+}
+
+/// The one zero point of such a node as a real number, if it has one.
+fn late_zero<'a>(i: &mut Importer<'a, '_>, node: &NodeFile<'a>) -> Result<Option<Tensor>, Refusal> {
+    let scale = i.tensor(node.input(1))?;
+    if i.of(scale).elements() != 1 || node.int_or("block_size", 0)? != 0 {
+        return Err(unsupported("more than one scale that is computed at run time"));
+    }
+    if node.input(2).is_empty() {
+        return Ok(None);
+    }
+    let zero = i.tensor(node.input(2))?;
+    Ok(Some(Tensor { id: i.emit(Cast, &[zero.id], DType::F32)?, last: false }))
+}
+
+/// As the definition has it: division, rounding, zero point, saturation.
+fn quantize_late<'a>(i: &mut Importer<'a, '_>, node: &NodeFile<'a>) -> Done {
+    let dtype = if node.input(2).is_empty() { DType::U8 } else { i.dtype_of(node.input(2))? };
+    let (low, high) = match dtype {
+        DType::U8 => (0.0, 255.0),
+        DType::I8 => (-128.0, 127.0),
+        other => {
+            return Err(unsupported(format!("{other} with a scale that is computed at run time")));
+        }
+    };
+    let (x, scale) = (i.tensor(node.input(0))?, i.tensor(node.input(1))?);
+    let mut y = math::compute(i, Binary::Div, x, scale)?;
+    y.id = i.emit(Unary::Round, &[y.id], DType::F32)?;
+    if let Some(zero) = late_zero(i, node)? {
+        y = math::compute(i, Binary::Add, y, zero)?;
+    }
+    y.id = i.emit(Unary::Clip { low, high }, &[y.id], DType::F32)?;
+    y.id = i.emit(Cast, &[y.id], dtype)?;
+    i.give(node, y)
+}
+
+fn dequantize_late<'a>(i: &mut Importer<'a, '_>, node: &NodeFile<'a>) -> Done {
+    let (x, scale) = (i.tensor(node.input(0))?, i.tensor(node.input(1))?);
+    let mut y = Tensor { id: i.emit(Cast, &[x.id], DType::F32)?, last: x.last };
+    if let Some(zero) = late_zero(i, node)? {
+        y = math::compute(i, Binary::Sub, y, zero)?;
+    }
+    y = math::compute(i, Binary::Mul, y, scale)?;
+    i.give(node, y)
+}
+
 pub(super) fn quantize<'a>(i: &mut Importer<'a, '_>, node: &NodeFile<'a>) -> Done {
+    if is_late(i, node)? {
+        return quantize_late(i, node);
+    }
     let scheme = scheme_of(i, node)?;
     let held = i.held(node.input(0))?;
     if let (Held::Real { ints, scheme: from }, Some(to)) = (&held, scheme.whole()) {
@@ -161,6 +220,9 @@ pub(super) fn quantize<'a>(i: &mut Importer<'a, '_>, node: &NodeFile<'a>) -> Don
 }
 
 pub(super) fn dequantize<'a>(i: &mut Importer<'a, '_>, node: &NodeFile<'a>) -> Done {
+    if is_late(i, node)? {
+        return dequantize_late(i, node);
+    }
     if node.int_or("block_size", 0)? != 0 {
         return Err(unsupported("quantization in blocks"));
     }
