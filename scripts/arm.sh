@@ -30,3 +30,12 @@ arm_rust() {
     export RUSTC CARGO
     printf 'building with %s (%s)\n' "$("$RUSTC" --version)" "$RUSTC"
 }
+
+# Programs linked statically by Debian's cross compiler and run by qemu, which then needs no library of the
+# other machine: for tests only, boards get what scripts/build-arm makes.
+arm_static() {
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static"
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="timeout 600 qemu-aarch64-static"
+    export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CXX_aarch64_unknown_linux_gnu=false
+}

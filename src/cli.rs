@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigError, Machine};
+use crate::daemon::explained;
 use output::Output;
 
 /// Quantized models on small ARM boards, from the sensor to the broker.
@@ -60,6 +61,16 @@ enum Command {
 }
 
 impl Command {
+    /// What is logged where nobody says.
+    fn usual_level(&self) -> logger::Level {
+        match self {
+            // Log lines would stand between the rows of its view.
+            #[cfg(feature = "demo")]
+            Self::Demo(_) => logger::Level::Warn,
+            _ => logger::Level::Info,
+        }
+    }
+
     fn run(self, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         match self {
             Self::Run(args) => run::run(&args, out),
@@ -109,7 +120,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let variable = std::env::var_os("EDGERUN_LOG");
-    if let Err(error) = logger::start(cli.log_level, variable.as_deref()) {
+    if let Err(error) = logger::start(cli.log_level, variable.as_deref(), cli.command.usual_level())
+    {
         logger::say(&format!("EDGERUN_LOG: {error}"));
         return ExitCode::from(WRONG_USAGE);
     }
@@ -130,15 +142,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Outcome::Failed
     });
     ExitCode::from(outcome.code())
-}
-
-/// The error and its causes; a cause that the words before it contain already is not repeated.
-fn explained(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |said, cause| match cause.to_string() {
-        cause if said.is_empty() => cause,
-        cause if said.contains(&cause) => said,
-        cause => format!("{said}: {cause}"),
-    })
 }
 
 /// The configuration that a command works on.
@@ -168,13 +171,6 @@ impl ConfigArgs {
 mod tests {
     use super::*;
     use clap::CommandFactory;
-
-    #[test]
-    fn causes_are_told_once() {
-        let inner = anyhow::anyhow!("no room");
-        let outer = inner.context("cannot write a: no room").context("cannot save");
-        assert_eq!(explained(&outer), "cannot save: cannot write a: no room");
-    }
 
     #[test]
     fn commands_and_arguments_do_not_contradict_each_other() {

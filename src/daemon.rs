@@ -129,7 +129,7 @@ impl Daemon {
                 state
             });
             let state = state.unwrap_or_else(|error| {
-                let why = format!("{error:#}");
+                let why = explained(&error);
                 log::error!("pipeline {name} cannot run: {why}");
                 PartState::Failed { why }
             });
@@ -214,6 +214,15 @@ impl Daemon {
     fn report(&self, act: impl FnOnce(&mut Reporter)) {
         act(&mut report::lock(&self.reporter));
     }
+}
+
+/// The error and its causes; a cause that the words before it contain already is not repeated.
+pub(crate) fn explained(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| match cause.to_string() {
+        cause if said.is_empty() => cause,
+        cause if said.contains(&cause) => said,
+        cause => format!("{said}: {cause}"),
+    })
 }
 
 /// A sensor and the pipelines that it feeds.
@@ -454,4 +463,16 @@ fn door(name: &str, loaded: &Loaded) -> anyhow::Result<Door> {
         channels: recipe.channels.len(),
         predict: Mutex::new(Box::new(predict)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        let inner = anyhow!("no room");
+        let outer = inner.context("cannot write a: no room").context("cannot save");
+        assert_eq!(explained(&outer), "cannot save: cannot write a: no room");
+    }
 }

@@ -179,7 +179,9 @@ impl NetHandle {
         match self.ended.recv_timeout(within + LAST_STEPS) {
             Ok(0) => Stopped::Flushed,
             Ok(left) => {
-                log::warn!("{left} results and events were not delivered before the stop");
+                log::warn!(
+                    "results and events that the broker did not get before the stop: {left}"
+                );
                 Stopped::Left(left)
             }
             Err(_) => {

@@ -37,10 +37,7 @@ def outputs_of(content, runs):
         interpreter.invoke()
         results.append([interpreter.get_tensor(details["index"]).copy() for details in outputs])
     names = [op["op_name"] for op in interpreter._get_ops_details()]
-    by = "builtin" if "DELEGATE" not in names else "xnnpack"
-    if by == "xnnpack" and len(set(names) - {"DELEGATE"}) > 0:
-        # Delegated nodes are still listed; a builtin node is one that no delegate took.
-        by = "xnnpack"
+    by = "xnnpack" if "DELEGATE" in names else "builtin"
     return results, by
 
 

@@ -27,6 +27,8 @@ TYPES = {
     "bool": (schema.TensorType.BOOL, np.bool_),
     "resource": (schema.TensorType.RESOURCE, np.int32),
 }
+# Versions that LiteRT's kernels are registered with where that is not from 1 on.
+VERSIONS = {"BROADCAST_TO": 2}
 LIMITS = {"int4": (-7, 7), "int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
 
 
@@ -158,7 +160,7 @@ def serialize(graphs, shapes=None):
         number = getattr(schema.BuiltinOperator, name, None)
         if number is None:
             number, code.customCode = schema.BuiltinOperator.CUSTOM, name
-        code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), 1
+        code.builtinCode, code.deprecatedBuiltinCode, code.version = number, min(number, 127), VERSIONS.get(name, 1)
         model.operatorCodes.append(code)
     builder = flatbuffers.Builder(4096)
     builder.Finish(model.Pack(builder), b"TFL3")
@@ -242,7 +244,7 @@ def word(value):
     if isinstance(value, (list, tuple)):
         return "x".join(word(v) for v in value) or "scalar"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return "true" if value else "false"
     return str(value)
 
 
@@ -259,6 +261,8 @@ def single(op, kind, inputs, outputs, options=None, tolerance=None, label="", cu
 
 
 def case(op, kind, graphs, tolerance=None, label="", runs=3, reason="", **attributes):
+    if kind == "int16-channel":
+        kind, attributes["scales"] = "int16", "channel"
     attributes = {key: word(value) for key, value in attributes.items()}
     if tolerance is None:
         tolerance = "float" if kind in ("float32", "float16", "float64") else "bytes"

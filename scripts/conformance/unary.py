@@ -169,20 +169,20 @@ def quantize():
         k = real_scale(target)
         for i, (scale, zero) in enumerate(plain):
             for shape in ([1, 64], [2, 3, 5]) if i == 0 else ([4, 17],):
-                yield single("QUANTIZE", "float32", [T("float32", shape)], [T(target, None, Q(scale * k, at(target, zero)))],
-                             tolerance="bytes", to=target, quant=f"{i}", shape=shape)
+                yield single("QUANTIZE", target, [T("float32", shape)], [T(target, None, Q(scale * k, at(target, zero)))],
+                             tolerance="bytes", **{"from": "float32"}, to=target, quant=f"{i}", shape=shape)
     for source in ["int8", "uint8", "int16"]:
         for target in ["int8", "uint8", "int16"]:
             for i, (a, za, b, zb) in enumerate([(0.1, 0.52, 0.1, 0.52), (0.1, 0.5, 0.13, 0.4), (0.1, 0.1, 0.031, 0.9),
                                                 (0.02, 0.0, 0.9, 1.0), (0.25, 1.0, 0.5, 0.0)]):
                 x = T(source, [1, 256], Q(a * real_scale(source), at(source, za)))
                 out = T(target, None, Q(b * real_scale(target), at(target, zb)))
-                yield single("QUANTIZE", source, [x], [out], to=target, quant=f"{i}")
+                yield single("QUANTIZE", target, [x], [out], **{"from": source}, to=target, quant=f"{i}")
     for i in range(2):
         x = T("int32", [2, 40], Q([1e-5, 2e-3][i], 0), draw=lambda rng, run, shape: rng.integers(-10**5, 10**5, shape))
         for target in ["int8", "int16"]:
-            yield single("QUANTIZE", "int32", [x], [T(target, None, Q([0.01, 0.9][i] * real_scale(target), at(target, 0.4)))],
-                         to=target, quant=f"{i}")
+            yield single("QUANTIZE", target, [x], [T(target, None, Q([0.01, 0.9][i] * real_scale(target), at(target, 0.4)))],
+                         **{"from": "int32"}, to=target, quant=f"{i}")
 
 
 def dequantize():

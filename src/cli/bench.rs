@@ -116,7 +116,7 @@ impl Figures {
         times.sort_unstable();
         let report = model.report();
         let isa = match report.engine {
-            EngineKind::Native => "scalar",
+            EngineKind::Native => compiled_for(),
             // It looks at the processor itself and does not say.
             EngineKind::Tract => "auto",
         };
@@ -195,6 +195,18 @@ impl Figures {
     }
 }
 
+/// The vector instructions that the compiler may use in this build; the native kernels look at nothing
+/// else yet.
+fn compiled_for() -> &'static str {
+    match () {
+        () if cfg!(target_feature = "neon") => "neon",
+        () if cfg!(target_feature = "avx512f") => "avx512f",
+        () if cfg!(target_feature = "avx2") => "avx2",
+        () if cfg!(target_feature = "sse2") => "sse2",
+        () => "none",
+    }
+}
+
 fn micros(time: Duration) -> f64 {
     rounded(time.as_secs_f64() * 1e6)
 }
@@ -239,7 +251,7 @@ mod tests {
     fn figures(micros: &[u64]) -> Figures {
         Figures {
             engine: EngineKind::Native,
-            isa: "scalar",
+            isa: compiled_for(),
             load: Duration::ZERO,
             first: Duration::ZERO,
             times: micros.iter().map(|&us| Duration::from_micros(us)).collect(),

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{ConfigArgs, Outcome, logger, output};
 use crate::config::{Config, Credentials, Problem};
+use crate::daemon::explained;
 pub(crate) use step::{Blame, Step};
 
 /// Arguments of `edgerun check`.
@@ -107,7 +108,7 @@ impl Report {
     ) -> anyhow::Result<()> {
         let (word, colour, detail) = match found {
             Ok(detail) => ("ok    ", "\x1b[32m", detail.clone()),
-            Err(error) => ("failed", "\x1b[31m", format!("{error:#}")),
+            Err(error) => ("failed", "\x1b[31m", explained(error)),
         };
         let (on, off) = if self.colours { (colour, "\x1b[0m") } else { ("", "") };
         writeln!(out, "{on}{word}{off}  {name:<24}  {detail}")?;
@@ -122,7 +123,7 @@ impl Report {
             Blame::Configuration => self.wrong_configuration |= !ok,
             Blame::Surroundings => self.failed |= !ok,
         }
-        let detail = found.unwrap_or_else(|error| format!("{error:#}"));
+        let detail = found.unwrap_or_else(|error| explained(&error));
         self.checks.push(json!({"name": name, "ok": ok, "detail": detail}));
     }
 

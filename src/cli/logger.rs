@@ -40,10 +40,14 @@ impl From<Level> for LevelFilter {
 )]
 pub(crate) struct WrongRule(String);
 
-/// Starts logging; `level` wins over `variable`, and without both `info` holds.
-pub(crate) fn start(level: Option<Level>, variable: Option<&OsStr>) -> Result<(), WrongRule> {
+/// Starts logging; `level` wins over `variable`, and without both `usual` holds.
+pub(crate) fn start(
+    level: Option<Level>,
+    variable: Option<&OsStr>,
+    usual: Level,
+) -> Result<(), WrongRule> {
     let text = variable.unwrap_or_default().to_string_lossy();
-    let mut rules = Rules::parse(&text)?;
+    let mut rules = Rules::parse(&text, usual)?;
     if let Some(level) = level {
         rules.ours = level.into();
     }
@@ -92,8 +96,8 @@ struct Rules {
 }
 
 impl Rules {
-    fn parse(text: &str) -> Result<Self, WrongRule> {
-        let mut rules = Self { ours: LevelFilter::Info, targets: Vec::new() };
+    fn parse(text: &str, usual: Level) -> Result<Self, WrongRule> {
+        let mut rules = Self { ours: usual.into(), targets: Vec::new() };
         for rule in text.split(',').map(str::trim).filter(|rule| !rule.is_empty()) {
             let wrong = |_| WrongRule(rule.to_owned());
             match rule.split_once('=') {
@@ -207,17 +211,19 @@ mod tests {
 
     #[test]
     fn libraries_are_heard_from_warn_on_unless_they_are_named() {
-        let rules = Rules::parse("debug, rumqttc=trace, edgerun::net=error").unwrap();
+        let parse = |text: &str| Rules::parse(text, Level::Info);
+        let rules = parse("debug, rumqttc=trace, edgerun::net=error").unwrap();
         assert_eq!(rules.of("edgerun::pipeline"), LevelFilter::Debug);
         assert_eq!(rules.of("edgerun::net::tls"), LevelFilter::Error);
         assert_eq!(rules.of("edgerun::network"), LevelFilter::Debug);
         assert_eq!(rules.of("rumqttc::v5"), LevelFilter::Trace);
         assert_eq!(rules.of("tract_core"), LevelFilter::Warn);
         assert_eq!(rules.max(), LevelFilter::Trace);
-        assert_eq!(Rules::parse("off").unwrap().of("tract_core"), LevelFilter::Off);
-        assert_eq!(Rules::parse("").unwrap().ours, LevelFilter::Info);
-        assert_eq!(Rules::parse("info,loud"), Err(WrongRule("loud".into())));
-        assert_eq!(Rules::parse("rumqttc=loud"), Err(WrongRule("rumqttc=loud".into())));
+        assert_eq!(parse("off").unwrap().of("tract_core"), LevelFilter::Off);
+        assert_eq!(parse("").unwrap().ours, LevelFilter::Info);
+        assert_eq!(Rules::parse("rumqttc=info", Level::Warn).unwrap().ours, LevelFilter::Warn);
+        assert_eq!(parse("info,loud"), Err(WrongRule("loud".into())));
+        assert_eq!(parse("rumqttc=loud"), Err(WrongRule("rumqttc=loud".into())));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use signal_hook::iterator::Signals;
 use super::{ConfigArgs, Outcome, logger};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Credentials};
-use crate::daemon::{Daemon, Surroundings};
+use crate::daemon::{Daemon, Surroundings, explained};
 use crate::storage::DirStorage;
 use crate::systemd::{self, NotifyError};
 
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, _out: &mut dyn Write) -> anyhow::Result<Outcome> 
             }
             refused => {
                 if let Err(error) = refused {
-                    log::error!("the new configuration cannot run: {error:#}");
+                    log::error!("the new configuration cannot run: {}", explained(&error));
                 }
                 log::error!("going on with the old configuration");
                 let Some(daemon) = start(&config)? else { return Ok(Outcome::WrongConfiguration) };

@@ -65,8 +65,9 @@ impl<W: Write> View<W> {
             row.judged.push(judged);
             row.text = self.format(&row, score);
             if self.live {
-                // Back to the line's start, the row, then what an older one left behind it is cleared.
-                write!(self.out, "\r{}\x1b[K", row.text)?;
+                // Back to the line's start, the row, then what an older one left behind it is cleared. Without
+                // wrapping meanwhile: on a narrow terminal the start would be another line's.
+                write!(self.out, "\r\x1b[?7l{}\x1b[K\x1b[?7h", row.text)?;
                 self.out.flush()?;
             }
             self.row = Some(row);
@@ -114,6 +115,10 @@ impl<W: Write> View<W> {
     pub(super) fn end(&mut self, score: &Score, summary: &Summary, seconds: f64) -> io::Result<()> {
         self.end_row()?;
         let Summary { windows, accuracy, dropped, messages, latency_us, .. } = summary;
+        if *windows == 0 {
+            writeln!(self.out, "\n  no result yet: the first window takes 4 s of the recording")?;
+            return self.out.flush();
+        }
         let accuracy = format!("{:.1} %", accuracy * 100.0);
         writeln!(
             self.out,
@@ -156,6 +161,38 @@ mod tests {
             assert_eq!(bar(share).chars().count(), BAR, "{share}");
         }
         assert_eq!(bar(0.5).trim_end(), "████████");
+    }
+
+    #[test]
+    fn a_row_is_drawn_again_in_its_own_line_however_narrow_the_terminal() {
+        let all = [Recording { label: "walking".into(), frames: Vec::new() }];
+        let mut view = View::new(Vec::new(), true);
+        for _ in 0..2 {
+            let judged = Judged {
+                recording: 0,
+                label: Some("walking".into()),
+                score: 0.75,
+                right: true,
+                latency_us: 40,
+            };
+            view.result(judged, &all, &Score::default()).expect("memory takes it");
+        }
+        let text = String::from_utf8(view.out).expect("text");
+        let drawn: Vec<&str> = text.split('\r').skip(1).collect();
+        assert_eq!(drawn.len(), 2);
+        for row in drawn {
+            // DECAWM, DEC private mode 7: off for the row, on for what others write.
+            assert!(row.starts_with("\x1b[?7l") && row.ends_with("\x1b[K\x1b[?7h"), "{row:?}");
+            assert!(!row.contains('\n'), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_demo_stopped_before_its_first_window_does_not_speak_of_accuracy() {
+        let mut view = View::new(Vec::new(), false);
+        view.end(&Score::default(), &Score::default().summary(0), 0.1).expect("memory takes it");
+        let text = String::from_utf8(view.out).expect("text");
+        assert!(text.contains("no result yet") && !text.contains("accuracy"), "{text}");
     }
 
     #[test]

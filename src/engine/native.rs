@@ -49,7 +49,7 @@ pub fn load_onnx(bytes: &[u8], folder: Option<&Path>) -> Result<Box<dyn Model>, 
 fn loaded(mut graph: Graph<'_>, budget: &Budget) -> Result<Box<dyn Model>, EngineError> {
     let program = program::compile(&mut graph, budget)?;
     let signature = Arc::new(signature(&graph));
-    Ok(Box::new(NativeModel { signature, program: Arc::new(program) }))
+    Ok(Box::new(NativeModel { format: graph.format, signature, program: Arc::new(program) }))
 }
 
 /// What the TFLite file in `bytes` holds, and which of its operators have a kernel here.
@@ -91,6 +91,16 @@ impl OperatorInfo {
         self.entry.kinds.iter().map(|kind| kind.as_str())
     }
 
+    /// Number of the operator in TFLite's schema; `None` for a custom one.
+    pub fn number(&self) -> Option<i32> {
+        tflite::operator_number(self.name)
+    }
+
+    /// Number of its options table in TFLite's schema; 0 where it has none.
+    pub fn options_table(&self) -> u8 {
+        self.entry.options
+    }
+
     /// Its attributes, each with the values that are supported.
     pub fn attributes(&self) -> &'static [(&'static str, &'static [&'static str])] {
         self.entry.attributes
@@ -108,6 +118,8 @@ pub fn operators() -> Vec<OperatorInfo> {
 /// A compiled model.
 #[derive(Debug)]
 struct NativeModel {
+    /// Of the file that it was read from.
+    format: &'static str,
     signature: Arc<Signature>,
     program: Arc<Program>,
 }
@@ -125,7 +137,7 @@ impl Model for NativeModel {
     fn report(&self) -> Report {
         Report {
             engine: EngineKind::Native,
-            reason: "it has a kernel for every operator of this TFLite model".to_owned(),
+            reason: format!("it has a kernel for every operator of this {} model", self.format),
             ops: self.program.ops.clone(),
             weight_bytes: self.program.weight_bytes,
             arena_bytes: Some(self.program.arena_bytes),

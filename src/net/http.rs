@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -183,9 +184,21 @@ struct Which {
 
 async fn answer_predict(
     State(shared): State<Arc<Shared>>,
-    Query(which): Query<Which>,
-    body: Bytes,
+    which: Result<Query<Which>, QueryRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    let Query(which) = match which {
+        Ok(which) => which,
+        Err(error) => return refuse(error.status(), &error.body_text()),
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let message = format!("the body is longer than {BODY_BYTES_MAX} bytes");
+            return refuse(error.status(), &message);
+        }
+        Err(error) => return refuse(error.status(), &error.body_text()),
+    };
     let Ok(_turn) = shared.turns.acquire().await else {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "the server is stopping");
     };

@@ -111,7 +111,10 @@ impl Sampler {
                 break;
             }
         }
-        self.stats.set_state(SensorState::Ended);
+        // One that was away when it was stopped stays so in the last report.
+        if absence.lost_at.is_none() {
+            self.stats.set_state(SensorState::Ended);
+        }
     }
 
     fn open_and_sample(&mut self, batch: &mut Frames, absence: &mut Absence) -> End {

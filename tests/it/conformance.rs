@@ -43,6 +43,13 @@ families! {
     operators_of_one_tensor_give_what_litert_gives: "unary";
     arithmetic_gives_what_litert_gives: "binary";
     comparisons_and_choices_give_what_litert_gives: "compare";
+    convolutions_give_what_litert_gives: "conv";
+    products_of_matrices_give_what_litert_gives: "dense";
+    pools_give_what_litert_gives: "pool";
+    data_is_moved_as_litert_moves_it: "movement";
+    reductions_give_what_litert_gives: "reduce";
+    normalizations_give_what_litert_gives: "normalize";
+    resized_images_are_what_litert_gives: "resize";
 }
 
 /// What `index.json` says of a case.

@@ -14,6 +14,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::support::{find, is_installed};
+
 /// Large enough that the connection to the host `cut` ends within the upload.
 const BINARY_BYTES: usize = 3 << 20;
 const CUT_AFTER_BYTES: usize = 1 << 20;
@@ -38,12 +40,10 @@ impl Board {
     /// A board that runs systemd and has no edgerun; `None` without OpenSSH on this machine, which
     /// `scripts/test` installs.
     fn new() -> Option<Self> {
-        let sshd = Path::new("/usr/sbin/sshd");
-        if !sshd.exists() {
-            assert!(std::env::var_os("EDGERUN_ALL_PARTS").is_none(), "install openssh-server");
-            eprintln!("left out: needs /usr/sbin/sshd, of the package openssh-server");
+        if !is_installed("sshd", "openssh-server") || !is_installed("ssh", "openssh-client") {
             return None;
         }
+        let sshd = find("sshd")?;
         let dir = tempfile::tempdir().unwrap();
         let board = Self { dir };
         let at = |name: &str| board.dir.path().join(name);

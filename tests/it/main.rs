@@ -13,6 +13,7 @@ mod engines;
 mod mqtt;
 mod mqtt_faults;
 mod onnx;
+mod op_table;
 mod ops;
 mod predict;
 mod reference;

@@ -151,3 +151,57 @@ fn models_that_are_quantized_as_they_run_are_within_the_tolerance() {
 fn operators_that_no_quantizer_writes_give_onnxruntimes_bytes() {
     assert_group(group!("direct"), 16, |_| 0.0);
 }
+
+/// Loads what may be damaged; what loads all the same has to run, unless it would take long.
+fn load_and_run(bytes: &[u8]) -> Result<(), EngineError> {
+    drop((native::describe_onnx(bytes), native::is_quantized_onnx(bytes)));
+    let model = native::load_onnx(bytes, None)?;
+    let report = model.report();
+    let small = report.ops.iter().map(|op| op.macs).sum::<u64>() < 1 << 20;
+    if small && report.arena_bytes.is_some_and(|bytes| bytes < 1 << 20) {
+        let signature = model.signature();
+        let inputs: Vec<Tensor> = signature.inputs.iter().map(Tensor::zeros).collect();
+        let mut outputs: Vec<Tensor> = signature.outputs.iter().map(Tensor::zeros).collect();
+        model.session()?.infer(&inputs, &mut outputs)?;
+    }
+    Ok(())
+}
+
+/// The smallest model of each kind: one for each operator and way of quantization.
+fn small_models() -> Vec<Case> {
+    let groups: [&[u8]; 4] =
+        [group!("direct"), group!("qdq"), group!("qoperator"), group!("float")];
+    let all = groups.into_iter().flat_map(cases);
+    let some = |case: &Case| {
+        case.model.len() < 6000 && !case.name.contains("s8s8") && !case.name.contains("u8u8")
+    };
+    all.filter(some).collect()
+}
+
+#[test]
+fn a_model_cut_anywhere_is_refused_or_runs_and_never_panics() {
+    for (number, case) in small_models().iter().enumerate() {
+        load_and_run(&case.model).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        for len in (number % 13..case.model.len()).step_by(13) {
+            drop(load_and_run(&case.model[..len]));
+        }
+    }
+}
+
+#[test]
+fn a_model_with_a_damaged_byte_is_refused_or_runs_and_never_panics() {
+    let mut state = 1u32;
+    for (number, case) in small_models().into_iter().enumerate() {
+        let mut file = case.model;
+        for at in (number % 5..file.len()).step_by(5) {
+            // Xorshift, by George Marsaglia.
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            let whole = file[at];
+            file[at] = [0x00, 0xff, whole ^ 1, (state >> 8) as u8][state as usize % 4];
+            drop(load_and_run(&file));
+            file[at] = whole;
+        }
+    }
+}

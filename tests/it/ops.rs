@@ -1,14 +1,14 @@
 //! Our executor gives, byte for byte, what LiteRT with XNNPACK gives on x86-64: single operators, with
 //! the borders, strides, multipliers and shapes that whole models rarely meet.
 
-use crate::reference::assert_byte_identical;
+use crate::reference::assert_as_litert;
 
 macro_rules! byte_identical {
     ($($test:ident: $name:literal;)*) => {$(
         #[test]
         fn $test() {
             let file = include_bytes!(concat!("../data/ops/", $name, ".tflite"));
-            assert_byte_identical(file, concat!("ops/", $name));
+            assert_as_litert(file, concat!("ops/", $name));
         }
     )*};
 }

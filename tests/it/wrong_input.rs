@@ -46,6 +46,9 @@ fn refused(board: &Board, code: i32, wanted: &str) {
             String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{command}: {text}");
         assert!(text.contains(wanted), "{command} does not say {wanted:?}: {text}");
+        for line in text.lines() {
+            assert!(line.matches("(os error").count() <= 1, "a cause is told once: {line}");
+        }
     }
 }
 
@@ -54,6 +57,12 @@ fn a_missing_model_is_named() {
     let board = board(CONFIG);
     std::fs::remove_file(board.path("bundle/gestures.tflite")).unwrap();
     refused(&board, 1, "bundle/gestures.tflite: No such file");
+}
+
+#[test]
+fn a_missing_bundle_is_named() {
+    let board = board(&CONFIG.replace("./bundle", "./nowhere"));
+    refused(&board, 1, "nowhere/manifest.toml: No such file");
 }
 
 #[test]

@@ -94,6 +94,32 @@ pub(super) struct Node<'a> {
     /// `None` is an optional input that was left out.
     pub(super) inputs: Vec<Option<ValueId>>,
     pub(super) outputs: Vec<ValueId>,
+    /// What it runs within itself: branches, the parts of a loop.
+    pub(super) bodies: Vec<Body<'a>>,
+    /// How values are quantized that the operator computes on its way to the outputs.
+    pub(super) intermediates: Vec<Quant>,
+}
+
+/// A graph that a node runs within itself.
+///
+/// Shapes of its inputs follow from the node's, which are given to them by position; inputs that
+/// are constant there become constants here.
+#[derive(Debug)]
+pub(super) struct Body<'a> {
+    pub(super) graph: Graph<'a>,
+    /// For each input of the graph, where its value comes from.
+    pub(super) inputs: Vec<Source>,
+    /// For each state of the graph, which of the node's inputs is that state.
+    pub(super) states: Vec<usize>,
+}
+
+/// Where an input of a body comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    /// Which of the node's inputs.
+    pub(super) input: usize,
+    /// It stays the same however often the body runs.
+    pub(super) fixed: bool,
 }
 
 /// How a kernel window moves over height and width.

@@ -7,6 +7,8 @@ use crate::engine::EngineError;
 
 /// Operators.
 pub(super) const NODES_MAX: usize = 10_000;
+/// Graphs within graphs: branches and loops.
+pub(super) const DEPTH_MAX: usize = 8;
 /// Inputs or outputs of one operator, and of the model.
 pub(super) const PORTS_MAX: usize = 256;
 /// Dimensions of a tensor.
@@ -42,5 +44,29 @@ impl Budget {
     /// Takes room for `count` values of `T`.
     pub(super) fn take_for<T>(&self, count: usize) -> Result<(), EngineError> {
         self.take(count.saturating_mul(size_of::<T>()))
+    }
+}
+
+/// The steps that loops may still take in one run: their number is known only there.
+#[derive(Debug)]
+pub(super) struct Fuel {
+    left: Cell<Option<u64>>,
+}
+
+impl Fuel {
+    /// As much as one run may take.
+    pub(super) fn new() -> Self {
+        Self { left: Cell::new(Some(WORK_MAX)) }
+    }
+
+    /// Takes `steps`; false, now and from now on, where they are not left.
+    pub(super) fn take(&self, steps: u64) -> bool {
+        self.left.set(self.left.get().and_then(|left| left.checked_sub(steps)));
+        self.left.get().is_some()
+    }
+
+    /// Whether more was asked for than there was.
+    pub(super) fn is_out(&self) -> bool {
+        self.left.get().is_none()
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bytemuck::Pod;
 
+use super::limits::Fuel;
 use super::plan::ALIGN;
 use crate::engine::{EngineError, EngineKind};
 
@@ -62,6 +63,7 @@ pub(super) struct Memory<'a> {
     pub(super) inputs: &'a [Place],
     pub(super) outputs: &'a [Span],
     pub(super) scratch: &'a Span,
+    pub(super) fuel: &'a Fuel,
 }
 
 /// Why the ranges of a step can be borrowed together.

@@ -5,18 +5,34 @@
 //! with its top bit flipped and its zero point 128 lower, so that one set of kernels serves both.
 
 mod add;
+mod blocks;
+mod control;
 mod conv2d;
+mod cumsum;
+mod densify;
 mod depthwise;
+mod extremes;
 mod fully_connected;
-mod mean;
+mod join;
+mod normalize;
+mod one_hot;
 mod pad;
 mod pool;
 mod quantize;
+mod reduce;
+mod repeat;
 mod reshape;
+mod resize;
 mod shared;
+mod slice;
 mod softmax;
+mod split;
+mod strided_slice;
 #[cfg(test)]
 mod tests;
+mod top_k;
+mod transpose;
+mod variable;
 
 use std::fmt;
 
@@ -30,15 +46,31 @@ use crate::engine::EngineError;
 /// All operators of TFLite that have a kernel here.
 const FAMILIES: &[&[Entry]] = &[
     add::ENTRIES,
+    blocks::ENTRIES,
+    control::ENTRIES,
     conv2d::ENTRIES,
+    cumsum::ENTRIES,
+    densify::ENTRIES,
     depthwise::ENTRIES,
+    extremes::ENTRIES,
     fully_connected::ENTRIES,
-    mean::ENTRIES,
+    join::ENTRIES,
+    normalize::ENTRIES,
+    one_hot::ENTRIES,
     pad::ENTRIES,
     pool::ENTRIES,
     quantize::ENTRIES,
+    reduce::ENTRIES,
+    repeat::ENTRIES,
     reshape::ENTRIES,
+    resize::ENTRIES,
+    slice::ENTRIES,
     softmax::ENTRIES,
+    split::ENTRIES,
+    strided_slice::ENTRIES,
+    top_k::ENTRIES,
+    transpose::ENTRIES,
+    variable::ENTRIES,
 ];
 
 /// One operator of TFLite: how it is read, and what of it is supported.
@@ -81,6 +113,19 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// What is moved about whatever it means.
+    pub(super) const ANY: &'static [Self] = &[
+        Self::Float32,
+        Self::Int8,
+        Self::Uint8,
+        Self::Int16,
+        Self::Int32,
+        Self::Int64,
+        Self::Bool,
+    ];
+    /// The same without `bool`.
+    pub(super) const NUMBERS: &'static [Self] = Self::ANY.split_at(6).0;
+
     /// The word in the op table and in the conformance suite.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -122,10 +167,32 @@ pub(super) trait Operator: Send + Sync + fmt::Debug {
     /// shapes that [`Operator::shapes`] gave.
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal>;
 
+    /// Whether the outputs follow from the inputs' shapes alone: then they are known at load, though
+    /// the inputs are not.
+    fn only_shapes(&self) -> bool {
+        false
+    }
+
     /// Whether a node with nothing but constant inputs may be run once, at load.
     fn foldable(&self) -> bool {
         true
     }
+
+    /// The graphs of the file that it runs within itself.
+    fn calls(&self) -> Option<Calls<'_>> {
+        None
+    }
+}
+
+/// Which graphs an operator runs within itself, and with what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calls<'a> {
+    /// By number in the file.
+    pub(super) graphs: &'a [i32],
+    /// Which of its inputs is the first of theirs.
+    pub(super) first: usize,
+    /// It is a loop: the first graph decides, the last one turns inputs into the next round's.
+    pub(super) repeated: bool,
 }
 
 /// One compiled operator.

@@ -5,9 +5,9 @@ mod lives;
 mod resolve;
 
 use self::lives::Lives;
-pub(super) use self::resolve::resolve_node;
+pub(super) use self::resolve::{resolve, resolve_node};
 use super::graph::{Graph, Node, ValueId};
-use super::limits::{Budget, WORK_MAX};
+use super::limits::{Budget, Fuel, WORK_MAX};
 use super::memory::{Arena, Memory, Place, Span};
 use super::ops::{Compiled, Kernel, Refusal, Site, Step};
 use super::plan::ALIGN;
@@ -44,7 +44,9 @@ pub(super) struct PlacedStep {
 
 impl Program {
     /// Runs every step on `arena`, which holds the inputs and the states, and then the outputs.
-    pub(super) fn run(&self, arena: &mut [u8]) {
+    ///
+    /// Where `fuel` runs out, loops end early and the outputs are worth nothing.
+    pub(super) fn run(&self, arena: &mut [u8], fuel: &Fuel) {
         for step in &self.steps {
             step.kernel.run(&mut Memory {
                 arena,
@@ -52,6 +54,7 @@ impl Program {
                 inputs: &step.inputs,
                 outputs: &step.outputs,
                 scratch: &step.scratch,
+                fuel,
             });
         }
     }
@@ -59,8 +62,12 @@ impl Program {
 
 /// Compiles `graph`, whatever is in it. Shapes and folded constants are written into it.
 pub(super) fn compile(graph: &mut Graph<'_>, budget: &Budget) -> Result<Program, EngineError> {
-    resolve::resolve(graph, budget)?;
-    let graph = &*graph;
+    resolve(graph, budget)?;
+    compile_resolved(graph, budget)
+}
+
+/// Compiles `graph`, whose shapes are known.
+pub(super) fn compile_resolved(graph: &Graph<'_>, budget: &Budget) -> Result<Program, EngineError> {
     let mut lives = Lives::new(graph);
     let mut steps: Vec<(&Node<'_>, Step)> = Vec::new();
     let (mut weight_bytes, mut work, mut ops) = (0usize, 0u64, Vec::new());
@@ -131,7 +138,7 @@ pub(super) fn compile(graph: &mut Graph<'_>, budget: &Budget) -> Result<Program,
 }
 
 /// Whether the node's outputs are known before any run.
-fn is_folded(graph: &Graph<'_>, node: &Node<'_>) -> bool {
+pub(super) fn is_folded(graph: &Graph<'_>, node: &Node<'_>) -> bool {
     let mut outputs = node.outputs.iter();
     !node.outputs.is_empty() && outputs.all(|&id| graph.values[id].data.is_some())
 }

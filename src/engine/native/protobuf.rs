@@ -55,11 +55,6 @@ impl<'a> Message<'a> {
         Fields { file: Cursor { bytes: self.bytes, at: self.at } }
     }
 
-    /// Its bytes.
-    pub(super) fn bytes(&self) -> &'a [u8] {
-        self.bytes
-    }
-
     /// The elements of the repeated scalar `number`, packed, unpacked or mixed.
     pub(super) fn scalars<T: Scalar>(&self, number: u32) -> Scalars<'a, T> {
         Scalars { fields: self.fields(), number, packed: None, of: std::marker::PhantomData }

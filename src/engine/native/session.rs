@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::limits::{Fuel, WORK_MAX};
 use super::memory::{Arena, Place};
 use super::program::Program;
 use crate::data::{Signature, Tensor, TensorData};
@@ -40,7 +41,12 @@ impl Session for NativeSession {
         for (tensor, span) in inputs.iter().zip(&self.program.inputs) {
             copy_in(tensor.data(), &mut arena[span.clone()])?;
         }
-        self.program.run(arena);
+        let fuel = Fuel::new();
+        self.program.run(arena, &fuel);
+        if fuel.is_out() {
+            let why = format!("its loops take more than {WORK_MAX} steps for this input");
+            return Err(EngineError::Run { engine: EngineKind::Native, why });
+        }
         for (tensor, place) in outputs.iter_mut().zip(&self.program.outputs) {
             let from = match place {
                 Place::Arena(span) => &arena[span.clone()],

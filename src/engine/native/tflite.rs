@@ -1,19 +1,26 @@
 //! TFLite files into graphs. Only what the operators use is read, and all of it is checked.
 
+mod body;
 mod describe;
 mod lower;
+mod node;
 mod schema;
+mod sparse;
 mod tensor;
+mod variable;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 pub(super) use describe::describe;
 pub(super) use lower::Options;
+pub(super) use schema::operator_number;
 
-use self::lower::Lowered;
+use self::variable::{Kept, Variable};
 use super::flatbuffer::{FlatError, Table, Tables};
-use super::graph::{Graph, Node, Port, State, Value, ValueId};
-use super::limits::{Budget, NODES_MAX, PORTS_MAX};
+use super::graph::{Graph, Port, State, Value, ValueId};
+use super::limits::{Budget, PORTS_MAX};
 use super::ops::Refusal;
-use super::program::refused_at;
 use crate::engine::{EngineError, EngineKind};
 
 /// For messages.
@@ -21,93 +28,86 @@ const FORMAT: &str = "TFLite";
 
 /// Reads the model in `bytes`; constants borrow from them.
 pub(super) fn import<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Graph<'a>, EngineError> {
-    let (model, subgraph, mut importer) = open(bytes, budget)?;
-    let nodes = importer.nodes(subgraph.tables(schema::subgraph::OPERATORS)?)?;
-    let inputs = importer.ports(&model, &subgraph, schema::subgraph::INPUTS)?;
-    let outputs = importer.ports(&model, &subgraph, schema::subgraph::OUTPUTS)?;
+    let file = File::open(bytes, budget)?;
+    let mut importer = Importer::new(&file, vec![0])?;
+    let nodes = importer.nodes()?;
+    let inputs = importer.ports(schema::subgraph::INPUTS)?;
+    let outputs = importer.ports(schema::subgraph::OUTPUTS)?;
     let Importer { values, states, .. } = importer;
+    let states = states.into_iter().map(|(_, state)| state).collect();
     Ok(Graph { format: FORMAT, values, nodes, inputs, outputs, states })
 }
 
-/// The file's root, its one graph, and an importer that has read nothing yet.
-fn open<'a, 'b>(
-    bytes: &'a [u8],
+/// What all graphs of a file share.
+struct File<'a, 'b> {
     budget: &'b Budget,
-) -> Result<(Table<'a>, Table<'a>, Importer<'a, 'b>), EngineError> {
-    if bytes.get(4..8) != Some(schema::IDENTIFIER) {
-        return Err(malformed("it does not carry the identifier TFL3"));
-    }
-    let model = Table::root(bytes)?;
-    let version = model.scalar(schema::model::VERSION, 0u32)?;
-    if version != schema::VERSION {
-        return Err(malformed(format!("schema version {version} instead of {}", schema::VERSION)));
-    }
-    let subgraphs = model.tables(schema::model::SUBGRAPHS)?;
-    let subgraph = subgraphs.get(0)?.ok_or_else(|| malformed("it holds no graph"))?;
-    let tensors = subgraph.tables(schema::subgraph::TENSORS)?;
-    budget.take_for::<Option<ValueId>>(tensors.len())?;
-    let importer = Importer {
-        budget,
-        tensors,
-        buffers: model.tables(schema::model::BUFFERS)?,
-        codes: model.tables(schema::model::OPERATOR_CODES)?,
-        seen: vec![None; tensors.len()],
-        values: Vec::new(),
-        states: Vec::new(),
-    };
-    Ok((model, subgraph, importer))
-}
-
-struct Importer<'a, 'b> {
-    budget: &'b Budget,
-    tensors: Tables<'a>,
+    model: Table<'a>,
+    subgraphs: Tables<'a>,
     buffers: Tables<'a>,
     codes: Tables<'a>,
+    /// Operators read so far; a graph that is run in several places counts in each.
+    nodes: Cell<usize>,
+    variables: RefCell<Vec<Variable<'a>>>,
+}
+
+impl<'a, 'b> File<'a, 'b> {
+    fn open(bytes: &'a [u8], budget: &'b Budget) -> Result<Self, EngineError> {
+        if bytes.get(4..8) != Some(schema::IDENTIFIER) {
+            return Err(malformed("it does not carry the identifier TFL3"));
+        }
+        let model = Table::root(bytes)?;
+        let version = model.scalar(schema::model::VERSION, 0u32)?;
+        if version != schema::VERSION {
+            let why = format!("schema version {version} instead of {}", schema::VERSION);
+            return Err(malformed(why));
+        }
+        Ok(Self {
+            budget,
+            model,
+            subgraphs: model.tables(schema::model::SUBGRAPHS)?,
+            buffers: model.tables(schema::model::BUFFERS)?,
+            codes: model.tables(schema::model::OPERATOR_CODES)?,
+            nodes: Cell::new(0),
+            variables: RefCell::new(Vec::new()),
+        })
+    }
+}
+
+/// Reads one graph of a file.
+struct Importer<'a, 'f> {
+    file: &'f File<'a, 'f>,
+    budget: &'f Budget,
+    /// The graphs that are being read, by number: this one last, each within the one before it.
+    path: Vec<usize>,
+    subgraph: Table<'a>,
+    tensors: Tables<'a>,
     /// By tensor; what became of those that were met.
     seen: Vec<Option<ValueId>>,
     values: Vec<Value<'a>>,
-    states: Vec<State<'a>>,
+    states: Vec<(Kept, State<'a>)>,
+    /// Which variable a tensor stands for.
+    handles: BTreeMap<i32, usize>,
 }
 
-impl<'a> Importer<'a, '_> {
-    fn nodes(&mut self, operators: Tables<'a>) -> Result<Vec<Node<'a>>, EngineError> {
-        if operators.len() > NODES_MAX {
-            let found = operators.len();
-            return Err(malformed(format!("{found} operators; the limit is {NODES_MAX}")));
-        }
-        let mut nodes = Vec::with_capacity(operators.len());
-        for index in 0..operators.len() {
-            if let Some(operator) = operators.get(index)? {
-                nodes.push(self.node(index, &operator)?);
-            }
-        }
-        Ok(nodes)
-    }
-
-    fn node(&mut self, index: usize, operator: &Table<'a>) -> Result<Node<'a>, EngineError> {
-        let in_node = |error: FlatError| malformed(format!("node {index}: {error}"));
-        let opcode = operator.scalar(schema::operator::OPCODE_INDEX, 0u32).map_err(in_node)?;
-        let code = usize::try_from(opcode).ok().map(|opcode| self.codes.get(opcode)).transpose();
-        let code = code.map_err(in_node)?.flatten();
-        let code = code.ok_or_else(|| malformed(format!("node {index}: no operator {opcode}")))?;
-        let Lowered { name, op } = lower::lower(&code, operator).map_err(in_node)?;
-        let refuse = |refusal| refused_at(FORMAT, index, name, refusal);
-        let op = op.map_err(refuse)?;
-        let lists = [schema::operator::INPUTS, schema::operator::OUTPUTS].map(|field| {
-            let list = operator.scalars::<i32>(field).map_err(in_node)?;
-            if list.len() > PORTS_MAX {
-                let why = format!("{} tensors; the limit is {PORTS_MAX}", list.len());
-                return Err(refuse(Refusal::Malformed(why)));
-            }
-            let values = list.iter().map(|tensor| match tensor {
-                -1 => Ok(None),
-                tensor => self.value(tensor).map(Some).map_err(refuse),
-            });
-            values.collect::<Result<Vec<_>, _>>()
-        });
-        let [inputs, outputs] = lists;
-        let outputs = outputs?.into_iter().flatten().collect();
-        Ok(Node { index, name, op, inputs: inputs?, outputs })
+impl<'a, 'f> Importer<'a, 'f> {
+    /// Reads the last graph of `path`, so far nothing of it.
+    fn new(file: &'f File<'a, 'f>, path: Vec<usize>) -> Result<Self, EngineError> {
+        let number = path.last().copied().unwrap_or_default();
+        let subgraph = file.subgraphs.get(number)?;
+        let subgraph = subgraph.ok_or_else(|| malformed(format!("it holds no graph {number}")))?;
+        let tensors = subgraph.tables(schema::subgraph::TENSORS)?;
+        file.budget.take_for::<Option<ValueId>>(tensors.len())?;
+        Ok(Self {
+            file,
+            budget: file.budget,
+            path,
+            subgraph,
+            tensors,
+            seen: vec![None; tensors.len()],
+            values: Vec::new(),
+            states: Vec::new(),
+            handles: BTreeMap::new(),
+        })
     }
 
     /// The value of tensor number `tensor`.
@@ -121,29 +121,27 @@ impl<'a> Importer<'a, '_> {
         self.budget.take_for::<(Value<'_>, usize)>(2)?;
         let value = self.read(&table).map_err(|refusal| about(tensor, refusal))?;
         self.values.push(value);
+        let id = self.values.len() - 1;
         if table.scalar(schema::tensor::IS_VARIABLE, 0u8)? != 0 {
-            self.states.push(State { value: self.values.len() - 1, initial: None });
+            let graph = self.path.last().copied().unwrap_or_default();
+            let kept = Kept::Tensor { graph, tensor: index };
+            self.states.push((kept, State { value: id, initial: None }));
         }
-        self.seen[index] = Some(self.values.len() - 1);
-        Ok(self.values.len() - 1)
+        self.seen[index] = Some(id);
+        Ok(id)
     }
 
     /// The model's inputs or outputs, in the graph's order.
-    fn ports(
-        &mut self,
-        model: &Table<'a>,
-        subgraph: &Table<'a>,
-        field: usize,
-    ) -> Result<Vec<Port>, EngineError> {
-        let tensors = subgraph.scalars::<i32>(field)?;
+    fn ports(&mut self, field: usize) -> Result<Vec<Port>, EngineError> {
+        let tensors = self.subgraph.scalars::<i32>(field)?;
         if tensors.len() > PORTS_MAX {
             let found = tensors.len();
             return Err(malformed(format!("{found} inputs or outputs; the limit is {PORTS_MAX}")));
         }
         let names = if field == schema::subgraph::INPUTS {
-            signature_names(model, schema::signature_def::INPUTS)?
+            signature_names(&self.file.model, schema::signature_def::INPUTS)?
         } else {
-            signature_names(model, schema::signature_def::OUTPUTS)?
+            signature_names(&self.file.model, schema::signature_def::OUTPUTS)?
         };
         let mut ports = Vec::with_capacity(tensors.len());
         for tensor in tensors.iter() {

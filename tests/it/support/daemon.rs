@@ -2,10 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use edgerun::model::Manifest;
+
+use super::PATIENCE;
 
 /// The repository.
 pub(crate) fn root() -> &'static Path {
@@ -65,6 +68,23 @@ impl Board {
         let mut command = self.command(&["run"]);
         command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(log);
         Daemon(command.spawn().unwrap())
+    }
+
+    /// The same, and waits until it tells systemd that it is ready.
+    pub(crate) fn run_until_ready(&self, variables: &[(&str, &str)]) -> Daemon {
+        let manager = UnixDatagram::bind(self.path("notify")).unwrap();
+        manager.set_read_timeout(Some(PATIENCE)).unwrap();
+        let socket = self.path("notify").display().to_string();
+        let daemon = self.run(&[variables, &[("NOTIFY_SOCKET", &socket)]].concat());
+        let mut told = [0; 512];
+        loop {
+            let Ok(length) = manager.recv(&mut told) else {
+                panic!("not ready: {}", std::fs::read_to_string(self.path("log")).unwrap())
+            };
+            if told[..length].starts_with(b"READY=1") {
+                return daemon;
+            }
+        }
     }
 }
 

@@ -77,7 +77,7 @@ impl<'a, 'b> Importer<'a, 'b> {
     ) -> Result<Self, EngineError> {
         let mut users: HashMap<&str, Vec<Option<usize>>> = HashMap::new();
         for (index, node) in file.nodes.iter().enumerate() {
-            for name in &node.inputs {
+            for name in node.inputs.iter().filter(|name| !name.is_empty()) {
                 budget.take_for::<(&str, Vec<usize>, usize)>(2)?;
                 users.entry(name).or_default().push(Some(index));
             }
@@ -228,7 +228,10 @@ impl<'a, 'b> Importer<'a, 'b> {
             outputs.push(self.value(value)?.id);
         }
         let (index, name) = self.at;
-        self.graph.nodes.push(Node { index, name, op, inputs, outputs: outputs.clone() });
+        let (bodies, intermediates) = (Vec::new(), Vec::new());
+        let outputs_of = outputs.clone();
+        let node = Node { index, name, op, inputs, outputs: outputs_of, bodies, intermediates };
+        self.graph.nodes.push(node);
         let place = self.graph.nodes.len() - 1;
         program::resolve_node(&mut self.graph, place, self.budget, &mut self.work)?;
         if outputs.iter().all(|&id| self.graph.values[id].data.is_some()) {

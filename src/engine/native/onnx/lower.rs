@@ -169,11 +169,11 @@ fn axis_of(axis: i64, rank: usize) -> Result<usize, Refusal> {
     place.ok_or_else(|| malformed(format!("axis {axis} of a tensor with {rank} dimensions")))
 }
 
-/// A size, which a file gives as any integer.
+/// A size, which a file gives as any integer; a few of them can be added without overflow.
 fn size_of(value: i64) -> Result<usize, Refusal> {
     usize::try_from(value)
         .ok()
-        .filter(|&value| value < 1 << 40)
+        .filter(|&value| value < 1 << 30)
         .ok_or_else(|| malformed(format!("a size of {value}")))
 }
 

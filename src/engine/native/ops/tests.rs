@@ -6,15 +6,15 @@ use super::add::Add;
 use super::conv2d::Conv2d;
 use super::depthwise::DepthwiseConv2d;
 use super::fully_connected::FullyConnected;
-use super::mean::Mean;
 use super::pad::Pad;
 use super::pool::{Pool2d, PoolKind};
+use super::reduce::{Reduce, Reduction};
 use super::softmax::Softmax;
 use super::{Kind, Operator, entries};
 use crate::data::{DType, Quantization};
 use crate::engine::EngineError;
 use crate::engine::native::graph::{Activation, Graph, Node, Padding, Port, Quant, Value, Window};
-use crate::engine::native::limits::Budget;
+use crate::engine::native::limits::{Budget, Fuel};
 use crate::engine::native::memory::{Arena, Place};
 use crate::engine::native::program::{self, Program};
 
@@ -49,6 +49,8 @@ fn single(op: impl Operator + 'static, values: Vec<Value<'static>>) -> Graph<'st
         op: Box::new(op),
         inputs: (0..output).map(Some).collect(),
         outputs: vec![output],
+        bodies: Vec::new(),
+        intermediates: Vec::new(),
     };
     Graph {
         format: "TFLite",
@@ -74,7 +76,7 @@ fn run(op: impl Operator + 'static, values: Vec<Value<'static>>, inputs: &[&[i8]
     for (span, input) in program.inputs.iter().zip(inputs) {
         arena.bytes_mut()[span.clone()].copy_from_slice(bytemuck::cast_slice(input));
     }
-    program.run(arena.bytes_mut());
+    program.run(arena.bytes_mut(), &Fuel::new());
     let bytes = match &program.outputs[0] {
         Place::Arena(span) => &arena.bytes()[span.clone()],
         Place::Constant(span) => &program.constants.bytes()[span.clone()],
@@ -150,9 +152,10 @@ fn pools_leave_out_what_lies_outside() {
 #[test]
 fn a_mean_keeps_the_other_axes() {
     let values = || vec![int8(&[1, 2, 3], 0.5, 2), words(&[1], &[-2]), int8(&[1, 3], 0.25, 0)];
-    assert_eq!(run(Mean { keep_dims: false }, values(), &[&[2, 3, 4, 4, 5, 6]]), [2, 4, 6]);
+    let mean = |keep_dims| Reduce { reduction: Reduction::Mean, keep_dims };
+    assert_eq!(run(mean(false), values(), &[&[2, 3, 4, 4, 5, 6]]), [2, 4, 6]);
     let values = vec![int8(&[1, 2, 3], 0.5, 2), words(&[2], &[1, 2]), int8(&[1, 1, 1], 0.5, 0)];
-    assert_eq!(run(Mean { keep_dims: true }, values, &[&[2, 3, 4, 5, 6, 7]]), [2]);
+    assert_eq!(run(mean(true), values, &[&[2, 3, 4, 5, 6, 7]]), [2]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Runs one node at load, where nothing that it reads can change.
 
 use super::{flip, gather};
+use crate::engine::native::limits::Fuel;
 use crate::engine::native::memory::{Arena, Memory, Place, Span};
 use crate::engine::native::ops::{Compiled, Refusal, Site, malformed};
 use crate::engine::native::plan::ALIGN;
@@ -40,6 +41,7 @@ pub(super) fn fold(site: &Site<'_>, work: &mut u64) -> Result<Vec<Vec<u8>>, Refu
         inputs: &inputs,
         outputs: &outputs,
         scratch: &scratch,
+        fuel: &Fuel::new(),
     });
     let taken = values.iter().zip(outputs).map(|(value, span)| {
         let mut bytes = arena.bytes()[span].to_vec();

@@ -3,12 +3,21 @@
 use super::fold::fold;
 use super::{Refusal, Site, refused};
 use crate::engine::EngineError;
-use crate::engine::native::graph::{Graph, Value, width};
+use crate::engine::native::graph::{Body, Graph, Node, Value, width};
 use crate::engine::native::limits::{ARENA_MAX, Budget, NODES_MAX, RANK_MAX, WORK_MAX};
 
 /// Gives every value its shape, node by node, and runs those whose inputs are all constant. Checks
 /// what every importer has to keep: each value made once and before its use, sizes within limits.
-pub(super) fn resolve(graph: &mut Graph<'_>, budget: &Budget) -> Result<(), EngineError> {
+pub(in super::super) fn resolve(graph: &mut Graph<'_>, budget: &Budget) -> Result<(), EngineError> {
+    resolve_within(graph, budget, &mut 0)
+}
+
+/// The same; what is run at load adds to `work`.
+fn resolve_within(
+    graph: &mut Graph<'_>,
+    budget: &Budget,
+    work: &mut u64,
+) -> Result<(), EngineError> {
     let format = graph.format;
     let malformed = |why: String| EngineError::Malformed { format, why };
     if graph.nodes.len() > NODES_MAX {
@@ -32,7 +41,6 @@ pub(super) fn resolve(graph: &mut Graph<'_>, budget: &Budget) -> Result<(), Engi
             Refusal::Malformed(why) | Refusal::Unsupported(why) => malformed(why),
         })?;
     }
-    let mut work = 0;
     for i in 0..graph.nodes.len() {
         let node = &graph.nodes[i];
         let wrong = |why: &str| Err(refused(graph, node, Refusal::Malformed(why.into())));
@@ -44,7 +52,7 @@ pub(super) fn resolve(graph: &mut Graph<'_>, budget: &Budget) -> Result<(), Engi
                 return wrong("it writes a tensor that is also made elsewhere");
             }
         }
-        resolve_node(graph, i, budget, &mut work)
+        resolve_node(graph, i, budget, work)
             .map_err(|refusal| refused(graph, &graph.nodes[i], refusal))?;
     }
     match graph.outputs.iter().find(|port| !made[port.value]) {
@@ -53,12 +61,17 @@ pub(super) fn resolve(graph: &mut Graph<'_>, budget: &Budget) -> Result<(), Engi
     }
 }
 
-pub(in crate::engine::native) fn resolve_node(
+/// Gives the outputs of node `i` their shapes, and their values where they are known before any run.
+pub(in super::super) fn resolve_node(
     graph: &mut Graph<'_>,
     i: usize,
     budget: &Budget,
     work: &mut u64,
 ) -> Result<(), Refusal> {
+    let mut bodies = std::mem::take(&mut graph.nodes[i].bodies);
+    let bound = bodies.iter_mut().try_for_each(|body| bind(body, graph, i, budget, work));
+    graph.nodes[i].bodies = bodies;
+    bound?;
     let node = &graph.nodes[i];
     let shapes = node.op.shapes(&Site { graph, node, budget })?;
     if shapes.len() != node.outputs.len() {
@@ -72,8 +85,8 @@ pub(in crate::engine::native) fn resolve_node(
     }
     let node = &graph.nodes[i];
     let constant = |id: &usize| graph.values[*id].data.is_some();
-    if node.op.foldable() && !node.outputs.is_empty() && node.inputs.iter().flatten().all(constant)
-    {
+    let known = node.op.only_shapes() || node.inputs.iter().flatten().all(constant);
+    if node.op.foldable() && !node.outputs.is_empty() && known {
         let data = fold(&Site { graph, node, budget }, work)?;
         if *work > WORK_MAX >> 6 {
             return Err(Refusal::Unsupported("too much to compute at load".into()));
@@ -83,6 +96,58 @@ pub(in crate::engine::native) fn resolve_node(
         }
     }
     Ok(())
+}
+
+/// Gives `body` of node `i` the shapes and constants that the node has, and resolves it.
+fn bind<'a>(
+    body: &mut Body<'a>,
+    graph: &Graph<'a>,
+    i: usize,
+    budget: &Budget,
+    work: &mut u64,
+) -> Result<(), Refusal> {
+    let node = &graph.nodes[i];
+    let of = |input: usize| {
+        let id = node.inputs.get(input).copied().flatten();
+        id.map(|id| &graph.values[id])
+            .ok_or_else(|| Refusal::Malformed(format!("input {input} is missing")))
+    };
+    let ports = std::mem::take(&mut body.graph.inputs);
+    let sources = std::mem::take(&mut body.inputs);
+    for (port, source) in ports.into_iter().zip(sources) {
+        let (outer, inner) = (of(source.input)?, &mut body.graph.values[port.value]);
+        if outer.dtype != inner.dtype {
+            let why = format!("input {} is {}, not {}", source.input, outer.dtype, inner.dtype);
+            return Err(Refusal::Malformed(why));
+        }
+        budget.take_for::<usize>(outer.shape.len())?;
+        inner.shape.clone_from(&outer.shape);
+        match &outer.data {
+            Some(data) if source.fixed => {
+                budget.take(data.len())?;
+                inner.data = Some(data.clone());
+            }
+            _ => {
+                body.graph.inputs.push(port);
+                body.inputs.push(source);
+            }
+        }
+    }
+    resolve_within(&mut body.graph, budget, work).map_err(|error| within(node, error).into())
+}
+
+/// The error of a node within `node`.
+fn within(node: &Node<'_>, error: EngineError) -> EngineError {
+    let Node { index, name, .. } = node;
+    match error {
+        EngineError::Unsupported { engine, node, op, why } => {
+            EngineError::Unsupported { engine, node: format!("{index} ({name}) / {node}"), op, why }
+        }
+        EngineError::Malformed { format, why } => {
+            EngineError::Malformed { format, why: format!("within node {index} ({name}): {why}") }
+        }
+        other => other,
+    }
 }
 
 /// Whether a value has a size that can be had. Only constants may be empty.

@@ -1,6 +1,6 @@
 //! What a TFLite file holds, also where it cannot be run.
 
-use super::{Importer, malformed, open, schema};
+use super::{File, Importer, malformed, schema};
 use crate::data::{Signature, TensorSpec};
 use crate::engine::native::graph::{Port, Quant};
 use crate::engine::native::limits::{Budget, NODES_MAX};
@@ -13,8 +13,9 @@ use crate::engine::{DescribedOp, Description, EngineError, EngineKind, Format};
 /// When the file is damaged.
 pub(in super::super) fn describe(bytes: &[u8]) -> Result<Description, EngineError> {
     let budget = Budget::default();
-    let (model, subgraph, mut importer) = open(bytes, &budget)?;
-    let operators = subgraph.tables(schema::subgraph::OPERATORS)?;
+    let file = File::open(bytes, &budget)?;
+    let mut importer = Importer::new(&file, vec![0])?;
+    let operators = importer.subgraph.tables(schema::subgraph::OPERATORS)?;
     if operators.len() > NODES_MAX {
         return Err(malformed(format!("{} operators; the limit is {NODES_MAX}", operators.len())));
     }
@@ -22,7 +23,7 @@ pub(in super::super) fn describe(bytes: &[u8]) -> Result<Description, EngineErro
     for index in 0..operators.len() {
         let Some(operator) = operators.get(index)? else { continue };
         let opcode = operator.scalar(schema::operator::OPCODE_INDEX, 0u32)?;
-        let code = usize::try_from(opcode).ok().map(|opcode| importer.codes.get(opcode));
+        let code = usize::try_from(opcode).ok().map(|opcode| file.codes.get(opcode));
         let code = code.transpose()?.flatten();
         let code = code.ok_or_else(|| malformed(format!("node {index}: no operator {opcode}")))?;
         let Lowered { name, op } = lower(&code, &operator)?;
@@ -36,7 +37,7 @@ pub(in super::super) fn describe(bytes: &[u8]) -> Result<Description, EngineErro
         });
     }
     let mut side = |field| -> Vec<TensorSpec> {
-        let ports = importer.ports(&model, &subgraph, field).unwrap_or_default();
+        let ports = importer.ports(field).unwrap_or_default();
         ports.into_iter().map(|port| importer.spec(port)).collect()
     };
     let signature = Signature {
@@ -44,8 +45,8 @@ pub(in super::super) fn describe(bytes: &[u8]) -> Result<Description, EngineErro
         outputs: side(schema::subgraph::OUTPUTS),
     };
     let mut weight_bytes = 0usize;
-    for index in 0..importer.buffers.len() {
-        if let Some(buffer) = importer.buffers.get(index)? {
+    for index in 0..file.buffers.len() {
+        if let Some(buffer) = file.buffers.get(index)? {
             let data = buffer.scalars::<u8>(schema::buffer::DATA)?;
             weight_bytes = weight_bytes.saturating_add(data.len());
         }

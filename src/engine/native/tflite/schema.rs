@@ -37,6 +37,21 @@ pub(super) mod tensor {
     pub(in super::super) const SPARSITY: usize = 6;
 }
 
+pub(super) mod sparsity {
+    pub(in super::super) const TRAVERSAL_ORDER: usize = 0;
+    pub(in super::super) const BLOCK_MAP: usize = 1;
+    pub(in super::super) const DIM_METADATA: usize = 2;
+}
+
+pub(super) mod dim_metadata {
+    pub(in super::super) const FORMAT: usize = 0;
+    pub(in super::super) const DENSE_SIZE: usize = 1;
+    pub(in super::super) const SEGMENTS_TYPE: usize = 2;
+    pub(in super::super) const SEGMENTS: usize = 3;
+    pub(in super::super) const INDICES_TYPE: usize = 4;
+    pub(in super::super) const INDICES: usize = 5;
+}
+
 pub(super) mod quantization {
     pub(in super::super) const SCALE: usize = 2;
     pub(in super::super) const ZERO_POINT: usize = 3;
@@ -51,6 +66,12 @@ pub(super) mod operator {
     pub(in super::super) const OPTIONS_TYPE: usize = 3;
     pub(in super::super) const OPTIONS: usize = 4;
     pub(in super::super) const CUSTOM_OPTIONS: usize = 5;
+    pub(in super::super) const INTERMEDIATES: usize = 8;
+}
+
+pub(super) mod var_handle_options {
+    pub(in super::super) const CONTAINER: usize = 0;
+    pub(in super::super) const SHARED_NAME: usize = 1;
 }
 
 pub(super) mod buffer {
@@ -72,6 +93,11 @@ pub(super) mod tensor_map {
 /// Name of `BuiltinOperator` number `code`.
 pub(super) fn operator_name(code: i32) -> Option<&'static str> {
     usize::try_from(code).ok().and_then(|code| OPERATORS.get(code)).copied()
+}
+
+/// Number of the `BuiltinOperator` called `name`.
+pub(in super::super) fn operator_number(name: &str) -> Option<i32> {
+    OPERATORS.iter().position(|&known| known == name).and_then(|code| i32::try_from(code).ok())
 }
 
 /// `BuiltinOperator` by number.

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{Importer, schema};
+use super::{Importer, schema, sparse};
 use crate::data::{DType, Quantization};
 use crate::engine::native::flatbuffer::Table;
-use crate::engine::native::graph::{Quant, Value};
+use crate::engine::native::graph::{Quant, Value, width};
 use crate::engine::native::limits::RANK_MAX;
 use crate::engine::native::ops::Refusal;
 
@@ -54,9 +54,6 @@ impl<'a> Importer<'a, '_> {
             10 => DType::F64,
             other => return Err(Refusal::Unsupported(format!("tensor type number {other}"))),
         };
-        if table.table(schema::tensor::SPARSITY)?.is_some() {
-            return Err(Refusal::Unsupported("a sparse tensor".into()));
-        }
         let dims = table.scalars::<i32>(schema::tensor::SHAPE)?;
         if dims.len() > RANK_MAX {
             return Err(Refusal::Malformed(format!("{} dimensions", dims.len())));
@@ -68,7 +65,17 @@ impl<'a> Importer<'a, '_> {
         let shape: Vec<usize> = shape.collect::<Result<_, _>>()?;
         let quant = self.quant(table, dtype, &shape)?;
         let empty = shape.contains(&0).then_some(Cow::Borrowed(&[][..]));
-        let data = self.data(table)?.or(empty);
+        let mut data = self.data(table)?.or(empty);
+        if let (Some(sparsity), Some(stored)) = (table.table(schema::tensor::SPARSITY)?, &data) {
+            let width = match packing {
+                Packing::Plain => width(dtype).unwrap_or(1),
+                Packing::Half => 2,
+                Packing::Nibbles => {
+                    return Err(Refusal::Unsupported("sparse 4-bit integers".into()));
+                }
+            };
+            data = Some(sparse::dense(&sparsity, &shape, width, stored, self.budget)?.into());
+        }
         let data = match (packing, data) {
             (Packing::Plain, data) => data,
             (Packing::Half, Some(data)) => Some(self.halves(&data)?.into()),
@@ -76,9 +83,8 @@ impl<'a> Importer<'a, '_> {
                 let elements = shape.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim));
                 Some(self.nibbles(&data, elements.unwrap_or(usize::MAX))?.into())
             }
-            (Packing::Half, None) => {
-                return Err(Refusal::Unsupported("16-bit floats that are not constant".into()));
-            }
+            // Computed from constants, it will be one; computed at run time, it has more digits.
+            (Packing::Half, None) => None,
             (Packing::Nibbles, None) => {
                 return Err(Refusal::Unsupported("4-bit integers that are not constant".into()));
             }
@@ -161,7 +167,7 @@ impl<'a> Importer<'a, '_> {
         if index == 0 {
             return Ok(None);
         }
-        let buffer = self.buffers.get(index)?;
+        let buffer = self.file.buffers.get(index)?;
         let buffer =
             buffer.ok_or_else(|| Refusal::Malformed(format!("there is no buffer {number}")))?;
         if buffer.scalar(schema::buffer::OFFSET, 0u64)? > 1 {

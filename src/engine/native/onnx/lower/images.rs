@@ -546,6 +546,7 @@ pub(super) fn resize<'a>(i: &mut Importer<'a, '_>, node: &NodeFile<'a>) -> Done 
             i.hold(node.output(0), held)
         }
         "linear" | "bilinear" if rank >= 2 && sizes[..rank - 2] == shape[..rank - 2] => {
+            i.budget.take_for::<Between>(sizes[rank - 2].saturating_add(sizes[rank - 1]))?;
             let mut axes: [Axis; 2] = Default::default();
             for (table, axis) in axes.iter_mut().zip(rank - 2..) {
                 for place in places(axis) {

@@ -438,7 +438,8 @@ pub(super) fn split<'a>(i: &mut Importer<'a, '_>, node: &NodeFile<'a>) -> Done {
             (0..parts).map(|part| len.saturating_sub(part * each).min(each)).collect()
         }
     };
-    if lens.len() != node.outputs.len() || lens.iter().sum::<usize>() != len {
+    let sum = lens.iter().try_fold(0usize, |sum, &part| sum.checked_add(part));
+    if lens.len() != node.outputs.len() || sum != Some(len) {
         return Err(malformed(format!("{len} split into {lens:?}")));
     }
     let mut start = 0;

@@ -105,6 +105,10 @@ impl Scheme {
             let (scales, zeros) = (scales.len(), zeros.len());
             return Err(malformed(format!("{scales} scales, {zeros} zero points")));
         }
+        let (low, high) = range(dtype);
+        if let Some(zero) = zeros.iter().find(|zero| !(low..=high).contains(*zero)) {
+            return Err(malformed(format!("a zero point of {zero} for {dtype}")));
+        }
         Ok(Self { scales, zeros, axis, dtype })
     }
 

@@ -27,9 +27,29 @@ impl Factor {
         (exponent <= 22).then_some(Self { mantissa, exponent })
     }
 
-    /// `x` times the factor, rounded twice: to 31 fraction bits, then to none. `x` is of 9 bits.
+    /// The factor divided by `count`, which is at least 1, cut off as the reference does for means.
+    pub(in super::super) fn over(self, count: u64) -> Self {
+        // No more bits are gained than the exponent can still pay for.
+        let bits = i32::try_from(count.max(1).ilog2()).unwrap_or(0);
+        let bits = bits.min(32).min(31 + self.exponent).max(0);
+        let mantissa =
+            (i64::from(self.mantissa) << bits) / i64::try_from(count).unwrap_or(i64::MAX).max(1);
+        Self { mantissa: mantissa as i32, exponent: self.exponent - bits }
+    }
+
+    /// `x`, of 48 bits, times the factor cut to 16 bits; rounded once, half up.
+    pub(in super::super) fn times_wide(self, x: i64) -> i32 {
+        let short =
+            if self.mantissa < 0x7fff_0000 { (self.mantissa + (1 << 15)) >> 16 } else { 0x7fff };
+        let shift = (15 - self.exponent).clamp(1, 62);
+        (x.wrapping_mul(i64::from(short)).wrapping_add(1 << (shift - 1)) >> shift) as i32
+    }
+
+    /// `x` times the factor, rounded twice: to 31 fraction bits, then to none. Products with a
+    /// factor above 1 have to fit 32 bits.
     pub(in super::super) fn times(self, x: i32) -> i32 {
-        let product = i64::from(x << self.exponent.max(0)) * i64::from(self.mantissa);
+        let product = i64::from(x.wrapping_shl(self.exponent.max(0).cast_unsigned()))
+            * i64::from(self.mantissa);
         // Halves go up here…
         let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
         let high = ((product + nudge) / (1 << 31)) as i32;

@@ -62,11 +62,11 @@ impl Walk {
     }
 }
 
-/// Strides of a dense tensor of `shape`.
+/// Strides of a dense tensor of `shape`. Those of an empty one may mean nothing.
 pub(in super::super) fn dense(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {
-        strides[axis - 1] = strides[axis] * shape[axis];
+        strides[axis - 1] = usize::saturating_mul(strides[axis], shape[axis]);
     }
     strides
 }

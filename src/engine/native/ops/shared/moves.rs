@@ -1,0 +1,309 @@
+//! Elements moved about unchanged: boxes of one tensor copied into boxes of another, whatever their type.
+
+use super::super::{Compiled, Kernel, Refusal, Site, Step, malformed};
+use super::walk::dense;
+use crate::data::{DType, Quantization};
+use crate::engine::native::graph::{Quant, Value, width};
+use crate::engine::native::limits::RANK_MAX;
+use crate::engine::native::memory::Memory;
+
+/// Axes that a box may have: twice a tensor's, where each is split in two.
+const AXES_MAX: usize = 2 * RANK_MAX;
+
+/// Where a box lies in a tensor: its first element, and how far on the next one is along each axis.
+#[derive(Clone, Debug)]
+pub(in super::super) struct End {
+    pub(in super::super) start: isize,
+    /// In elements; 0 repeats, negative ones go backwards.
+    pub(in super::super) strides: Vec<isize>,
+}
+
+impl End {
+    /// All of a dense tensor of `shape`.
+    pub(in super::super) fn dense(shape: &[usize]) -> Self {
+        let strides = dense(shape).into_iter().map(|stride| stride as isize);
+        Self { start: 0, strides: strides.collect() }
+    }
+
+    /// Begins `place` elements further along `axis`.
+    pub(in super::super) fn skip(&mut self, axis: usize, place: usize) {
+        self.start = self.start.wrapping_add(self.strides[axis].wrapping_mul(place as isize));
+    }
+
+    /// The lowest and highest element of a box of `shape`, which has one.
+    fn reach(&self, shape: &[usize]) -> Option<(isize, isize)> {
+        let mut reach = (self.start, self.start);
+        for (&len, &stride) in shape.iter().zip(&self.strides) {
+            let way = isize::try_from(len - 1).ok()?.checked_mul(stride)?;
+            let end = if way < 0 { &mut reach.0 } else { &mut reach.1 };
+            *end = end.checked_add(way)?;
+        }
+        Some(reach)
+    }
+
+    fn fits(&self, shape: &[usize], elements: usize) -> bool {
+        let reach = self.reach(shape);
+        reach.is_some_and(|(low, high)| low >= 0 && high.cast_unsigned() < elements)
+    }
+}
+
+/// A box copied from an input to an output of the node.
+#[derive(Debug)]
+pub(in super::super) struct Move {
+    pub(in super::super) input: usize,
+    pub(in super::super) output: usize,
+    pub(in super::super) shape: Vec<usize>,
+    pub(in super::super) from: End,
+    pub(in super::super) to: End,
+    /// For 8-bit elements: what each becomes, as they lie in the arena.
+    pub(in super::super) table: Option<Box<[u8; 256]>>,
+}
+
+impl Move {
+    /// From the first input to the only output, unchanged.
+    pub(in super::super) fn new(shape: Vec<usize>, from: End, to: End) -> Self {
+        Self { input: 0, output: 0, shape, from, to, table: None }
+    }
+
+    /// The same with as few axes as possible.
+    fn simple(self) -> Self {
+        let (mut shape, mut from, mut to) = (Vec::new(), Vec::new(), Vec::new());
+        for (axis, &len) in self.shape.iter().enumerate().filter(|(_, len)| **len != 1) {
+            let by = (self.from.strides[axis], self.to.strides[axis]);
+            if let (Some(last), Some(f), Some(t)) =
+                (shape.last_mut(), from.last_mut(), to.last_mut())
+            {
+                let n = len as isize;
+                if (*f, *t) == (by.0.wrapping_mul(n), by.1.wrapping_mul(n)) {
+                    (*last, *f, *t) = (*last * len, by.0, by.1);
+                    continue;
+                }
+            }
+            shape.push(len);
+            from.push(by.0);
+            to.push(by.1);
+        }
+        let from = End { strides: from, ..self.from };
+        let to = End { strides: to, ..self.to };
+        Self { shape, from, to, ..self }
+    }
+
+    /// Whether it copies the first `elements` as they are.
+    fn is_whole(&self, elements: usize) -> bool {
+        let along = match (&self.shape[..], &self.from.strides[..], &self.to.strides[..]) {
+            ([], _, _) => elements == 1,
+            ([len], [1], [1]) => *len == elements,
+            _ => false,
+        };
+        along && self.table.is_none() && (self.from.start, self.to.start) == (0, 0)
+    }
+
+    /// Calls `each` with where every row begins in either tensor; a row is the last axis.
+    #[inline(always)]
+    fn rows(&self, mut each: impl FnMut(usize, usize)) {
+        let inner = self.shape.len().saturating_sub(1);
+        let mut at = [0; AXES_MAX];
+        let (mut from, mut to) = (self.from.start, self.to.start);
+        loop {
+            each(from.cast_unsigned(), to.cast_unsigned());
+            let mut axis = inner;
+            loop {
+                if axis == 0 {
+                    return;
+                }
+                axis -= 1;
+                let by = (self.from.strides[axis], self.to.strides[axis]);
+                at[axis] += 1;
+                (from, to) = (from + by.0, to + by.1);
+                if isize::cast_unsigned(at[axis]) < self.shape[axis] {
+                    break;
+                }
+                (from, to) = (from - by.0 * at[axis], to - by.1 * at[axis]);
+                at[axis] = 0;
+            }
+        }
+    }
+
+    /// Length of a row, and its strides in either tensor.
+    fn row(&self) -> (usize, [isize; 2]) {
+        let steps = [&self.from, &self.to].map(|end| end.strides.last().copied().unwrap_or(1));
+        (self.shape.last().copied().unwrap_or(1), steps)
+    }
+
+    fn copy<const W: usize>(&self, x: &[[u8; W]], y: &mut [[u8; W]]) {
+        let (row, steps) = self.row();
+        self.rows(|from, to| match steps {
+            [1, 1] => y[to..to + row].copy_from_slice(&x[from..from + row]),
+            [0, 1] => y[to..to + row].fill(x[from]),
+            [step, 1] if step > 0 => {
+                let x = x[from..].iter().step_by(step.cast_unsigned());
+                y[to..to + row].iter_mut().zip(x).for_each(|(y, x)| *y = *x);
+            }
+            [1, step] if step > 0 => {
+                let y = y[to..].iter_mut().step_by(step.cast_unsigned());
+                y.zip(&x[from..from + row]).for_each(|(y, x)| *y = *x);
+            }
+            [by, step] => {
+                let (mut from, mut to) = (from, to);
+                for _ in 0..row {
+                    y[to] = x[from];
+                    (from, to) = (from.wrapping_add_signed(by), to.wrapping_add_signed(step));
+                }
+            }
+        });
+    }
+
+    fn convert(&self, x: &[u8], y: &mut [u8], table: &[u8; 256]) {
+        let (row, [by, step]) = self.row();
+        self.rows(|mut from, mut to| {
+            for _ in 0..row {
+                y[to] = table[usize::from(x[from])];
+                (from, to) = (from.wrapping_add_signed(by), to.wrapping_add_signed(step));
+            }
+        });
+    }
+}
+
+/// The node's output made of `moves`, over which `fill` lies first: an element of the first output as
+/// it lies in the arena, in as many of its bytes as it has. Moves may not be outside their tensors.
+pub(in super::super) fn moved(
+    site: &Site<'_>,
+    fill: Option<[u8; 8]>,
+    moves: Vec<Move>,
+) -> Result<Compiled, Refusal> {
+    let mut reads = Vec::new();
+    let mut kept = Vec::with_capacity(moves.len());
+    let first = site.output_at(0)?;
+    let mut work = if fill.is_some() { first.elements() } else { 0 };
+    for area in moves {
+        let (x, y) = (site.input(area.input)?, site.output_at(area.output)?);
+        same_type(x, y)?;
+        if area.shape.contains(&0) {
+            continue;
+        }
+        let area = area.simple();
+        let shape = &area.shape;
+        let fits = area.from.fits(shape, x.elements()) && area.to.fits(shape, y.elements());
+        if !fits || shape.len() > AXES_MAX {
+            return Err(malformed(format!("{shape:?} of {:?} into {:?}", x.shape, y.shape)));
+        }
+        let elements = shape.iter().product();
+        let free = x.data.is_none() && area.input == 0 && !site.is_state(0);
+        let whole = area.is_whole(elements) && x.elements() == elements;
+        if free && whole && site.node.outputs.len() == 1 && y.elements() == elements {
+            return Ok(Compiled::Alias);
+        }
+        work += elements;
+        let input = reads.iter().position(|&read| read == area.input).unwrap_or_else(|| {
+            reads.push(area.input);
+            reads.len() - 1
+        });
+        site.budget.take_for::<(Move, [isize; AXES_MAX])>(1)?;
+        kept.push(Move { input, ..area });
+    }
+    let width = width(first.dtype).unwrap_or(1);
+    let step = Step::new(Moves { width, fill, moves: kept }, work);
+    Ok(Step { reads, ..step }.into())
+}
+
+/// An error where what is moved would change its type.
+pub(in super::super) fn same_type(x: &Value<'_>, y: &Value<'_>) -> Result<(), Refusal> {
+    if x.dtype == y.dtype {
+        return Ok(());
+    }
+    Err(malformed(format!("an output of {} for an input of {}", y.dtype, x.dtype)))
+}
+
+/// Real zero as an element of `value` in the arena, in as many of the bytes as it has.
+pub(in super::super) fn zero(value: &Value<'_>) -> [u8; 8] {
+    let integer = match value.quant {
+        Quant::Tensor(Quantization { zero_point, .. }) => i64::from(zero_point),
+        _ => 0,
+    };
+    match value.dtype {
+        // The bytes of 0.0 are those of 0.
+        DType::F32 | DType::F64 => [0; 8],
+        DType::U8 => (integer ^ 0x80).to_le_bytes(),
+        _ => integer.to_le_bytes(),
+    }
+}
+
+#[derive(Debug)]
+struct Moves {
+    /// Bytes of an element.
+    width: usize,
+    /// Written all over the first output before anything else.
+    fill: Option<[u8; 8]>,
+    /// Their inputs are places among what the step reads.
+    moves: Vec<Move>,
+}
+
+impl Moves {
+    fn of<const W: usize>(&self, memory: &mut Memory<'_>) {
+        if let Some(&[element, ..]) = self.fill.as_ref().map(|fill| fill.as_chunks().0) {
+            let y = &mut memory.arena[memory.outputs[0].clone()];
+            y.as_chunks_mut::<W>().0.fill(element);
+        }
+        for area in &self.moves {
+            let (x, y) = memory.pair(area.input, area.output);
+            match &area.table {
+                Some(table) => area.convert(x, y, table),
+                None => area.copy::<W>(x.as_chunks().0, y.as_chunks_mut().0),
+            }
+        }
+    }
+}
+
+impl Kernel for Moves {
+    fn run(&self, memory: &mut Memory<'_>) {
+        match self.width {
+            1 => self.of::<1>(memory),
+            2 => self.of::<2>(memory),
+            4 => self.of::<4>(memory),
+            _ => self.of::<8>(memory),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(area: Move, x: &[u8], len: usize) -> Vec<u8> {
+        let mut y = vec![0; len];
+        area.simple().copy::<1>(x.as_chunks().0, y.as_chunks_mut().0);
+        y
+    }
+
+    #[test]
+    fn axes_that_follow_one_another_on_both_sides_become_one() {
+        let whole = Move::new(vec![2, 1, 3], End::dense(&[2, 1, 3]), End::dense(&[2, 3, 1]));
+        assert!(whole.simple().shape == [6]);
+        let from = End { start: 0, strides: vec![1, 3] };
+        let turned = Move::new(vec![3, 2], from, End::dense(&[3, 2])).simple();
+        assert_eq!(turned.shape, [3, 2]);
+        let one = Move::new(vec![1, 1], End::dense(&[1, 1]), End::dense(&[1, 1])).simple();
+        assert!(one.shape.is_empty() && one.is_whole(1));
+    }
+
+    #[test]
+    fn strides_turn_reverse_and_repeat() {
+        let to = || End::dense(&[3, 2]);
+        let turned = End { start: 0, strides: vec![1, 3] };
+        assert_eq!(bytes(Move::new(vec![3, 2], turned, to()), b"abcdef", 6), b"adbecf");
+        let reversed = End { start: 5, strides: vec![-2, -1] };
+        assert_eq!(bytes(Move::new(vec![3, 2], reversed, to()), b"abcdef", 6), b"fedcba");
+        let repeated = End { start: 1, strides: vec![1, 0] };
+        assert_eq!(bytes(Move::new(vec![3, 2], repeated, to()), b"abcdef", 6), b"bbccdd");
+        let spread = End { start: 1, strides: vec![2] };
+        assert_eq!(bytes(Move::new(vec![2], End::dense(&[2]), spread), b"xy", 4), b"\0x\0y");
+    }
+
+    #[test]
+    fn boxes_outside_a_tensor_are_seen() {
+        let back = End { start: 2, strides: vec![-1] };
+        assert!(back.fits(&[3], 3) && !back.fits(&[4], 3) && !back.fits(&[3], 2));
+        let far = End { start: 0, strides: vec![isize::MAX, isize::MAX] };
+        assert!(!far.fits(&[2, 2], 1 << 20));
+    }
+}
