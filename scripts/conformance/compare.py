@@ -31,9 +31,9 @@ def cases():
                 if quantized(kind) and kind != "int16":
                     zero = at(kind, 0.4)
                     a.quant = Q(0.1, zero)
-                    b.quant = Q([0.1, 0.13, 0.05, 0.1][i], zero if i == 0 else at(kind, 0.6))
-                    near = lambda rng, run, shape, z=zero: z + rng.integers(-[3, 40, 90][run % 3], [4, 40, 90][run % 3], shape)
-                    a.draw = b.draw = near
+                    b.quant = Q([0.1, 0.1, 0.05, 0.13][i], at(kind, [0.4, 0.6, 0.4, 0.5][i]))
+                    for t in (a, b):
+                        t.draw = lambda rng, run, shape, z=t.quant.zero_point: z + rng.integers(-[3, 1, 90][run % 3], [4, 2, 90][run % 3], shape)
                 elif kind not in ("bool", "int16"):
                     a.draw = b.draw = few
                 elif kind == "int16":

@@ -3,7 +3,7 @@
 import numpy as np
 
 from binary import ACTIVATION_NUMBERS, ACTIVATIONS
-from model import Graph, Q, T, at, case, const, rng_of
+from model import Graph, Q, T, at, case, const, rng_of, schema
 
 PADDINGS = {"SAME": 0, "VALID": 1}
 KINDS = ["float32", "int8", "int8-channel", "uint8", "int16", "int16-channel", "hybrid", "hybrid-channel", "float16"]
@@ -60,7 +60,8 @@ class Layer:
         scales = np.array([0.013])
         if per_channel:
             scales = 0.013 * rng.uniform(0.2, 2, channels)
-            scales[0] = 0.0004
+            if channels > 1:
+                scales[0] = 0.0004
         w_type = "int8" if base == "int16" else base
         self.w = const("int4" if int4 else w_type, rng.integers(low, high + 1, weights), Q(scales, w_zero, axis if per_channel else 0))
         w_spread = 4 if int4 else 74
@@ -123,7 +124,7 @@ def conv():
     # int16 with a bias of 32 bits; weights of 4 bits.
     for kind, label, more in [("int16-channel", "bias32", {"bias_type": "int32"}), ("int16", "bias32", {"bias_type": "int32"})]:
         layer = Layer(kind, [1, 5, 5, 3], [4, 3, 3, 3], 0, 4, 27, label, **more)
-        options = ("Conv2DOptions", {"padding": 0, "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1})
+        options = ("Conv2DOptions", {"quantizedBiasType": schema.TensorType.INT32, "padding": 0, "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1})
         yield case("CONV_2D", kind, [layer.graph("CONV_2D", layer.inputs(), options)], label=label, padding="SAME", bias="int32")
     for kind in ["hybrid", "hybrid-channel", "int8-channel", "int8"]:
         for i, activation in enumerate(["NONE", "RELU"]):
@@ -151,6 +152,9 @@ DEPTHWISE = [
 
 def depthwise():
     for kind in KINDS:
+        if kind == "hybrid":
+            # With one scale for the tensor LiteRT reads the other channels' scales from beyond its end.
+            continue
         for i, (n, h, w, cin, multiplier, kernel, stride, dilation, padding, activation, more) in enumerate(DEPTHWISE):
             if more.get("tiny") and kind.split("-")[0] not in ("int8", "uint8", "int16"):
                 continue

@@ -4,7 +4,7 @@ import numpy as np
 
 from binary import ACTIVATION_NUMBERS, ACTIVATIONS
 from conv import KINDS, Layer
-from model import Graph, Q, T, at, case, const, quantized, rng_of, single
+from model import Graph, Q, T, at, case, const, quantized, rng_of, schema, single
 from unary import real_scale
 
 # input shape, outputs, activation, keep_num_dims, more
@@ -36,7 +36,7 @@ def fully_connected():
         yield case("FULLY_CONNECTED", kind, [layer.graph("FULLY_CONNECTED", [layer.x, layer.w, None], options)], label="absent", bias="absent")
     for kind in ["int16", "int16-channel"]:
         layer = Layer(kind, [2, 9], [4, 9], 0, 4, 9, "bias32", bias_type="int32")
-        yield case("FULLY_CONNECTED", kind, [layer.graph("FULLY_CONNECTED", layer.inputs(), ("FullyConnectedOptions", {}))],
+        yield case("FULLY_CONNECTED", kind, [layer.graph("FULLY_CONNECTED", layer.inputs(), ("FullyConnectedOptions", {"quantizedBiasType": schema.TensorType.INT32}))],
                    label="bias32", bias="int32")
     for kind in ["hybrid", "hybrid-channel"]:
         for i, activation in enumerate(["NONE", "RELU"]):
@@ -124,7 +124,31 @@ def embedding_lookup():
             yield single("EMBEDDING_LOOKUP", kind, [T("int32", [4], draw=rows), values], [out], tolerance=tolerance, table=shape)
 
 
+def densify():
+    """Weights that lie compressed in the file."""
+    for kind in ["float32", "float16", "int8"]:
+        rng = rng_of("densify", kind)
+        values = rng.integers(-127, 128, [4, 6]) * (rng.random([4, 6]) < 0.4)
+        packed = const(kind, values if kind == "int8" else values / 64, Q(0.02) if kind == "int8" else None)
+        packed.sparse = True
+        base = "int8" if kind == "int8" else "float32"
+        x, y = T(base, [3, 6], Q(0.05, 4) if kind == "int8" else None), T(base, [3, 4], Q(0.1, -7) if kind == "int8" else None)
+        if kind != "int8":
+            x.draw = tame
+        graph = Graph([x], [y])
+        dense = T(kind, [4, 6], packed.quant)
+        graph.op("DENSIFY", [packed], [dense], ("DensifyOptions", {}))
+        if kind == "float16":
+            wide = T("float32", [4, 6])
+            graph.op("DEQUANTIZE", [dense], [wide])
+            dense = wide
+        bias = const("int32" if kind == "int8" else "float32", [1, 0, -2, 3], Q(0.001) if kind == "int8" else None)
+        graph.op("FULLY_CONNECTED", [x, dense, bias], [y], ("FullyConnectedOptions", {}))
+        yield case("DENSIFY", kind, [graph])
+
+
 def cases():
+    yield from densify()
     yield from fully_connected()
     yield from batch_matmul()
     yield from embedding_lookup()

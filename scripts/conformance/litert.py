@@ -3,6 +3,7 @@
 The worker half of this file knows nothing but models and arrays, so that it starts quickly.
 """
 
+import os
 import pickle
 import struct
 import subprocess
@@ -55,17 +56,22 @@ def work():
 
 
 class LiteRt:
-    """A worker process that is replaced when it dies."""
+    """A worker process that is replaced when it dies.
 
-    def __init__(self):
+    `filler` is the byte that fresh memory is filled with: what LiteRT computes from memory that it
+    never wrote then differs between two workers.
+    """
+
+    def __init__(self, filler):
         self.process = None
+        self.environment = {**os.environ, "MALLOC_PERTURB_": str(filler)}
 
     def ask(self, *call):
         """(True, answer), or (False, why)."""
         if self.process is None:
             self.process = subprocess.Popen(
                 [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL)
+                stderr=subprocess.DEVNULL, env=self.environment)
         data = pickle.dumps(call)
         try:
             self.process.stdin.write(struct.pack("<Q", len(data)) + data)

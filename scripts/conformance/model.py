@@ -51,6 +51,8 @@ class T:
     data: Any = None
     variable: bool = False
     draw: Callable | None = None
+    # Kept as compressed rows; `data` is then a matrix.
+    sparse: bool = False
 
 
 def const(type, data, quant=None):
@@ -95,9 +97,26 @@ def pack_int4(values):
     return (low | (high << 4)).tobytes()
 
 
+def sparsity(matrix):
+    """Rows as they are, columns compressed."""
+    rows, columns = schema.DimensionMetadataT(), schema.DimensionMetadataT()
+    rows.format, rows.denseSize = schema.DimensionType.DENSE, matrix.shape[0]
+    columns.format = schema.DimensionType.SPARSE_CSR
+    segments, indices = schema.Int32VectorT(), schema.Int32VectorT()
+    segments.values = [0, *np.cumsum((matrix != 0).sum(1)).tolist()]
+    indices.values = np.nonzero(matrix)[1].tolist()
+    columns.arraySegmentsType, columns.arraySegments = schema.SparseIndexVector.Int32Vector, segments
+    columns.arrayIndicesType, columns.arrayIndices = schema.SparseIndexVector.Int32Vector, indices
+    parameters = schema.SparsityParametersT()
+    parameters.traversalOrder, parameters.dimMetadata = [0, 1], [rows, columns]
+    return parameters
+
+
 def raw(t):
     if t.type == "int4":
         return pack_int4(t.data)
+    if t.sparse:
+        return t.data[t.data != 0].tobytes()
     return np.ascontiguousarray(t.data).tobytes()
 
 
@@ -146,6 +165,8 @@ def serialize(graphs, shapes=None):
                 quant.zeroPoint = [int(t.quant.zero_point)] * len(scales)
                 quant.quantizedDimension = t.quant.axis
                 tensor.quantization = quant
+            if t.sparse:
+                tensor.sparsity = sparsity(t.data)
             if t.data is not None:
                 buffer = schema.BufferT()
                 buffer.data = np.frombuffer(raw(t), dtype=np.uint8)
@@ -181,6 +202,7 @@ class Case:
     runs: int = 3
     inputs: list = None  # [run][port]; drawn where None
     reason: str = ""
+    stateful: bool = False  # keeps something from run to run; a reset has to bring the first run back
 
     def drawn(self):
         rng = np.random.default_rng(zlib.crc32(self.name.encode()))
@@ -196,7 +218,7 @@ def draw(rng, run, t):
     if t.draw is not None:
         return np.asarray(t.draw(rng, run, shape)).astype(dtype).reshape(shape)
     if t.type == "bool":
-        return rng.integers(0, 2, shape).astype(dtype)
+        return rng.random(shape) < [0.5, 0.08, 0.95][run % 3]
     if t.type.startswith("float"):
         values = [
             lambda: rng.normal(0, 1.5, shape),

@@ -39,7 +39,7 @@ def cases():
             x, out = T(kind, shape), T(kind)
             if quantized(kind):
                 x.quant, out.quant = Q([0.05, 0.3][i % 2], at(kind, [0.5, 0.1, 1.0, 0.0][i])), L2[kind]
-            for activation in ["NONE", "RELU"] if kind == "float32" and i == 0 else ["NONE"]:
+            for activation in ["NONE", "RELU"] if i == 0 else ["NONE"]:
                 yield single("L2_NORMALIZATION", kind, [x], [out], ("L2NormOptions", {"fusedActivationFunction": ACTIVATION_NUMBERS[activation]}),
                              activation=activation, x=shape)
     for radius, bias, alpha, beta in [(1, 1.0, 1.0, 0.5), (2, 2.0, 0.25, 0.75), (5, 1.0, 0.1, 1.0), (0, 0.5, 2.0, 0.3)]:

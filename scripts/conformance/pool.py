@@ -22,7 +22,7 @@ def cases():
                       ("MAX_POOL_2D", ["float32", "int8", "uint8", "int16"]), ("L2_POOL_2D", ["float32"])]:
         for kind in kinds:
             for i, (shape, window, stride, padding, activation) in enumerate(POOLS):
-                quant = Q([0.05, 0.1, 0.02][i % 3] * real_scale(kind), at(kind, [0.5, 0.1, 1.0, 0.0][i % 4])) if quantized(kind) else None
+                quant = Q([0.05, 0.1, 0.02][i % 3] * real_scale(kind), at(kind, [0.5, 0.1, 0.8, 0.0][i % 4])) if quantized(kind) else None
                 options = ("Pool2DOptions", {"padding": PADDINGS[padding], "filterHeight": window[0], "filterWidth": window[1],
                                              "strideH": stride[0], "strideW": stride[1],
                                              "fusedActivationFunction": ACTIVATION_NUMBERS[activation]})

@@ -6,7 +6,7 @@ from model import LIMITS, Q, T, at, const, quantized, rng_of, single
 
 SHAPES = [[1, 4, 5, 3], [17], [2, 3, 1, 2, 5]]
 # (input scale, input zero point as fraction, output scale, output zero point as fraction)
-SCALES = [(0.05, 0.5, 0.05, 0.5), (0.11, 0.3, 0.03, 0.0), (0.02, 1.0, 0.4, 0.77)]
+SCALES = [(0.05, 0.5, 0.05, 0.5), (0.11, 0.3, 0.03, 0.0), (0.02, 0.8, 0.4, 0.77)]
 ROUNDING = "a transcendental function, rounded"
 
 
@@ -84,6 +84,8 @@ def unary(op, kind, options=None, **attributes):
             out_zero = zero
         if op == "EXP":
             scale, out_scale, out_zero = [0.01, 0.03, 0.02][i], [0.03, 0.2, 0.01][i], at(kind, 0.0)
+        if op == "GELU":
+            out_scale = [0.05, 0.03, 0.02][i]
         if op == "SQUARE":
             out_scale, out_zero = [0.16, 0.5, 0.001][i], at(kind, 0.0)
         q, r = Q(scale * k, zero), Q(out_scale * k, out_zero)
@@ -144,6 +146,8 @@ def cast():
             high = min(bounds[source], bounds[target])
             if target == "bool":
                 high = bounds[source] if run else 2
+            if target == "bool" and run == 2:
+                return rng.choice([0, 0, -0.0, 1, -0.25, 3], shape)
             low = 0 if "uint8" in (source, target) else -high
             if run == 1:
                 low, high = max(low, -5), min(high, 5)
@@ -174,7 +178,7 @@ def quantize():
     for source in ["int8", "uint8", "int16"]:
         for target in ["int8", "uint8", "int16"]:
             for i, (a, za, b, zb) in enumerate([(0.1, 0.52, 0.1, 0.52), (0.1, 0.5, 0.13, 0.4), (0.1, 0.1, 0.031, 0.9),
-                                                (0.02, 0.0, 0.9, 1.0), (0.25, 1.0, 0.5, 0.0)]):
+                                                (0.02, 0.0, 0.9, 0.5), (0.25, 1.0, 0.5, 1.0)]):
                 x = T(source, [1, 256], Q(a * real_scale(source), at(source, za)))
                 out = T(target, None, Q(b * real_scale(target), at(target, zb)))
                 yield single("QUANTIZE", target, [x], [out], **{"from": source}, to=target, quant=f"{i}")

@@ -3,13 +3,14 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::bail;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::{Outcome, output};
-use crate::demo::{self, Options};
+use crate::demo::{self, Options, Summary};
 
 /// Arguments of `edgerun demo`.
 #[derive(clap::Args)]
@@ -55,11 +56,33 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     }
     let Args { speed, http, json, no_updates: _ } = *args;
     let options = Options { speed, http, live: !json && output::shows_colours() };
-    if json {
+    let summary = if json {
         let summary = demo::run(&options, &stop, io::sink())?;
         writeln!(out, "{}", serde_json::to_string(&summary)?)?;
+        summary
     } else {
-        demo::run(&options, &stop, out)?;
+        demo::run(&options, &stop, out)?
+    };
+    outcome(&summary, stop.load(Ordering::Acquire))
+}
+
+/// A demo that nobody stopped has to have shown something.
+fn outcome(summary: &Summary, stopped: bool) -> anyhow::Result<Outcome> {
+    if summary.windows == 0 && !stopped {
+        bail!("no result came back from the demo's own broker: run it with --log-level debug");
     }
     Ok(Outcome::Good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demo_without_a_result_has_failed_unless_it_was_stopped() {
+        let nothing = Summary::default();
+        assert!(outcome(&nothing, false).is_err());
+        assert!(outcome(&nothing, true).is_ok());
+        assert!(outcome(&Summary { windows: 1, ..nothing }, false).is_ok());
+    }
 }

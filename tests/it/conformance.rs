@@ -6,14 +6,14 @@
 //! of one operator (`CONV_2D.int8` of one kind; any beginning of a case's name does). Either way a
 //! failure stays a failure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Cursor, Read};
 
 use edgerun::arrays;
 use edgerun::data::{Tensor, TensorData};
-use edgerun::engine::{self, Choice, EngineError, EngineKind};
+use edgerun::engine::{self, Choice, EngineError, EngineKind, native};
 use serde::Deserialize;
 use zip::ZipArchive;
 
@@ -32,9 +32,17 @@ macro_rules! families {
             let mut found: Vec<_> = fs::read_dir(folder())
                 .unwrap()
                 .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .filter(|name| name != "README.md")
                 .collect();
             found.sort_unstable();
             assert_eq!(tested, found);
+        }
+
+        /// Every type and every attribute value of the op table, with each other.
+        #[test]
+        fn every_cell_of_the_op_table_has_a_case() {
+            let indices: Vec<_> = [$($family),*].iter().map(|family| index(&mut open(family))).collect();
+            assert_covered(&indices);
         }
     };
 }
@@ -49,7 +57,28 @@ families! {
     data_is_moved_as_litert_moves_it: "movement";
     reductions_give_what_litert_gives: "reduce";
     normalizations_give_what_litert_gives: "normalize";
+    control_flow_variables_and_detection_give_what_litert_gives: "control";
+    recurrent_layers_give_what_litert_gives: "sequence";
+    models_of_the_converter_give_what_litert_gives: "converter";
     resized_images_are_what_litert_gives: "resize";
+    graphs_within_graphs_give_what_litert_gives: "subgraphs";
+    variables_are_kept_as_litert_keeps_them: "variables";
+}
+
+/// `index.json`.
+#[derive(Deserialize)]
+struct Index {
+    cases: Vec<Case>,
+    /// What LiteRT does not take, so that nothing says what would be right.
+    refused: Vec<Refused>,
+}
+
+/// A case without a golden.
+#[derive(Deserialize)]
+struct Refused {
+    op: String,
+    kind: String,
+    attributes: BTreeMap<String, String>,
 }
 
 /// What `index.json` says of a case.
@@ -63,6 +92,9 @@ struct Case {
     /// Who ran it in LiteRT: `xnnpack` or `builtin`.
     by: String,
     runs: usize,
+    /// It keeps something from run to run: after a reset all runs give the same again.
+    #[serde(default)]
+    stateful: bool,
 }
 
 /// How far an output may be from LiteRT's.
@@ -91,11 +123,47 @@ fn folder() -> String {
     format!("{}/tests/data/conformance", env!("CARGO_MANIFEST_DIR"))
 }
 
-fn assert_family(family: &str) {
+fn open(family: &str) -> ZipArchive<Cursor<Vec<u8>>> {
     let bytes = fs::read(format!("{}/{family}.zip", folder())).unwrap();
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).unwrap();
-    let cases: Vec<Case> =
-        serde_json::from_slice(&member(&mut archive, "index.json").unwrap()).unwrap();
+    ZipArchive::new(Cursor::new(bytes)).unwrap()
+}
+
+fn index(archive: &mut ZipArchive<Cursor<Vec<u8>>>) -> Index {
+    serde_json::from_slice(&member(archive, "index.json").unwrap()).unwrap()
+}
+
+/// For each operator, each type and each value of each attribute there is a case, unless LiteRT
+/// refuses that.
+fn assert_covered(indices: &[Index]) {
+    let mut cells: BTreeSet<(&str, &str, &str, &str)> = BTreeSet::new();
+    for index in indices {
+        let cases = index.cases.iter().map(|case| (&case.op, &case.kind, &case.attributes));
+        let refused = index.refused.iter().map(|case| (&case.op, &case.kind, &case.attributes));
+        for (op, kind, attributes) in cases.clone().chain(refused) {
+            cells.extend(attributes.iter().map(|(key, value)| (&**op, &**kind, &**key, &**value)));
+        }
+        // A refused case alone does not make a type covered.
+        cells.extend(cases.map(|(op, kind, _)| (&**op, &**kind, "", "")));
+    }
+    let mut empty = String::new();
+    for operator in native::operators() {
+        for kind in operator.kinds() {
+            let attributes = operator.attributes().iter();
+            let values =
+                attributes.flat_map(|(key, values)| values.iter().map(|&value| (*key, value)));
+            for (key, value) in values.chain([("", "")]) {
+                if !cells.contains(&(operator.name, kind, key, value)) {
+                    writeln!(empty, "{} {kind} {key} {value}", operator.name).unwrap();
+                }
+            }
+        }
+    }
+    assert!(empty.is_empty(), "cells of the op table without a case:\n{empty}");
+}
+
+fn assert_family(family: &str) {
+    let mut archive = open(family);
+    let cases = index(&mut archive).cases;
     let only = std::env::var("EDGERUN_CONFORMANCE_OP").unwrap_or_default().to_lowercase();
     let mut counts: BTreeMap<(String, String), [usize; 3]> = BTreeMap::new();
     let mut failures = String::new();
@@ -165,7 +233,11 @@ fn check(case: &Case, archive: &mut ZipArchive<Cursor<Vec<u8>>>) -> Result<(), F
     let [inputs, expected] = ['x', 'y'].map(|letter| ports(archive, &case.name, letter));
     let mut session = model.session().map_err(wrong)?;
     let mut outputs: Vec<Tensor> = model.signature().outputs.iter().map(Tensor::zeros).collect();
-    for run in 0..case.runs {
+    for turn in 0..case.runs * if case.stateful { 2 } else { 1 } {
+        let run = turn % case.runs;
+        if turn == case.runs {
+            session.reset();
+        }
         let inputs: Vec<Tensor> = inputs.iter().map(|all| row(all, run)).collect();
         session.infer(&inputs, &mut outputs).map_err(wrong)?;
         if outputs.len() != expected.len() {
@@ -173,7 +245,7 @@ fn check(case: &Case, archive: &mut ZipArchive<Cursor<Vec<u8>>>) -> Result<(), F
             return Err(Failure::Wrong(format!("{found} outputs, expected {wanted}")));
         }
         for (port, (found, all)) in outputs.iter().zip(&expected).enumerate() {
-            let place = format!("run {run}, output {port}");
+            let place = format!("run {turn}, output {port}");
             let bound = bound(case.tolerance, all);
             compare(found, &row(all, run), bound)
                 .map_err(|why| Failure::Wrong(format!("{place}: {why}")))?;

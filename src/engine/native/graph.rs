@@ -70,6 +70,8 @@ pub(super) struct Value<'a> {
     pub(super) quant: Quant,
     /// Little-endian elements of a constant, exactly as many as the shape says.
     pub(super) data: Option<Cow<'a, [u8]>>,
+    /// In the file its elements are of 4 bits: LiteRT has other kernels for those.
+    pub(super) nibbles: bool,
 }
 
 /// How a tensor's integers stand for real values. Scales are finite and above 0.

@@ -5,7 +5,11 @@
 //! with its top bit flipped and its zero point 128 lower, so that one set of kernels serves both.
 
 mod add;
+mod batch_matmul;
+mod bits;
 mod blocks;
+mod cast;
+mod compare;
 mod control;
 mod conv2d;
 mod cumsum;
@@ -13,7 +17,10 @@ mod densify;
 mod depthwise;
 mod extremes;
 mod fully_connected;
+mod gather;
+mod gather_nd;
 mod join;
+mod known;
 mod normalize;
 mod one_hot;
 mod pad;
@@ -23,6 +30,8 @@ mod reduce;
 mod repeat;
 mod reshape;
 mod resize;
+mod reverse;
+mod select;
 mod shared;
 mod slice;
 mod softmax;
@@ -46,7 +55,11 @@ use crate::engine::EngineError;
 /// All operators of TFLite that have a kernel here.
 const FAMILIES: &[&[Entry]] = &[
     add::ENTRIES,
+    batch_matmul::ENTRIES,
+    bits::ENTRIES,
     blocks::ENTRIES,
+    cast::ENTRIES,
+    compare::ENTRIES,
     control::ENTRIES,
     conv2d::ENTRIES,
     cumsum::ENTRIES,
@@ -54,7 +67,10 @@ const FAMILIES: &[&[Entry]] = &[
     depthwise::ENTRIES,
     extremes::ENTRIES,
     fully_connected::ENTRIES,
+    gather::ENTRIES,
+    gather_nd::ENTRIES,
     join::ENTRIES,
+    known::ENTRIES,
     normalize::ENTRIES,
     one_hot::ENTRIES,
     pad::ENTRIES,
@@ -64,6 +80,8 @@ const FAMILIES: &[&[Entry]] = &[
     repeat::ENTRIES,
     reshape::ENTRIES,
     resize::ENTRIES,
+    reverse::ENTRIES,
+    select::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
     split::ENTRIES,
@@ -173,6 +191,21 @@ pub(super) trait Operator: Send + Sync + fmt::Debug {
         false
     }
 
+    /// What the operator is to its neighbours, which may do its work as well.
+    fn role(&self, _site: &Site<'_>) -> Role {
+        Role::Other
+    }
+
+    /// The operator with `border` around its first input, if it can do that itself.
+    fn with_border(&self, _border: Border) -> Option<Box<dyn Operator>> {
+        None
+    }
+
+    /// The operator with `clamp` on its output, if it can do that itself.
+    fn with_clamp(&self, _clamp: Activation) -> Option<Box<dyn Operator>> {
+        None
+    }
+
     /// Whether a node with nothing but constant inputs may be run once, at load.
     fn foldable(&self) -> bool {
         true
@@ -193,6 +226,28 @@ pub(super) struct Calls<'a> {
     pub(super) first: usize,
     /// It is a loop: the first graph decides, the last one turns inputs into the next round's.
     pub(super) repeated: bool,
+}
+
+/// What an operator is to its neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Nothing that another could do.
+    Other,
+    /// It puts real zeros around its first input.
+    Border(Border),
+    /// It clamps its first input.
+    Clamp(Activation),
+    /// It quantizes its first input.
+    Quantize,
+    /// It makes its first input real.
+    Dequantize,
+}
+
+/// Real zeros around an NHWC tensor, `[height, width]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Border {
+    pub(super) before: [usize; 2],
+    pub(super) after: [usize; 2],
 }
 
 /// One compiled operator.

@@ -1,6 +1,7 @@
 //! A graph made ready to run: kernels in order, and a place in one arena for every tensor.
 
 mod fold;
+mod fuse;
 mod lives;
 mod resolve;
 
@@ -63,6 +64,7 @@ impl Program {
 /// Compiles `graph`, whatever is in it. Shapes and folded constants are written into it.
 pub(super) fn compile(graph: &mut Graph<'_>, budget: &Budget) -> Result<Program, EngineError> {
     resolve(graph, budget)?;
+    fuse::fuse(graph, budget);
     compile_resolved(graph, budget)
 }
 

@@ -1,14 +1,18 @@
 //! Convolution: each output pixel is a row of input values times the filters.
 
-use super::shared::filters::Filters;
-use super::shared::quant8::Quant8;
+use super::fully_connected::step;
+use super::shared::dynamic::Dynamic;
+use super::shared::filters::{ByteFilters, Filters, FloatFilters, HybridFilters, WordFilters};
+use super::shared::layer::{Arithmetic, Layer};
+use super::shared::scratch::scratch_for;
 use super::shared::window::Sliding;
 use super::{
-    ACTIVATIONS, Compiled, Entry, Kernel, Kind, Operator, PADDINGS, Refusal, Site, Step,
-    activation, malformed, nhwc, padding, unsupported,
+    ACTIVATIONS, Border, Compiled, Entry, Kernel, Kind, Operator, PADDINGS, Refusal, Site, Step,
+    activation, malformed, nhwc, padding,
 };
-use crate::engine::native::graph::{Activation, Shape, Window};
+use crate::engine::native::graph::{Activation, Padding, Shape, Window};
 use crate::engine::native::memory::Memory;
+use crate::engine::native::plan::ALIGN;
 
 pub(super) const ENTRIES: &[Entry] = &[Entry {
     name: "CONV_2D",
@@ -22,11 +26,21 @@ pub(super) const ENTRIES: &[Entry] = &[Entry {
         };
         Ok(Box::new(Conv2d { window, activation: activation(options.byte(3, 0)?)? }))
     },
-    kinds: &[Kind::Int8, Kind::Int8Channel, Kind::Uint8],
-    attributes: &[("padding", PADDINGS), ("activation", ACTIVATIONS)],
+    kinds: &[
+        Kind::Float32,
+        Kind::Int8,
+        Kind::Int8Channel,
+        Kind::Uint8,
+        Kind::Int16,
+        Kind::Hybrid,
+        Kind::HybridChannel,
+        Kind::Float16,
+        Kind::Int4,
+    ],
+    attributes: &[("padding", PADDINGS), ("activation", ACTIVATIONS), ("groups", &["1", "2"])],
 }];
 
-/// x `[n, h, w, ci]`, weights `[co, kh, kw, ci]`, bias `[co]`.
+/// x `[n, h, w, ci]`, weights `[co, kh, kw, ci / groups]`, bias `[co]`.
 #[derive(Debug)]
 pub(super) struct Conv2d {
     pub(super) window: Window,
@@ -34,97 +48,147 @@ pub(super) struct Conv2d {
 }
 
 #[derive(Debug)]
-struct ConvKernel {
-    filters: Filters,
+struct ConvKernel<F> {
+    filters: F,
     window: Sliding,
+    /// Of the input.
     channels: usize,
-    zero_point: i8,
+    groups: usize,
 }
 
 impl Conv2d {
-    fn fit(&self, site: &Site<'_>) -> Result<Sliding, Refusal> {
+    /// The window, and the number of groups.
+    fn fit(&self, site: &Site<'_>) -> Result<(Sliding, usize), Refusal> {
         let (x, weights) = (site.input(0)?, site.input(1)?);
         let [_, height, width, channels] = nhwc(x, "the input")?;
-        let [_, kh, kw, taken] = nhwc(weights, "the weights")?;
-        if taken != channels {
-            if channels % taken == 0 {
-                return Err(unsupported(format!("{} groups", channels / taken)));
-            }
-            let why = format!("filters over {taken} channels for an input of {channels}");
+        let [n, kh, kw, taken] = nhwc(weights, "the weights")?;
+        let groups = channels.checked_div(taken).unwrap_or(0);
+        if groups == 0 || n == 0 || groups * taken != channels || n % groups != 0 {
+            let why = format!("{n} filters over {taken} channels for an input of {channels}");
             return Err(malformed(why));
         }
-        Sliding::new(self.window, [kh, kw], [height, width])
+        Ok((Sliding::new(self.window, [kh, kw], [height, width])?, groups))
+    }
+
+    fn step<F: Filters>(&self, site: &Site<'_>, layer: &Layer<'_>) -> Result<Compiled, Refusal> {
+        let (window, groups) = self.fit(site)?;
+        let filters = F::compile(layer, None)?;
+        let channels = layer.x.shape[3];
+        let macs = layer.y.elements() as u64 * filters.k() as u64;
+        let weight_bytes = filters.bytes();
+        let image = F::scratch(window.input[0] * window.input[1] * channels);
+        let row = scratch_for::<F::X>(filters.k())?;
+        let kernel = ConvKernel { filters, window, channels, groups };
+        let row = if kernel.is_pointwise() { 0 } else { row };
+        let scratch = scratch_for::<u8>(image.next_multiple_of(ALIGN).saturating_add(row))?;
+        let work = macs + (layer.x.elements() + layer.y.elements()) as u64;
+        Ok(Step { scratch, weight_bytes, macs, work, ..Step::new(kernel, 0) }.into())
     }
 }
 
 impl Operator for Conv2d {
+    fn with_border(&self, Border { before, after }: Border) -> Option<Box<dyn Operator>> {
+        let padding = match self.window.padding {
+            Padding::Valid => Padding::Explicit { before, after },
+            Padding::Same | Padding::Explicit { .. } => return None,
+        };
+        let (window, activation) = (Window { padding, ..self.window }, self.activation);
+        Some(Box::new(Self { window, activation }))
+    }
+
+    fn with_clamp(&self, activation: Activation) -> Option<Box<dyn Operator>> {
+        let free = self.activation == Activation::None;
+        free.then(|| Box::new(Self { activation, ..*self }) as Box<dyn Operator>)
+    }
+
     fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
-        let [rows, columns] = self.fit(site)?.output;
+        let [rows, columns] = self.fit(site)?.0.output;
         Ok(vec![vec![site.input(0)?.shape[0], rows, columns, site.input(1)?.shape[0]]])
     }
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
-        let (x, y) = (site.input(0)?, site.output()?);
-        let window = self.fit(site)?;
-        let quant = Quant8::of(x)?;
-        let filters = Filters::compile(site, quant, y, self.activation)?;
-        let macs = y.elements() as u64 * filters.k as u64;
-        let (k, weight_bytes) = (filters.k, filters.bytes());
-        let (channels, zero_point) = (x.shape[3], quant.zero_point as i8);
-        let scratch = if window.is_pointwise() { 0 } else { k };
-        let step = Step::new(ConvKernel { filters, window, channels, zero_point }, 0);
-        let work = macs + y.elements() as u64;
-        Ok(Step { scratch, weight_bytes, macs, work, ..step }.into())
+        let mut layer = Layer::new(site, [0, 1, 2], 0, self.activation)?;
+        // What XNNPACK does not take.
+        layer.builtin = layer.weights.nibbles || !layer.has_bias();
+        let (window, groups) = self.fit(site)?;
+        layer.once = groups == 1;
+        if layer.builtin {
+            let asymmetric = layer.is_per_channel() || groups > 1;
+            layer.dynamic = if asymmetric { Dynamic::Asymmetric } else { Dynamic::Symmetric };
+        }
+        // XNNPACK makes a fully connected layer of it, so that each pixel gets a range of its own.
+        let dense = window.is_pointwise() && window.stride == [1, 1] && groups == 1;
+        match layer.arithmetic()? {
+            Arithmetic::Bytes => self.step::<ByteFilters>(site, &layer),
+            Arithmetic::Words => self.step::<WordFilters>(site, &layer),
+            Arithmetic::Hybrid if dense && !layer.builtin => step::<HybridFilters>(&layer),
+            Arithmetic::Hybrid => self.step::<HybridFilters>(site, &layer),
+            Arithmetic::Floats => self.step::<FloatFilters>(site, &layer),
+        }
     }
 }
 
-impl Kernel for ConvKernel {
+impl<F: Filters> Kernel for ConvKernel<F> {
     fn run(&self, memory: &mut Memory<'_>) {
-        let (x, y, scratch) = memory.unary_scratch::<i8, i8, i8>();
+        let ([x], [y], scratch) = memory.parts();
+        let (x, y) = (bytemuck::cast_slice::<_, F::Input>(x), bytemuck::cast_slice_mut(y));
         let [height, width] = self.window.input;
         let image = height * width * self.channels;
-        let image_out = self.window.output[0] * self.window.output[1] * self.filters.n;
+        let image_out = self.window.output[0] * self.window.output[1] * self.filters.n();
+        let (prepared, row) = scratch.split_at_mut(F::scratch(image).next_multiple_of(ALIGN));
+        let row = bytemuck::cast_slice_mut(row);
         for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
-            for (i, y) in y.chunks_exact_mut(self.filters.n).enumerate() {
+            let (x, known) = self.filters.prepare(x, prepared);
+            for (i, y) in y.chunks_exact_mut(self.filters.n()).enumerate() {
                 let at = [i / self.window.output[1], i % self.window.output[1]];
-                if self.window.is_pointwise() {
-                    self.filters.row(self.pixel(x, at), y);
-                } else {
-                    self.gather(x, at, scratch);
-                    self.filters.row(scratch, y);
+                if self.is_pointwise() {
+                    self.filters.row(0, self.pixel(x, at), known, y);
+                    continue;
+                }
+                let each = self.filters.n() / self.groups;
+                for (group, y) in y.chunks_exact_mut(each).enumerate() {
+                    self.gather(x, at, group, self.filters.zero(known), row);
+                    self.filters.row(group * each, row, known, y);
                 }
             }
         }
     }
 }
 
-impl ConvKernel {
+impl<F: Filters> ConvKernel<F> {
+    /// Whether rows are the input's own pixels.
+    fn is_pointwise(&self) -> bool {
+        self.window.is_pointwise() && self.groups == 1
+    }
+
     /// The input values under output pixel `at` of a 1x1 kernel.
     #[inline]
-    fn pixel<'a>(&self, x: &'a [i8], at: [usize; 2]) -> &'a [i8] {
+    fn pixel<'a>(&self, x: &'a [F::X], at: [usize; 2]) -> &'a [F::X] {
         let [y, column] = [0, 1].map(|axis| at[axis] * self.window.stride[axis]);
         &x[(y * self.window.input[1] + column) * self.channels..][..self.channels]
     }
 
-    /// Lays out the values under output pixel `at` as a row, `[kh, kw, channels]`; the zero point outside the input.
-    fn gather(&self, x: &[i8], at: [usize; 2], row: &mut [i8]) {
-        let (window, channels) = (&self.window, self.channels);
+    /// Lays out the values of `group` under output pixel `at` as a row, `[kh, kw, channels / groups]`;
+    /// `zero` outside the input.
+    fn gather(&self, x: &[F::X], at: [usize; 2], group: usize, zero: F::X, row: &mut [F::X]) {
+        let (window, all) = (&self.window, self.channels);
         let [kh, kw] = window.kernel;
+        let channels = all / self.groups;
         let line = kw * channels;
         let inside = window.taps(0, at[0]).count() == kh && window.taps(1, at[1]).count() == kw;
         if !inside {
-            row.fill(self.zero_point);
+            row.fill(zero);
         }
         for (tap_y, place_y) in window.taps(0, at[0]) {
-            let x = &x[place_y * window.input[1] * channels..][..window.input[1] * channels];
+            let x = &x[place_y * window.input[1] * all..][..window.input[1] * all];
             let row = &mut row[tap_y * line..][..line];
-            if inside && window.dilation[1] == 1 {
+            if inside && window.dilation[1] == 1 && self.groups == 1 {
                 let start = (at[1] * window.stride[1] - window.before[1]) * channels;
                 row.copy_from_slice(&x[start..start + line]);
                 continue;
             }
             for (tap_x, place_x) in window.taps(1, at[1]) {
-                let from = &x[place_x * channels..][..channels];
+                let from = &x[place_x * all + group * channels..][..channels];
                 row[tap_x * channels..][..channels].copy_from_slice(from);
             }
         }

@@ -1,14 +1,17 @@
 //! Depthwise convolution: each channel has its own filters; channels lie in vector lanes.
 
-use super::shared::filters::{bias, weight_scales};
-use super::shared::quant8::{Quant8, constant_i8};
-use super::shared::requantize::Requantize;
+mod lanes;
+
+use self::lanes::{Bytes, Floats, Hybrid, LANES, Lanes, Words};
+use super::shared::dynamic::Dynamic;
+use super::shared::layer::{Arithmetic, Layer};
+use super::shared::scratch::scratch_for;
 use super::shared::window::Sliding;
 use super::{
-    ACTIVATIONS, Compiled, Entry, Kernel, Kind, Operator, PADDINGS, Refusal, Site, Step,
+    ACTIVATIONS, Border, Compiled, Entry, Kernel, Kind, Operator, PADDINGS, Refusal, Site, Step,
     activation, malformed, nhwc, padding,
 };
-use crate::engine::native::graph::{Activation, Shape, Window};
+use crate::engine::native::graph::{Activation, Padding, Shape, Window};
 use crate::engine::native::memory::Memory;
 
 pub(super) const ENTRIES: &[Entry] = &[Entry {
@@ -24,7 +27,16 @@ pub(super) const ENTRIES: &[Entry] = &[Entry {
         };
         Ok(Box::new(DepthwiseConv2d { window, activation: activation(options.byte(4, 0)?)? }))
     },
-    kinds: &[Kind::Int8, Kind::Int8Channel, Kind::Uint8],
+    kinds: &[
+        Kind::Float32,
+        Kind::Int8,
+        Kind::Int8Channel,
+        Kind::Uint8,
+        Kind::Int16,
+        Kind::Hybrid,
+        Kind::HybridChannel,
+        Kind::Float16,
+    ],
     attributes: &[("padding", PADDINGS), ("activation", ACTIVATIONS)],
 }];
 
@@ -36,126 +48,136 @@ pub(super) struct DepthwiseConv2d {
 }
 
 #[derive(Debug)]
-struct Depthwise {
+struct Depthwise<L: Lanes> {
     window: Sliding,
+    /// Of the input.
     channels: usize,
     /// Filters for each channel.
     multiplier: usize,
-    /// `[kh, kw, n]`, less their zero point.
-    weights: Vec<i16>,
-    bias: Vec<i32>,
-    scales: Vec<f32>,
-    zero_point: i16,
-    output: Requantize,
+    /// `[kh, kw, n]`.
+    weights: Vec<L::W>,
+    n: usize,
+    lanes: L,
 }
-
-/// Channels that go together.
-const LANES: usize = 16;
 
 impl DepthwiseConv2d {
     fn fit(&self, site: &Site<'_>) -> Result<Sliding, Refusal> {
         let (x, weights) = (site.input(0)?, site.input(1)?);
         let [_, height, width, channels] = nhwc(x, "the input")?;
         let [one, kh, kw, n] = nhwc(weights, "the weights")?;
-        if one != 1 || n % channels != 0 {
+        if one != 1 || n == 0 || n.checked_rem(channels) != Some(0) {
             return Err(malformed(format!("weights {:?} for {:?}", weights.shape, x.shape)));
         }
         Sliding::new(self.window, [kh, kw], [height, width])
     }
+
+    fn step<L: Lanes>(
+        &self,
+        site: &Site<'_>,
+        layer: &Layer<'_>,
+        (lanes, weights): (L, Vec<L::W>),
+    ) -> Result<Compiled, Refusal> {
+        let window = self.fit(site)?;
+        let (channels, n) = (layer.x.shape[3], layer.channels());
+        let macs = layer.y.elements() as u64 * (window.kernel[0] * window.kernel[1]) as u64;
+        let weight_bytes = size_of_val(&weights[..]) + 8 * n;
+        let scratch = scratch_for::<u8>(L::scratch(layer.x.elements() / layer.x.shape[0].max(1)))?;
+        let multiplier = n / channels;
+        let kernel = Depthwise { window, channels, multiplier, weights, n, lanes };
+        let work = macs + (layer.x.elements() + layer.y.elements()) as u64;
+        Ok(Step { scratch, weight_bytes, macs, work, ..Step::new(kernel, 0) }.into())
+    }
 }
 
 impl Operator for DepthwiseConv2d {
+    fn with_border(&self, Border { before, after }: Border) -> Option<Box<dyn Operator>> {
+        let padding = match self.window.padding {
+            Padding::Valid => Padding::Explicit { before, after },
+            Padding::Same | Padding::Explicit { .. } => return None,
+        };
+        let (window, activation) = (Window { padding, ..self.window }, self.activation);
+        Some(Box::new(Self { window, activation }))
+    }
+
+    fn with_clamp(&self, activation: Activation) -> Option<Box<dyn Operator>> {
+        let free = self.activation == Activation::None;
+        free.then(|| Box::new(Self { activation, ..*self }) as Box<dyn Operator>)
+    }
+
     fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
         let [rows, columns] = self.fit(site)?.output;
         Ok(vec![vec![site.input(0)?.shape[0], rows, columns, site.input(1)?.shape[3]]])
     }
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
-        let (x, weights, y) = (site.input(0)?, site.input(1)?, site.output()?);
-        let window = self.fit(site)?;
-        let (channels, n) = (x.shape[3], weights.shape[3]);
-        let (qx, qy) = (Quant8::of(x)?, Quant8::of(y)?);
-        let (scales, zero_point) = weight_scales(site, weights, 3, n, qx, qy)?;
-        let bias = bias(site, n)?;
-        site.budget.take_for::<i16>(weights.elements())?;
-        let less = |w: i8| i16::from(w) - zero_point as i16;
-        let weights: Vec<i16> = constant_i8(weights, "weights")?.into_iter().map(less).collect();
-        let macs = y.elements() as u64 * (window.kernel[0] * window.kernel[1]) as u64;
-        let weight_bytes = 2 * weights.len() + 4 * (bias.len() + scales.len());
-        let kernel = Depthwise {
-            window,
-            channels,
-            multiplier: n / channels,
-            weights,
-            bias,
-            scales,
-            zero_point: qx.zero_point as i16,
-            output: Requantize::new(qy, self.activation),
-        };
-        let work = macs + y.elements() as u64;
-        Ok(Step { weight_bytes, macs, work, ..Step::new(kernel, 0) }.into())
+        let mut layer = Layer::new(site, [0, 1, 2], 3, self.activation)?;
+        // What XNNPACK does not take.
+        layer.builtin = layer.weights.nibbles || !layer.has_bias();
+        layer.dynamic = Dynamic::Asymmetric;
+        match layer.arithmetic()? {
+            Arithmetic::Bytes => self.step(site, &layer, Bytes::compile(&layer)?),
+            Arithmetic::Words => self.step(site, &layer, Words::compile(&layer)?),
+            Arithmetic::Hybrid => self.step(site, &layer, Hybrid::compile(&layer)?),
+            Arithmetic::Floats => self.step(site, &layer, Floats::compile(&layer)?),
+        }
     }
 }
 
-impl Kernel for Depthwise {
+impl<L: Lanes> Kernel for Depthwise<L> {
     fn run(&self, memory: &mut Memory<'_>) {
-        let (x, y) = memory.unary::<i8, i8>();
+        let ([x], [y], scratch) = memory.parts();
+        let (x, y) = (bytemuck::cast_slice::<_, L::Input>(x), bytemuck::cast_slice_mut(y));
         let ([height, width], [rows, columns]) = (self.window.input, self.window.output);
-        let n = self.bias.len();
         let images = x.chunks_exact(height * width * self.channels);
-        for (x, y) in images.zip(y.chunks_exact_mut(rows * columns * n)) {
-            for (i, y) in y.chunks_exact_mut(n).enumerate() {
-                self.pixel(x, [i / columns, i % columns], y);
+        for (x, y) in images.zip(y.chunks_exact_mut(rows * columns * self.n)) {
+            let (x, image) = self.lanes.prepare(x, scratch);
+            for (i, y) in y.chunks_exact_mut(self.n).enumerate() {
+                self.pixel(x, image, [i / columns, i % columns], y);
             }
         }
     }
 }
 
-impl Depthwise {
+impl<L: Lanes> Depthwise<L> {
     /// All channels of output pixel `at`.
-    fn pixel(&self, x: &[i8], at: [usize; 2], y: &mut [i8]) {
+    fn pixel(&self, x: &[L::X], image: L::Image, at: [usize; 2], y: &mut [L::Y]) {
         for (block, y) in y.chunks_mut(LANES).enumerate() {
             let first = block * LANES;
-            let mut sums = [0i32; LANES];
-            sums[..y.len()].copy_from_slice(&self.bias[first..first + y.len()]);
+            let mut sums = self.lanes.start(first, y.len());
             for (tap_y, place_y) in self.window.taps(0, at[0]) {
                 for (tap_x, place_x) in self.window.taps(1, at[1]) {
                     let tap = tap_y * self.window.kernel[1] + tap_x;
                     let place = place_y * self.window.input[1] + place_x;
-                    let w = &self.weights[tap * self.bias.len() + first..][..y.len()];
+                    let w = &self.weights[tap * self.n + first..][..y.len()];
                     let x = &x[place * self.channels..][..self.channels];
                     if self.multiplier == 1 {
-                        accumulate(&mut sums, &x[first..first + y.len()], w, self.zero_point);
+                        self.accumulate(&mut sums, &x[first..first + y.len()], w, image);
                     } else {
-                        for (i, (sum, w)) in sums.iter_mut().zip(w).enumerate() {
-                            let x = i16::from(x[(first + i) / self.multiplier]) - self.zero_point;
-                            *sum = sum.wrapping_add(i32::from(x) * i32::from(*w));
+                        for (i, (sum, &w)) in sums.iter_mut().zip(w).enumerate() {
+                            let x = x[(first + i) / self.multiplier];
+                            *sum = self.lanes.add(*sum, x, w, image);
                         }
                     }
                 }
             }
-            let scales = &self.scales[first..];
-            for ((y, &sum), &scale) in y.iter_mut().zip(&sums).zip(scales) {
-                *y = self.output.apply(sum, scale);
+            for (i, (y, &sum)) in y.iter_mut().zip(&sums).enumerate() {
+                *y = self.lanes.finish(first + i, sum, image);
             }
         }
     }
-}
 
-/// `sums += (x - zero_point) * w`, lane by lane.
-#[inline(always)]
-fn accumulate(sums: &mut [i32; LANES], x: &[i8], w: &[i16], zero_point: i16) {
-    let lane = |sum: &mut i32, x: i8, w: i16| {
-        *sum = sum.wrapping_add(i32::from(i16::from(x) - zero_point) * i32::from(w));
-    };
-    // A known length is what lets the compiler keep the whole block in vector registers.
-    if let (Some(x), Some(w)) = (x.as_array::<LANES>(), w.as_array::<LANES>()) {
-        for i in 0..LANES {
-            lane(&mut sums[i], x[i], w[i]);
+    /// Adds `x * w`, lane by lane.
+    #[inline(always)]
+    fn accumulate(&self, sums: &mut [L::Sum; LANES], x: &[L::X], w: &[L::W], image: L::Image) {
+        // A known length is what lets the compiler keep the whole block in vector registers.
+        if let (Some(x), Some(w)) = (x.as_array::<LANES>(), w.as_array::<LANES>()) {
+            for i in 0..LANES {
+                sums[i] = self.lanes.add(sums[i], x[i], w[i], image);
+            }
+            return;
         }
-        return;
-    }
-    for ((sum, &x), &w) in sums.iter_mut().zip(x).zip(w) {
-        lane(sum, x, w);
+        for ((sum, &x), &w) in sums.iter_mut().zip(x).zip(w) {
+            *sum = self.lanes.add(*sum, x, w, image);
+        }
     }
 }

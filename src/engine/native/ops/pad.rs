@@ -1,22 +1,52 @@
-//! Padding with real zeros.
+//! Padding with real zeros, a value, or the tensor's own reflection.
 
-use super::shared::quant8::Quant8;
-use super::shared::walk::{Walk, dense};
-use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported};
-use crate::engine::native::graph::Shape;
+use super::shared::moves::{End, Move, moved, same_type, zero};
+use super::{Border, Compiled, Entry, Kernel, Kind, Operator, Refusal, Role, Site, Step, malformed};
+use crate::engine::native::graph::{Shape, width};
+use crate::engine::native::limits::RANK_MAX;
 use crate::engine::native::memory::Memory;
+use crate::engine::native::ops::shared::walk::dense;
 
-pub(super) const ENTRIES: &[Entry] = &[Entry {
-    name: "PAD",
-    options: 22,
-    lower: |_| Ok(Box::new(Pad)),
-    kinds: &[Kind::Int8, Kind::Uint8],
-    attributes: &[],
-}];
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "PAD",
+        options: 22,
+        lower: |_| Ok(Box::new(Pad)),
+        kinds: Kind::NUMBERS,
+        attributes: &[],
+    },
+    Entry {
+        name: "PADV2",
+        options: 43,
+        lower: |_| Ok(Box::new(Pad)),
+        kinds: Kind::NUMBERS,
+        attributes: &[],
+    },
+    Entry {
+        name: "MIRROR_PAD",
+        options: 77,
+        // MirrorPadOptions: mode.
+        lower: |options| match options.byte(0, 0)? {
+            0 => Ok(Box::new(MirrorPad { edge: false })),
+            1 => Ok(Box::new(MirrorPad { edge: true })),
+            other => Err(malformed(format!("mode {other}"))),
+        },
+        kinds: Kind::NUMBERS,
+        attributes: &[("mode", &["REFLECT", "SYMMETRIC"])],
+    },
+];
 
-/// Amounts `[rank, 2]` in the constant second input, filled with real 0.
+/// Amounts `[rank, 2]` in the constant second input, filled with the third input, or with real 0 of the
+/// output without one. Elements are moved as they are, whatever the output's quantization, as in LiteRT.
 #[derive(Debug)]
 pub(super) struct Pad;
+
+/// Amounts `[rank, 2]` in the constant second input; what lies inside is seen in a mirror at each edge.
+#[derive(Debug)]
+pub(super) struct MirrorPad {
+    /// The outermost element is in the mirror, too: SYMMETRIC.
+    pub(super) edge: bool,
+}
 
 /// How much goes before and after along each axis.
 fn amounts(site: &Site<'_>) -> Result<Vec<[usize; 2]>, Refusal> {
@@ -31,43 +61,111 @@ fn amounts(site: &Site<'_>) -> Result<Vec<[usize; 2]>, Refusal> {
     amounts.chunks_exact(2).map(|both| pair(both).ok_or_else(wrong)).collect()
 }
 
+fn padded(site: &Site<'_>) -> Result<Shape, Refusal> {
+    let axes = site.input(0)?.shape.iter().zip(amounts(site)?);
+    Ok(axes.map(|(&len, [before, after])| before + len + after).collect())
+}
+
 impl Operator for Pad {
     fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
-        let axes = site.input(0)?.shape.iter().zip(amounts(site)?);
-        Ok(vec![axes.map(|(&len, [before, after])| before + len + after).collect()])
+        Ok(vec![padded(site)?])
+    }
+
+    fn role(&self, site: &Site<'_>) -> Role {
+        match (amounts(site).as_deref(), site.optional(2)) {
+            (Ok(&[[0, 0], [top, bottom], [left, right], [0, 0]]), None) => {
+                Role::Border(Border { before: [top, left], after: [bottom, right] })
+            }
+            _ => Role::Other,
+        }
     }
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let (x, y) = (site.input(0)?, site.output()?);
-        let strides = dense(&y.shape);
-        let first = amounts(site)?.iter().zip(&strides).map(|([before, _], by)| before * by).sum();
-        let (qx, qy) = (Quant8::of(x)?, Quant8::of(y)?);
-        if !qx.same(&qy) {
-            return Err(unsupported("an output quantized unlike the input"));
+        let mut to = End::dense(&y.shape);
+        for (axis, [before, _]) in amounts(site)?.into_iter().enumerate() {
+            to.skip(axis, before);
         }
-        let walk = Walk::new(x.shape.clone(), [dense(&x.shape), strides]);
-        let kernel = PadKernel { walk, first, zero_point: qx.zero_point as i8 };
-        Ok(Step::new(kernel, y.elements()).into())
+        let inside = Move::new(x.shape.clone(), End::dense(&x.shape), to);
+        let Some(value) = site.optional(2) else {
+            return moved(site, (x.shape != y.shape).then(|| zero(y)), vec![inside]);
+        };
+        if value.elements() != 1 {
+            return Err(malformed(format!("{} values to pad with", value.elements())));
+        }
+        let from = End { start: 0, strides: vec![0; y.shape.len()] };
+        let around = Move::new(y.shape.clone(), from, End::dense(&y.shape));
+        let around = Move { input: 2, ..around };
+        moved(site, None, if x.shape == y.shape { vec![inside] } else { vec![around, inside] })
     }
 }
 
-#[derive(Debug)]
-struct PadKernel {
-    /// Over the input's shape; the second tensor is the output.
-    walk: Walk,
-    /// Where the input's first element goes.
-    first: usize,
-    zero_point: i8,
+impl Operator for MirrorPad {
+    fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
+        Ok(vec![padded(site)?])
+    }
+
+    fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
+        let (x, y) = (site.input(0)?, site.output()?);
+        same_type(x, y)?;
+        let mut sources = Vec::with_capacity(x.shape.len());
+        for ((&len, [before, after]), stride) in
+            x.shape.iter().zip(amounts(site)?).zip(dense(&x.shape))
+        {
+            let most = if self.edge { len } else { len.saturating_sub(1) };
+            if len == 0 || before > most || after > most {
+                return Err(malformed(format!("{before} and {after} mirrored around {len}")));
+            }
+            let skip = usize::from(!self.edge);
+            site.budget.take_for::<usize>(before + len + after)?;
+            let before = (0..before).rev().map(|i| i + skip);
+            let after = (0..after).map(|i| len - 1 - skip - i);
+            let places = before.chain(0..len).chain(after);
+            sources.push(places.map(|place| place * stride).collect());
+        }
+        let width = width(x.dtype).unwrap_or(1);
+        Ok(Step::new(MirrorKernel { width, sources }, y.elements()).into())
+    }
 }
 
-impl Kernel for PadKernel {
+/// Each element of the output is that of the input where its axes' sources add up to.
+#[derive(Debug)]
+struct MirrorKernel {
+    width: usize,
+    sources: Vec<Vec<usize>>,
+}
+
+impl MirrorKernel {
+    fn of<const W: usize>(&self, memory: &mut Memory<'_>) {
+        let (x, y) = memory.pair(0, 0);
+        let (x, y) = (x.as_chunks::<W>().0, y.as_chunks_mut::<W>().0);
+        let Some((row, outer)) = self.sources.split_last() else {
+            return y.copy_from_slice(x);
+        };
+        let mut at = [0; RANK_MAX];
+        for y in y.chunks_exact_mut(row.len()) {
+            let first: usize = outer.iter().zip(at).map(|(source, at)| source[at]).sum();
+            for (y, place) in y.iter_mut().zip(row) {
+                *y = x[first + place];
+            }
+            for (source, at) in outer.iter().zip(&mut at).rev() {
+                *at += 1;
+                if *at < source.len() {
+                    break;
+                }
+                *at = 0;
+            }
+        }
+    }
+}
+
+impl Kernel for MirrorKernel {
     fn run(&self, memory: &mut Memory<'_>) {
-        let (x, y) = memory.unary::<i8, i8>();
-        let row = self.walk.row();
-        y.fill(self.zero_point);
-        self.walk.rows(|[from, to]| {
-            let to = self.first + to;
-            y[to..to + row].copy_from_slice(&x[from..from + row]);
-        });
+        match self.width {
+            1 => self.of::<1>(memory),
+            2 => self.of::<2>(memory),
+            4 => self.of::<4>(memory),
+            _ => self.of::<8>(memory),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::shared::fixed::Factor;
 use super::shared::quant8::Quant8;
 use super::shared::requantize::Requantize;
-use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, unsupported};
+use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Role, Site, Step, unsupported};
 use crate::data::DType;
 use crate::engine::native::graph::{Activation, Shape};
 use crate::engine::native::memory::Memory;
@@ -54,6 +54,10 @@ struct Table {
 }
 
 impl Operator for Quantize {
+    fn role(&self, _site: &Site<'_>) -> Role {
+        Role::Quantize
+    }
+
     fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
         Ok(vec![site.input(0)?.shape.clone()])
     }
@@ -77,6 +81,10 @@ impl Operator for Quantize {
 }
 
 impl Operator for Dequantize {
+    fn role(&self, _site: &Site<'_>) -> Role {
+        Role::Dequantize
+    }
+
     fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
         Ok(vec![site.input(0)?.shape.clone()])
     }

@@ -1,11 +1,16 @@
 //! What operators have in common: arithmetic, walks, windows.
 
+pub(super) mod dot;
+pub(super) mod dynamic;
 pub(super) mod filters;
 pub(super) mod fixed;
 pub(super) mod index;
+pub(super) mod layer;
 pub(super) mod moves;
+pub(super) mod pairs;
 pub(super) mod quant8;
 pub(super) mod requantize;
+pub(super) mod scaling;
 pub(super) mod scratch;
 pub(super) mod walk;
 pub(super) mod window;

@@ -20,7 +20,7 @@ use crate::engine::native::program::{self, Program};
 
 fn value(dtype: DType, shape: &[usize], scale: f32, zero_point: i32) -> Value<'static> {
     let quant = Quant::Tensor(Quantization { scale, zero_point });
-    Value { dtype, shape: shape.to_vec(), quant, data: None }
+    Value { dtype, shape: shape.to_vec(), quant, data: None, nibbles: false }
 }
 
 fn int8(shape: &[usize], scale: f32, zero_point: i32) -> Value<'static> {
@@ -35,7 +35,7 @@ fn constant(value: Value<'static>, data: &[i8]) -> Value<'static> {
 fn words(shape: &[usize], data: &[i32]) -> Value<'static> {
     let data = data.iter().flat_map(|v| v.to_le_bytes()).collect();
     let shape = shape.to_vec();
-    Value { dtype: DType::I32, shape, quant: Quant::None, data: Some(Cow::Owned(data)) }
+    Value { dtype: DType::I32, shape, quant: Quant::None, data: Some(Cow::Owned(data)), nibbles: false }
 }
 
 /// A graph of one node: all of `values` but the last are its inputs, the last is its output.
@@ -122,7 +122,7 @@ fn each_filter_has_its_own_scale() {
         ..constant(int8(&[2, 2], 1.0, 0), &[1, 1, 4, 8])
     };
     let values = vec![int8(&[1, 2], 1.0, 0), weights, words(&[2], &[0, 4]), int8(&[1, 2], 1.0, 0)];
-    let op = FullyConnected { activation: Activation::None, keep_dims: false };
+    let op = FullyConnected { activation: Activation::None, keep_dims: false, asymmetric: false };
     assert_eq!(run(op, values, &[&[2, 3]]), [5, 9]);
 }
 
@@ -181,7 +181,7 @@ fn softmax_of_equal_logits_shares_equally() {
 #[test]
 fn a_node_that_breaks_its_rules_is_named() {
     let wrong =
-        |values| compile(FullyConnected { activation: Activation::None, keep_dims: false }, values);
+        |values| compile(FullyConnected { activation: Activation::None, keep_dims: false, asymmetric: false }, values);
     let weights = || constant(int8(&[2, 2], 1.0, 0), &[1, 1, 4, 8]);
     let x = || int8(&[1, 2], 1.0, 0);
     let error = wrong(vec![int8(&[1, 3], 1.0, 0), weights(), words(&[2], &[0, 4]), x()]);

@@ -142,7 +142,7 @@ impl<'a, 'f> Importer<'a, 'f> {
         self.budget.take_for::<(Value<'_>, State<'_>, usize)>(2)?;
         self.budget.take(state.initial.as_ref().map_or(0, |initial| initial.len()))?;
         let (dtype, shape, quant) = (like.dtype, like.shape.clone(), like.quant.clone());
-        self.values.push(Value { dtype, shape, quant, data: None });
+        self.values.push(Value { dtype, shape, quant, data: None, nibbles: false });
         let value = self.values.len() - 1;
         self.states.push((kept, State { value, initial: state.initial.clone() }));
         Ok(value)

@@ -76,6 +76,7 @@ impl<'a> Importer<'a, '_> {
             };
             data = Some(sparse::dense(&sparsity, &shape, width, stored, self.budget)?.into());
         }
+        let nibbles = matches!(packing, Packing::Nibbles);
         let data = match (packing, data) {
             (Packing::Plain, data) => data,
             (Packing::Half, Some(data)) => Some(self.halves(&data)?.into()),
@@ -89,7 +90,7 @@ impl<'a> Importer<'a, '_> {
                 return Err(Refusal::Unsupported("4-bit integers that are not constant".into()));
             }
         };
-        Ok(Value { dtype, shape, quant, data })
+        Ok(Value { dtype, shape, quant, data, nibbles })
     }
 
     /// The `f32` of each 16-bit float.

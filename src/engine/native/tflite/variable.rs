@@ -82,7 +82,7 @@ impl<'a> Importer<'a, '_> {
             if variables[variable].value.is_none() {
                 self.budget.take_for::<Value<'_>>(2)?;
                 let (dtype, shape, quant) = (like.dtype, like.shape.clone(), like.quant.clone());
-                variables[variable].value = Some(Value { dtype, shape, quant, data: None });
+                variables[variable].value = Some(Value { dtype, shape, quant, data: None, nibbles: false });
             }
         }
         node.inputs.push(Some(self.variable(variable)?));
@@ -143,7 +143,7 @@ impl<'a> Importer<'a, '_> {
             let (dtype, shape, quant) = (value.dtype, value.shape.clone(), value.quant.clone());
             let data = Some(data.clone());
             if let Some(variable) = self.file.variables.borrow_mut().get_mut(variable) {
-                variable.value = Some(Value { dtype, shape, quant, data });
+                variable.value = Some(Value { dtype, shape, quant, data, nibbles: false });
             }
         }
         Ok(())

@@ -301,7 +301,7 @@ mod tests {
 
     fn value(dtype: DType, scale: f32, zero_point: i32) -> Value<'static> {
         let quant = Quant::Tensor(Quantization { scale, zero_point });
-        Value { dtype, shape: vec![], quant, data: None }
+        Value { dtype, shape: vec![], quant, data: None, nibbles: false }
     }
 
     #[test]

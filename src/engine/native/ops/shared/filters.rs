@@ -1,140 +1,308 @@
-//! Rows of activations times filters: what convolution and fully connected have in common.
+//! Rows of activations times filters: what convolutions and fully connected layers have in common,
+//! for every kind of arithmetic.
 
-use super::super::{Refusal, Site, malformed, unsupported};
-use super::quant8::{Quant8, constant_i8};
-use super::requantize::{Requantize, ratio};
-use crate::data::{DType, Quantization};
-use crate::engine::native::graph::{Activation, Quant, Value};
+use std::fmt;
 
-/// Packed filters with bias and output scaling.
-#[derive(Debug)]
-pub(in super::super) struct Filters {
+use bytemuck::Pod;
+
+use super::super::Refusal;
+use super::dot::{dot_f32, dot_i8, dot_i16};
+use super::dynamic::{Dynamic, Range};
+use super::layer::Layer;
+use super::scaling::{Bytes, Clamp, Words};
+
+/// Filters of one kind of arithmetic, `[n, k]`, with bias and output scaling.
+pub(in super::super) trait Filters: Send + Sync + fmt::Debug + Sized + 'static {
+    /// An element of the node's input, of the rows, of the output.
+    type Input: Pod;
+    type X: Pod;
+    type Y: Pod;
+    /// What is found out of an image when it is prepared.
+    type Image: Copy;
+
+    /// Packs the layer's filters; of each only the elements at `taken`, or all.
+    fn compile(layer: &Layer<'_>, taken: Option<&[usize]>) -> Result<Self, Refusal>;
+
     /// Length of a row.
-    pub(in super::super) k: usize,
-    /// Number of filters, and of outputs for each row.
-    pub(in super::super) n: usize,
-    /// `[n, k]`.
-    weights: Vec<i8>,
-    /// `[n]`, with the input's zero point folded in.
-    bias: Vec<i32>,
-    /// `[n]`: from sums to steps of the output.
-    scales: Vec<f32>,
-    /// Of the weights; 0 for all but `uint8`.
-    zero_point: i32,
-    output: Requantize,
-}
+    fn k(&self) -> usize;
 
-impl Filters {
-    /// Takes the node's second and third input, `[n, …]` weights and `[n]` bias, for outputs `y`.
-    pub(in super::super) fn compile(
-        site: &Site<'_>,
-        x: Quant8,
-        y: &Value<'_>,
-        activation: Activation,
-    ) -> Result<Self, Refusal> {
-        let value = site.input(1)?;
-        let n = *value.shape.first().ok_or_else(|| malformed("weights without dimensions"))?;
-        let k = value.elements() / n;
-        site.budget.take(value.elements())?;
-        let weights = constant_i8(value, "weights")?;
-        let y = Quant8::of(y)?;
-        let (scales, zero_point) = weight_scales(site, value, 0, n, x, y)?;
-        let mut bias = bias(site, n)?;
-        for (bias, filter) in bias.iter_mut().zip(weights.chunks_exact(k)) {
-            // Σ (x - zx)(w - zw) = Σ x w - zw Σ x - zx Σ w + k zx zw; only the second is left to `rows`.
-            let sum = filter.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w)));
-            let both = (k as i32).wrapping_mul(zero_point).wrapping_sub(sum);
-            *bias = bias.wrapping_add(both.wrapping_mul(x.zero_point));
-        }
-        Ok(Self { k, n, weights, bias, scales, zero_point, output: Requantize::new(y, activation) })
-    }
+    /// Number of filters.
+    fn n(&self) -> usize;
 
     /// Bytes of the packed constants.
-    pub(in super::super) fn bytes(&self) -> usize {
-        self.weights.len() + 4 * (self.bias.len() + self.scales.len())
+    fn bytes(&self) -> usize;
+
+    /// Bytes of scratch for preparing `len` elements.
+    fn scratch(_len: usize) -> usize {
+        0
     }
 
-    /// One row `[k]` into its outputs `[n]`.
-    pub(in super::super) fn row(&self, x: &[i8], y: &mut [i8]) {
-        let correction = match self.zero_point {
-            0 => 0,
-            zero_point => {
-                let sum = x.iter().fold(0i32, |sum, &x| sum.wrapping_add(i32::from(x)));
-                sum.wrapping_mul(-zero_point)
-            }
-        };
-        let channels = self.bias.iter().zip(&self.scales);
-        let filters = self.weights.chunks_exact(self.k).zip(channels);
-        for (y, (filter, (&bias, &scale))) in y.iter_mut().zip(filters) {
-            let sum = dot(x, filter).wrapping_add(bias).wrapping_add(correction);
-            *y = self.output.apply(sum, scale);
-        }
-    }
+    /// What rows are taken from: the input itself, or what it becomes in `scratch`.
+    fn prepare<'a>(
+        &self,
+        x: &'a [Self::Input],
+        scratch: &'a mut [u8],
+    ) -> (&'a [Self::X], Self::Image);
+
+    /// Real zero.
+    fn zero(&self, image: Self::Image) -> Self::X;
+
+    /// One row `[k]` into the outputs of filter `first` and those that follow.
+    fn row(&self, first: usize, x: &[Self::X], image: Self::Image, y: &mut [Self::Y]);
 }
 
-/// Products that are summed side by side, each in its own lane.
-const LANES: usize = 16;
-
-/// The dot product. Sums wrap, as the reference's do.
-///
-/// Written so that the compiler keeps the lanes in vector registers: a product of two `i8` fits an
-/// `i16`, and lanes are added up only once.
-#[inline(always)]
-fn dot(x: &[i8], w: &[i8]) -> i32 {
-    let ((x, x_rest), (w, w_rest)) = (x.as_chunks::<LANES>(), w.as_chunks::<LANES>());
-    let mut sums = [0i32; LANES];
-    for (x, w) in x.iter().zip(w) {
-        for lane in 0..LANES {
-            let product = i16::from(x[lane]) * i16::from(w[lane]);
-            sums[lane] = sums[lane].wrapping_add(i32::from(product));
-        }
-    }
-    let sum = sums.iter().fold(0i32, |sum, &lane| sum.wrapping_add(lane));
-    x_rest
-        .iter()
-        .zip(w_rest)
-        .fold(sum, |sum, (&x, &w)| sum.wrapping_add(i32::from(i16::from(x) * i16::from(w))))
-}
-
-/// The third input: `n` biases of 32 bits in steps of input times weight scale; zeros without one.
-pub(in super::super) fn bias(site: &Site<'_>, n: usize) -> Result<Vec<i32>, Refusal> {
-    site.budget.take_for::<i32>(n)?;
-    let Some(value) = site.optional(2) else { return Ok(vec![0; n]) };
-    let Some(data) = &value.data else { return Err(unsupported("a bias that is not constant")) };
-    if value.dtype != DType::I32 {
-        return Err(unsupported(format!("a bias of {}", value.dtype)));
-    }
-    if value.elements() != n {
-        return Err(malformed(format!("{} biases for {n} filters", value.elements())));
-    }
-    Ok(data.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect())
-}
-
-/// For each of `n` filters along `axis` the factor from sums to steps of `y`, and the weights' zero
-/// point as they lie packed.
-pub(in super::super) fn weight_scales(
-    site: &Site<'_>,
-    weights: &Value<'_>,
-    axis: usize,
+/// Packed filters, their bias, and what belongs to the arithmetic.
+#[derive(Debug)]
+pub(in super::super) struct Packed<W, B, A> {
+    k: usize,
     n: usize,
-    x: Quant8,
-    y: Quant8,
-) -> Result<(Vec<f32>, i32), Refusal> {
-    site.budget.take_for::<f32>(n)?;
-    let origin = if weights.dtype == DType::U8 { 128 } else { 0 };
-    match &weights.quant {
-        Quant::Tensor(Quantization { scale, zero_point }) => {
-            Ok((vec![ratio(x.scale, *scale, y.scale)?; n], zero_point - origin))
+    /// `[n, k]`.
+    weights: Vec<W>,
+    /// `[n]`.
+    bias: Vec<B>,
+    arithmetic: A,
+}
+
+impl<W: Copy, B: Copy, A> Packed<W, B, A> {
+    fn new(
+        layer: &Layer<'_>,
+        weights: Vec<W>,
+        taken: Option<&[usize]>,
+        bias: Vec<B>,
+        arithmetic: A,
+    ) -> Result<Self, Refusal> {
+        let n = layer.channels();
+        let all = weights.len() / n.max(1);
+        let Some(taken) = taken else {
+            return Ok(Self { k: all, n, weights, bias, arithmetic });
+        };
+        layer.take::<W>(taken.len().saturating_mul(n))?;
+        let picked = (0..n).flat_map(|filter| taken.iter().map(move |&i| filter * all + i));
+        let weights = picked.map(|i| weights[i]).collect();
+        Ok(Self { k: taken.len(), n, weights, bias, arithmetic })
+    }
+
+    fn bytes(&self, channel: usize) -> usize {
+        size_of_val(&self.weights[..]) + size_of_val(&self.bias[..]) + channel * self.n
+    }
+
+    fn filter(&self, i: usize) -> &[W] {
+        &self.weights[i * self.k..][..self.k]
+    }
+}
+
+fn sum(values: &[i8]) -> i32 {
+    values.iter().fold(0i32, |sum, &value| sum.wrapping_add(i32::from(value)))
+}
+
+/// 8-bit activations and weights. The bias has the input's zero point folded in.
+pub(in super::super) type ByteFilters = Packed<i8, i32, ByteArithmetic>;
+
+#[derive(Debug)]
+pub(in super::super) struct ByteArithmetic {
+    x_zero: i8,
+    /// Of the weights; 0 for all but `uint8`.
+    zero_point: i32,
+    output: Bytes,
+}
+
+impl Filters for ByteFilters {
+    type Input = i8;
+    type X = i8;
+    type Y = i8;
+    type Image = ();
+
+    fn compile(layer: &Layer<'_>, taken: Option<&[usize]>) -> Result<Self, Refusal> {
+        let (x, output, zero_point) = layer.byte_scaling()?;
+        let arithmetic = ByteArithmetic { x_zero: x.zero_point as i8, zero_point, output };
+        let bias = layer.bias_i32()?;
+        let mut packed = Self::new(layer, layer.bytes()?, taken, bias, arithmetic)?;
+        for i in 0..packed.n {
+            // Σ (x - zx)(w - zw) = Σ x w - zw Σ x - zx Σ w + k zx zw; only the second is left to rows.
+            let both = (packed.k as i32).wrapping_mul(zero_point).wrapping_sub(sum(packed.filter(i)));
+            packed.bias[i] = packed.bias[i].wrapping_add(both.wrapping_mul(x.zero_point));
         }
-        Quant::Channels { axis: along, scales } if *along == axis && scales.len() == n => {
-            let ratios: Result<_, _> =
-                scales.iter().map(|&scale| ratio(x.scale, scale, y.scale)).collect();
-            Ok((ratios?, 0))
+        Ok(packed)
+    }
+
+    fn k(&self) -> usize {
+        self.k
+    }
+
+    fn n(&self) -> usize {
+        self.n
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes(4)
+    }
+
+    fn prepare<'a>(&self, x: &'a [i8], _scratch: &'a mut [u8]) -> (&'a [i8], ()) {
+        (x, ())
+    }
+
+    fn zero(&self, (): ()) -> i8 {
+        self.arithmetic.x_zero
+    }
+
+    fn row(&self, first: usize, x: &[i8], (): (), y: &mut [i8]) {
+        let correction = match self.arithmetic.zero_point {
+            0 => 0,
+            zero_point => sum(x).wrapping_mul(-zero_point),
+        };
+        for (i, y) in (first..).zip(y) {
+            let sum = dot_i8(x, self.filter(i)).wrapping_add(self.bias[i]);
+            *y = self.arithmetic.output.apply(i, sum.wrapping_add(correction));
         }
-        Quant::Channels { axis, scales } => Err(malformed(format!(
-            "{} weight scales along axis {axis} for {n} filters",
-            scales.len()
-        ))),
-        Quant::None => Err(unsupported("weights without a scale")),
+    }
+}
+
+/// 16-bit activations, 8-bit weights.
+pub(in super::super) type WordFilters = Packed<i8, i64, Words>;
+
+impl Filters for WordFilters {
+    type Input = i16;
+    type X = i16;
+    type Y = i16;
+    type Image = ();
+
+    fn compile(layer: &Layer<'_>, taken: Option<&[usize]>) -> Result<Self, Refusal> {
+        let (bias, output) = (layer.bias_i64()?, layer.word_scaling()?);
+        Self::new(layer, layer.bytes()?, taken, bias, output)
+    }
+
+    fn k(&self) -> usize {
+        self.k
+    }
+
+    fn n(&self) -> usize {
+        self.n
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes(8)
+    }
+
+    fn prepare<'a>(&self, x: &'a [i16], _scratch: &'a mut [u8]) -> (&'a [i16], ()) {
+        (x, ())
+    }
+
+    fn zero(&self, (): ()) -> i16 {
+        0
+    }
+
+    fn row(&self, first: usize, x: &[i16], (): (), y: &mut [i16]) {
+        for (i, y) in (first..).zip(y) {
+            let sum = dot_i16(x, self.filter(i)).wrapping_add(self.bias[i]);
+            *y = self.arithmetic.apply(i, sum);
+        }
+    }
+}
+
+/// Real numbers.
+pub(in super::super) type FloatFilters = Packed<f32, f32, Clamp>;
+
+impl Filters for FloatFilters {
+    type Input = f32;
+    type X = f32;
+    type Y = f32;
+    type Image = ();
+
+    fn compile(layer: &Layer<'_>, taken: Option<&[usize]>) -> Result<Self, Refusal> {
+        Self::new(layer, layer.floats()?, taken, layer.bias_f32()?, layer.clamp())
+    }
+
+    fn k(&self) -> usize {
+        self.k
+    }
+
+    fn n(&self) -> usize {
+        self.n
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes(0)
+    }
+
+    fn prepare<'a>(&self, x: &'a [f32], _scratch: &'a mut [u8]) -> (&'a [f32], ()) {
+        (x, ())
+    }
+
+    fn zero(&self, (): ()) -> f32 {
+        0.0
+    }
+
+    fn row(&self, first: usize, x: &[f32], (): (), y: &mut [f32]) {
+        for (i, y) in (first..).zip(y) {
+            *y = self.arithmetic.apply(dot_f32(x, self.filter(i)) + self.bias[i]);
+        }
+    }
+}
+
+/// Real activations brought to 8 bits, 8-bit weights.
+pub(in super::super) type HybridFilters = Packed<i8, f32, HybridArithmetic>;
+
+#[derive(Debug)]
+pub(in super::super) struct HybridArithmetic {
+    dynamic: Dynamic,
+    clamp: Clamp,
+    /// `[n]`: the weights' scales, and the sum of each filter.
+    scales: Vec<f32>,
+    sums: Vec<i32>,
+}
+
+impl Filters for HybridFilters {
+    type Input = f32;
+    type X = i8;
+    type Y = f32;
+    type Image = Range;
+
+    fn compile(layer: &Layer<'_>, taken: Option<&[usize]>) -> Result<Self, Refusal> {
+        let arithmetic = HybridArithmetic {
+            dynamic: layer.dynamic,
+            clamp: layer.clamp(),
+            scales: layer.symmetric_scales()?,
+            sums: Vec::new(),
+        };
+        let bias = layer.bias_f32()?;
+        let mut packed = Self::new(layer, layer.bytes()?, taken, bias, arithmetic)?;
+        layer.take::<i32>(packed.n)?;
+        packed.arithmetic.sums = (0..packed.n).map(|i| sum(packed.filter(i))).collect();
+        Ok(packed)
+    }
+
+    fn k(&self) -> usize {
+        self.k
+    }
+
+    fn n(&self) -> usize {
+        self.n
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes(8)
+    }
+
+    fn scratch(len: usize) -> usize {
+        len
+    }
+
+    fn prepare<'a>(&self, x: &'a [f32], scratch: &'a mut [u8]) -> (&'a [i8], Range) {
+        let bytes = &mut bytemuck::cast_slice_mut::<u8, i8>(scratch)[..x.len()];
+        let range = self.arithmetic.dynamic.quantize(x, bytes);
+        (bytes, range)
+    }
+
+    fn zero(&self, range: Range) -> i8 {
+        range.zero_point as i8
+    }
+
+    fn row(&self, first: usize, x: &[i8], range: Range, y: &mut [f32]) {
+        let HybridArithmetic { clamp, scales, sums, .. } = &self.arithmetic;
+        for (i, y) in (first..).zip(y) {
+            let zeros = sums[i].wrapping_mul(range.zero_point);
+            let sum = dot_i8(x, self.filter(i)).wrapping_sub(zeros);
+            *y = clamp.apply(sum as f32 * range.scale * scales[i] + self.bias[i]);
+        }
     }
 }

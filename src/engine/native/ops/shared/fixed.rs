@@ -45,6 +45,14 @@ impl Factor {
         (x.wrapping_mul(i64::from(short)).wrapping_add(1 << (shift - 1)) >> shift) as i32
     }
 
+    /// `x` times the factor, rounded once, half up: as the library does that multiplies TFLite's
+    /// matrices. Source: ruy, "apply_multiplier.cc".
+    pub(in super::super) fn times_once(self, x: i32) -> i32 {
+        let shift = (31 - self.exponent).clamp(1, 62);
+        let product = i64::from(x) * i64::from(self.mantissa);
+        (product.wrapping_add(1 << (shift - 1)) >> shift) as i32
+    }
+
     /// `x` times the factor, rounded twice: to 31 fraction bits, then to none. Products with a
     /// factor above 1 have to fit 32 bits.
     pub(in super::super) fn times(self, x: i32) -> i32 {
@@ -69,6 +77,7 @@ mod tests {
     fn halves_go_up_and_after_a_shift_away_from_zero() {
         let half = Factor::new(0.5).unwrap();
         assert_eq!([1, -1, 2, 3, -3].map(|x| half.times(x)), [1, 0, 1, 2, -1]);
+        assert_eq!([1, -1, 3, -3].map(|x| half.times_once(x)), [1, 0, 2, -1]);
         let quarter = Factor::new(0.25).unwrap();
         assert_eq!([2, -2, 6, -6].map(|x| quarter.times(x)), [1, -1, 2, -2]);
     }

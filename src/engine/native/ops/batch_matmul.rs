@@ -1,0 +1,319 @@
+//! Products of matrices that are both computed: batches of them, turned or not, repeated or not.
+
+use std::fmt;
+
+use bytemuck::Pod;
+
+use super::shared::dot::dot_f32;
+use super::shared::dynamic::{Dynamic, Range};
+use super::shared::layer::{Arithmetic, Layer};
+use super::shared::scaling::{Bytes, Clamp, Words};
+use super::shared::scratch::scratch_for;
+use super::shared::walk::{Walk, broadcast, broadcast_shape};
+use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported};
+use crate::data::DType;
+use crate::engine::native::graph::{Activation, Shape};
+use crate::engine::native::memory::Memory;
+use crate::engine::native::plan::ALIGN;
+
+pub(super) const ENTRIES: &[Entry] = &[Entry {
+    name: "BATCH_MATMUL",
+    options: 101,
+    // BatchMatMulOptions: turn the first, turn the second.
+    lower: |options| {
+        let adjoint = [options.byte(0, 0)? != 0, options.byte(1, 0)? != 0];
+        Ok(Box::new(BatchMatMul { adjoint }))
+    },
+    kinds: &[Kind::Float32, Kind::Int8, Kind::Int16, Kind::Hybrid],
+    attributes: &[("adj_x", &["no", "yes"]), ("adj_y", &["no", "yes"])],
+}];
+
+/// a `[…, m, k]` by b `[…, k, n]`, the axes before the last two broadcast.
+#[derive(Debug)]
+pub(super) struct BatchMatMul {
+    /// Whether the last two axes of a and of b are the other way round.
+    pub(super) adjoint: [bool; 2],
+}
+
+/// Sizes of the matrices, and how they lie.
+#[derive(Debug)]
+pub(super) struct Matrices {
+    m: usize,
+    k: usize,
+    n: usize,
+    /// a is `[k, m]` instead of `[m, k]`, b is `[k, n]` instead of `[n, k]`.
+    turned: [bool; 2],
+    /// Over the batches, and one last axis of length 1; in matrices.
+    walk: Walk,
+}
+
+impl Matrices {
+    /// One `[m, k]` by one `[n, k]`.
+    pub(super) fn single(m: usize, k: usize, n: usize) -> Self {
+        let walk = Walk::new(vec![1], [vec![0], vec![0]]);
+        Self { m, k, n, turned: [false; 2], walk }
+    }
+}
+
+impl BatchMatMul {
+    /// The matrices, and the batches' shape.
+    fn fit(&self, site: &Site<'_>) -> Result<(Matrices, Shape), Refusal> {
+        let (a, b) = (&site.input(0)?.shape, &site.input(1)?.shape);
+        let wrong = || malformed(format!("{a:?} by {b:?}, turned: {:?}", self.adjoint));
+        let ([ab @ .., a0, a1], [bb @ .., b0, b1]) = (&a[..], &b[..]) else { return Err(wrong()) };
+        let (m, k) = if self.adjoint[0] { (*a1, *a0) } else { (*a0, *a1) };
+        let (n, found) = if self.adjoint[1] { (*b0, *b1) } else { (*b1, *b0) };
+        if found != k || k == 0 || m == 0 || n == 0 {
+            return Err(wrong());
+        }
+        let batches = broadcast_shape(ab, bb)?;
+        let mut strides = [broadcast(ab, &batches), broadcast(bb, &batches)]
+            .map(|strides| strides.ok_or_else(wrong));
+        for strides in strides.iter_mut().flatten() {
+            strides.push(0);
+        }
+        let [of_a, of_b] = strides;
+        let mut over = batches.clone();
+        over.push(1);
+        let walk = Walk::new(over, [of_a?, of_b?]);
+        let turned = [self.adjoint[0], !self.adjoint[1]];
+        Ok((Matrices { m, k, n, turned, walk }, batches))
+    }
+}
+
+impl Operator for BatchMatMul {
+    fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
+        let (Matrices { m, n, .. }, mut shape) = self.fit(site)?;
+        shape.extend([m, n]);
+        Ok(vec![shape])
+    }
+
+    fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
+        let b = site.input(1)?;
+        let columns = b.shape.len() - if self.adjoint[1] { 2 } else { 1 };
+        let mut layer = Layer::new(site, [0, 1, usize::MAX], columns, Activation::None)?;
+        // XNNPACK wants a second matrix without a zero point.
+        layer.builtin = layer.x.dtype != DType::F32 && layer.weight_scales()?.1 != 0;
+        layer.short_product = true;
+        products(site, &layer, self.fit(site)?.0)
+    }
+}
+
+/// The layer's first by its second tensor, with its bias.
+pub(super) fn products(
+    site: &Site<'_>,
+    layer: &Layer<'_>,
+    matrices: Matrices,
+) -> Result<Compiled, Refusal> {
+    let words = (layer.x.dtype, layer.weights.dtype, layer.y.dtype);
+    if words == (DType::I16, DType::I16, DType::I16) {
+        let (output, bias) = (layer.word_scaling()?, layer.bias_i64()?);
+        return step(site, layer, matrices, WordProducts { output, bias });
+    }
+    match layer.arithmetic()? {
+        Arithmetic::Bytes => {
+            let (x, output, b_zero) = layer.byte_scaling()?;
+            let zeros = [x.zero_point, b_zero].map(|zero| zero as i16);
+            step(site, layer, matrices, ByteProducts { zeros, output, bias: layer.bias_i32()? })
+        }
+        Arithmetic::Hybrid => {
+            let (scales, bias) = (layer.symmetric_scales()?, layer.bias_f32()?);
+            let (dynamic, clamp) = (layer.dynamic, layer.clamp());
+            step(site, layer, matrices, HybridProducts { dynamic, scales, bias, clamp })
+        }
+        Arithmetic::Floats => {
+            let (clamp, bias) = (layer.clamp(), layer.bias_f32()?);
+            step(site, layer, matrices, FloatProducts { clamp, bias })
+        }
+        Arithmetic::Words => Err(unsupported("int8 weights that are not constant, for int16")),
+    }
+}
+
+fn step<P: Products>(
+    site: &Site<'_>,
+    layer: &Layer<'_>,
+    matrices: Matrices,
+    products: P,
+) -> Result<Compiled, Refusal> {
+    let Matrices { k, n, turned, .. } = matrices;
+    site.budget.take_for::<usize>(16)?;
+    let columns = if turned[1] { scratch_for::<P::B>(k.saturating_mul(n))? } else { 0 };
+    let [row, prepared] = [scratch_for::<P::A>(k)?, k].map(|bytes| bytes.next_multiple_of(ALIGN));
+    let scratch = scratch_for::<u8>(row + prepared + columns)?;
+    let macs = layer.y.elements() as u64 * k as u64;
+    let work = macs.saturating_mul(2) + layer.y.elements() as u64;
+    let step = Step::new(Product { matrices, products, row, prepared }, 0);
+    Ok(Step { reads: vec![0, 1], scratch, macs, work, ..step }.into())
+}
+
+/// Arithmetic of products.
+trait Products: Send + Sync + fmt::Debug + 'static {
+    /// An element of a, of its rows, of b, of the output.
+    type A: Pod;
+    type X: Pod;
+    type B: Pod;
+    type Y: Pod;
+    /// What is found out of a row.
+    type Row: Copy;
+
+    fn prepare<'a>(&self, a: &'a [Self::A], bytes: &'a mut [u8]) -> (&'a [Self::X], Self::Row);
+
+    /// A row of a by column `i` of b.
+    fn product(&self, i: usize, x: &[Self::X], row: Self::Row, b: &[Self::B]) -> Self::Y;
+}
+
+#[derive(Debug)]
+struct Product<P> {
+    matrices: Matrices,
+    products: P,
+    /// Bytes of scratch for a row of a as it is, and as bytes.
+    row: usize,
+    prepared: usize,
+}
+
+impl<P: Products> Kernel for Product<P> {
+    fn run(&self, memory: &mut Memory<'_>) {
+        let ([a, b], [y], scratch) = memory.parts();
+        let (a, b) = (bytemuck::cast_slice(a), bytemuck::cast_slice::<_, P::B>(b));
+        let Matrices { m, k, n, turned, ref walk } = self.matrices;
+        let (row, scratch) = scratch.split_at_mut(self.row);
+        let (prepared, columns) = scratch.split_at_mut(self.prepared);
+        let row = &mut bytemuck::cast_slice_mut::<u8, P::A>(row)[..k];
+        let columns = bytemuck::cast_slice_mut::<u8, P::B>(columns);
+        let mut outputs = bytemuck::cast_slice_mut(y).chunks_exact_mut(m * n);
+        walk.rows(|[at_a, at_b]| {
+            let Some(y) = outputs.next() else { return };
+            let (a, b) = (&a[at_a * m * k..][..m * k], &b[at_b * n * k..][..n * k]);
+            let b = if turned[1] {
+                for (i, column) in columns.chunks_exact_mut(k).enumerate() {
+                    gather(column, b, i, n);
+                }
+                &*columns
+            } else {
+                b
+            };
+            for (i, y) in y.chunks_exact_mut(n).enumerate() {
+                if turned[0] {
+                    gather(row, a, i, m);
+                } else {
+                    row.copy_from_slice(&a[i * k..][..k]);
+                }
+                let (x, known) = self.products.prepare(row, prepared);
+                for (j, (y, b)) in y.iter_mut().zip(b.chunks_exact(k)).enumerate() {
+                    *y = self.products.product(j, x, known, b);
+                }
+            }
+        });
+    }
+}
+
+/// Column `i` of a matrix with rows of `width`.
+fn gather<T: Pod>(column: &mut [T], matrix: &[T], i: usize, width: usize) {
+    for (to, from) in column.iter_mut().zip(matrix[i..].iter().step_by(width)) {
+        *to = *from;
+    }
+}
+
+#[derive(Debug)]
+struct ByteProducts {
+    /// Zero points of a and b.
+    zeros: [i16; 2],
+    output: Bytes,
+    bias: Vec<i32>,
+}
+
+impl Products for ByteProducts {
+    type A = i8;
+    type X = i8;
+    type B = i8;
+    type Y = i8;
+    type Row = ();
+
+    fn prepare<'a>(&self, a: &'a [i8], _bytes: &'a mut [u8]) -> (&'a [i8], ()) {
+        (a, ())
+    }
+
+    fn product(&self, i: usize, x: &[i8], (): (), b: &[i8]) -> i8 {
+        let [zero_a, zero_b] = self.zeros;
+        let sum = x.iter().zip(b).fold(self.bias[i], |sum, (&x, &b)| {
+            let (x, b) = (i16::from(x) - zero_a, i16::from(b) - zero_b);
+            sum.wrapping_add(i32::from(x) * i32::from(b))
+        });
+        self.output.apply(i, sum)
+    }
+}
+
+#[derive(Debug)]
+struct WordProducts {
+    output: Words,
+    bias: Vec<i64>,
+}
+
+impl Products for WordProducts {
+    type A = i16;
+    type X = i16;
+    type B = i16;
+    type Y = i16;
+    type Row = ();
+
+    fn prepare<'a>(&self, a: &'a [i16], _bytes: &'a mut [u8]) -> (&'a [i16], ()) {
+        (a, ())
+    }
+
+    fn product(&self, i: usize, x: &[i16], (): (), b: &[i16]) -> i16 {
+        let products = x.iter().zip(b).map(|(&x, &b)| i64::from(i32::from(x) * i32::from(b)));
+        self.output.apply(i, products.sum::<i64>().wrapping_add(self.bias[i]))
+    }
+}
+
+#[derive(Debug)]
+struct HybridProducts {
+    dynamic: Dynamic,
+    scales: Vec<f32>,
+    bias: Vec<f32>,
+    clamp: Clamp,
+}
+
+impl Products for HybridProducts {
+    type A = f32;
+    type X = i8;
+    type B = i8;
+    type Y = f32;
+    type Row = Range;
+
+    fn prepare<'a>(&self, a: &'a [f32], bytes: &'a mut [u8]) -> (&'a [i8], Range) {
+        let bytes = &mut bytemuck::cast_slice_mut::<u8, i8>(bytes)[..a.len()];
+        let range = self.dynamic.quantize(a, bytes);
+        (bytes, range)
+    }
+
+    fn product(&self, i: usize, x: &[i8], row: Range, b: &[i8]) -> f32 {
+        let zero = row.zero_point as i16;
+        let sum = x.iter().zip(b).fold(0i32, |sum, (&x, &b)| {
+            sum.wrapping_add(i32::from(i16::from(x) - zero) * i32::from(b))
+        });
+        self.clamp.apply(sum as f32 * row.scale * self.scales[i] + self.bias[i])
+    }
+}
+
+#[derive(Debug)]
+struct FloatProducts {
+    clamp: Clamp,
+    bias: Vec<f32>,
+}
+
+impl Products for FloatProducts {
+    type A = f32;
+    type X = f32;
+    type B = f32;
+    type Y = f32;
+    type Row = ();
+
+    fn prepare<'a>(&self, a: &'a [f32], _bytes: &'a mut [u8]) -> (&'a [f32], ()) {
+        (a, ())
+    }
+
+    fn product(&self, i: usize, x: &[f32], (): (), b: &[f32]) -> f32 {
+        self.clamp.apply(dot_f32(x, b) + self.bias[i])
+    }
+}

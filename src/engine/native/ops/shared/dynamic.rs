@@ -1,0 +1,108 @@
+//! Real activations brought to 8 bits when a model runs, for layers with integer weights.
+
+/// How LiteRT chooses the scale, from the lowest and highest value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Dynamic {
+    /// XNNPACK's: 255 steps from lowest to highest, halves to even.
+    Delegate,
+    /// TFLite's own: the same range, halves away from zero.
+    Asymmetric,
+    /// TFLite's own: 127 steps either side of zero.
+    Symmetric,
+}
+
+/// What the bytes stand for: `scale * (byte - zero_point)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in super::super) struct Range {
+    pub(in super::super) scale: f32,
+    /// -128..=127.
+    pub(in super::super) zero_point: i32,
+}
+
+/// Added to a float below 2^22 it leaves the rounded integer in the low mantissa bits.
+const MAGIC: f32 = 12_582_912.0;
+
+impl Dynamic {
+    /// Writes `x` as bytes.
+    ///
+    /// Sources: XNNPACK, "quantization.h"; TFLite, `AsymmetricQuantizeFloats` and
+    /// `SymmetricQuantizeFloats`.
+    pub(in super::super) fn quantize(self, x: &[f32], bytes: &mut [i8]) -> Range {
+        let (low, high) =
+            x.iter().fold((0f32, 0f32), |(low, high), &x| (low.min(x), high.max(x)));
+        match self {
+            Self::Delegate => delegate(x, bytes, low, high),
+            Self::Asymmetric | Self::Symmetric if low == high => {
+                bytes.fill(0);
+                Range { scale: 1.0, zero_point: 0 }
+            }
+            Self::Asymmetric => asymmetric(x, bytes, low, high),
+            Self::Symmetric => {
+                let most = high.max(-low);
+                let steps_per_unit = 127.0 / most;
+                for (byte, &x) in bytes.iter_mut().zip(x) {
+                    *byte = ((x * steps_per_unit).round() as i32).clamp(-127, 127) as i8;
+                }
+                Range { scale: most / 127.0, zero_point: 0 }
+            }
+        }
+    }
+}
+
+fn delegate(x: &[f32], bytes: &mut [i8], low: f32, high: f32) -> Range {
+    let steps_per_unit = if low == high { 1.0 } else { 255.0 / (high - low) };
+    let (low, high) = (low * steps_per_unit, high * steps_per_unit);
+    // From the end that is nearer to its own.
+    let zero_point = if (-128.0 + low) + (127.0 + high) > 0.0 { -128.0 - low } else { 127.0 - high };
+    let zero_point = zero_point.clamp(-128.0, 127.0).round_ties_even() as i32;
+    let bounds = [-128 - zero_point, 127 - zero_point].map(|bound| bound as f32);
+    for (byte, &x) in bytes.iter_mut().zip(x) {
+        let steps = (x * steps_per_unit).min(bounds[1]).max(bounds[0]);
+        let rounded = (steps + MAGIC).to_bits().cast_signed() - MAGIC.to_bits().cast_signed();
+        *byte = (rounded + zero_point) as i8;
+    }
+    Range { scale: 1.0 / steps_per_unit, zero_point }
+}
+
+fn asymmetric(x: &[f32], bytes: &mut [i8], low: f32, high: f32) -> Range {
+    let scale = f64::from(high - low) / 255.0;
+    let ends = [f64::from(low) / scale, f64::from(high) / scale];
+    let near_low = 128.0 + ends[0].abs() < 127.0 + ends[1].abs();
+    let zero_point = if near_low { -128.0 - ends[0] } else { 127.0 - ends[1] };
+    let zero_point = zero_point.clamp(-128.0, 127.0).round() as i32;
+    let scale = scale as f32;
+    let (steps_per_unit, offset) = (1.0 / scale, zero_point as f32);
+    for (byte, &x) in bytes.iter_mut().zip(x) {
+        *byte = ((offset + x * steps_per_unit).round() as i32).clamp(-128, 127) as i8;
+    }
+    Range { scale, zero_point }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_and_the_ends_of_the_range_are_kept() {
+        for dynamic in [Dynamic::Delegate, Dynamic::Asymmetric, Dynamic::Symmetric] {
+            let x = [-1.0, 0.0, 0.25, 3.0];
+            let mut bytes = [0; 4];
+            let range = dynamic.quantize(&x, &mut bytes);
+            for (x, byte) in x.into_iter().zip(bytes) {
+                let back = range.scale * (i32::from(byte) - range.zero_point) as f32;
+                assert!((back - x).abs() <= 0.5001 * range.scale, "{dynamic:?}: {back} for {x}");
+            }
+            assert_eq!(i32::from(bytes[1]), range.zero_point);
+        }
+    }
+
+    #[test]
+    fn zeros_and_what_is_no_number_do_no_harm() {
+        for dynamic in [Dynamic::Delegate, Dynamic::Asymmetric, Dynamic::Symmetric] {
+            let mut bytes = [1; 3];
+            let range = dynamic.quantize(&[0.0; 3], &mut bytes);
+            assert!(bytes.iter().all(|&byte| i32::from(byte) == range.zero_point));
+            dynamic.quantize(&[f32::NAN, f32::INFINITY, f32::MIN], &mut bytes);
+        }
+    }
+}
