@@ -110,7 +110,7 @@ fn free<'a>(input: &PortFile<'a>) -> Result<Value<'a>, String> {
             Some(len) => return Err(format!("dimension {axis} is {len}")),
         });
     }
-    Ok(Value { dtype, shape, quant: Quant::None, data: None })
+    Ok(Value { dtype, shape, quant: Quant::None, data: None, nibbles: false })
 }
 
 /// Whether the file has quantized operators: then no other engine may have it.

@@ -344,15 +344,16 @@ mod tests {
 
     #[test]
     fn no_byte_of_a_file_can_make_a_read_leave_it() {
+        fn read<T>(_: T) {}
         let walk = |file: &[u8]| {
             let root = Message::root(file);
             for field in root.fields().flatten() {
-                let _ = (field.int(), field.float(), field.text());
-                let _ = field.message().map(|inner| inner.fields().count());
+                read((field.int(), field.float(), field.text()));
+                read(field.message().map(|inner| inner.fields().count()));
             }
             for number in 0..6 {
-                let _ = (root.scalars::<i64>(number).count(), root.scalars::<f64>(number).count());
-                let _ = (root.scalars::<f32>(number).count(), root.packed(number));
+                read((root.scalars::<i64>(number).count(), root.scalars::<f64>(number).count()));
+                read((root.scalars::<f32>(number).count(), root.packed(number)));
             }
         };
         let file = sample();

@@ -125,7 +125,13 @@ impl<'a, 'b> Importer<'a, 'b> {
         shape: Vec<usize>,
         data: impl Into<Cow<'a, [u8]>>,
     ) -> Result<Tensor, Refusal> {
-        self.value(Value { dtype, shape, quant: Quant::None, data: Some(data.into()) })
+        self.value(Value {
+            dtype,
+            shape,
+            quant: Quant::None,
+            data: Some(data.into()),
+            nibbles: false,
+        })
     }
 
     pub(super) fn constant_i64(
@@ -224,7 +230,8 @@ impl<'a, 'b> Importer<'a, 'b> {
         self.budget.take_for::<(Node<'_>, usize)>(2 + inputs.len())?;
         let mut outputs = Vec::with_capacity(dtypes.len());
         for &dtype in dtypes {
-            let value = Value { dtype, shape: Vec::new(), quant: Quant::None, data: None };
+            let value =
+                Value { dtype, shape: Vec::new(), quant: Quant::None, data: None, nibbles: false };
             outputs.push(self.value(value)?.id);
         }
         let (index, name) = self.at;

@@ -92,12 +92,11 @@ impl Frame {
     /// The window over the input; with `ceil` a last one may begin inside and end beyond.
     fn fit(mut self, ceil: bool) -> Result<(Sliding, [usize; 2]), Refusal> {
         let mut output = [0; 2];
-        for axis in 0..2 {
+        for (axis, output) in output.iter_mut().enumerate() {
             let (size, step, reach) = (self.input[axis], self.stride[axis], self.reach(axis)?);
             if let Some(lower) = self.same {
-                output[axis] = size.div_ceil(step);
-                let covered =
-                    ((output[axis].max(1) - 1).saturating_mul(step)).saturating_add(reach);
+                *output = size.div_ceil(step);
+                let covered = (((*output).max(1) - 1).saturating_mul(step)).saturating_add(reach);
                 let total = covered.saturating_sub(size);
                 self.before[axis] = if lower { total.div_ceil(2) } else { total / 2 };
                 self.after[axis] = total - self.before[axis];
@@ -107,9 +106,9 @@ impl Frame {
             let rest = padded
                 .checked_sub(reach)
                 .ok_or_else(|| malformed(format!("a kernel of {reach} over {padded} places")))?;
-            output[axis] = if ceil { rest.div_ceil(step) } else { rest / step } + 1;
-            if ceil && (output[axis] - 1).saturating_mul(step) >= size + self.before[axis] {
-                output[axis] -= 1;
+            *output = if ceil { rest.div_ceil(step) } else { rest / step } + 1;
+            if ceil && (*output - 1).saturating_mul(step) >= size + self.before[axis] {
+                *output -= 1;
             }
         }
         let Self { input, kernel, stride, dilation, before, after, .. } = self;
