@@ -11,7 +11,8 @@ where they cannot be (the `onnx` package's own test data), they are in `x_0`, ..
 Groups: `backend` is the quantization part of ONNX's own backend test data, with scales, zero points and
 weights as initializers, as every exporter has them. All other groups are made here: `qdq` and `qoperator` by
 onnxruntime's quantizer (U8U8, U8S8, S8S8, per tensor and per channel, symmetric and not), `dynamic` by its
-dynamic quantizer, `float` are the same models before, `direct` are operators that no quantizer writes.
+dynamic quantizer, `float` are the same models before, `direct` are operators that no quantizer writes; `external` is one model
+with a file of weights, unpacked.
 """
 
 import importlib.util
@@ -940,9 +941,22 @@ def backend_group():
     group.write()
 
 
+def external_group():
+    """A model whose weights lie in a file beside it."""
+    b = Build("external")
+    weights = b.w(64, 3)
+    b.y(real(b, quantized(b, b.op("MatMul", b.x(2, 64), weights), scale=0.05), scale=0.05))
+    model = b.model()
+    group = Group("external")
+    group.case("external", model)
+    (OUT / "external.npz").write_bytes(group.files["external.npz"])
+    # Last, for it takes the weights out of the model.
+    onnx.save(model, OUT / "external.onnx", save_as_external_data=True, location="external.bin", size_threshold=256)
+
+
 GROUPS = {"float": float_group, "qdq": lambda: static_group("qdq", QuantFormat.QDQ),
           "qoperator": lambda: static_group("qoperator", QuantFormat.QOperator), "dynamic": dynamic_group,
-          "direct": direct_group, "backend": backend_group}
+          "direct": direct_group, "backend": backend_group, "external": external_group}
 for name, write in GROUPS.items():
     if len(sys.argv) < 2 or name in sys.argv[1:]:
         write()

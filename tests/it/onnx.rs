@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 
 use edgerun::arrays::{self, Array};
 use edgerun::data::{DType, Tensor, TensorData, TensorSpec};
-use edgerun::engine::{EngineError, native};
+use edgerun::engine::{self, Choice, EngineError, EngineKind, Model, native};
 use zip::ZipArchive;
 
 use crate::reference::{fnv64, seeded, tensor};
@@ -63,6 +63,10 @@ impl Case {
     /// Integers may differ by `units`, reals by 1e-5 or, relative to theirs, as much.
     fn check(&self, units: f64) -> Result<(), String> {
         let model = native::load_onnx(&self.model, None).map_err(|error| error.to_string())?;
+        self.check_model(&*model, units)
+    }
+
+    fn check_model(&self, model: &dyn Model, units: f64) -> Result<(), String> {
         let signature = model.signature();
         let mut session = model.session().unwrap();
         let mut outputs: Vec<Tensor> = signature.outputs.iter().map(Tensor::zeros).collect();
@@ -150,6 +154,20 @@ fn models_that_are_quantized_as_they_run_are_within_the_tolerance() {
 #[test]
 fn operators_that_no_quantizer_writes_give_onnxruntimes_bytes() {
     assert_group(group!("direct"), 16, |_| 0.0);
+}
+
+#[test]
+fn weights_in_a_file_beside_the_model_are_found_from_its_path() {
+    let path = format!("{}/tests/data/onnx/external.onnx", env!("CARGO_MANIFEST_DIR"));
+    let model = engine::load_file(path.as_ref(), Choice::Auto).unwrap();
+    assert_eq!(model.report().engine, EngineKind::Native);
+    let golden = include_bytes!("../data/onnx/external.npz");
+    let bytes = std::fs::read(&path).unwrap();
+    let arrays = arrays::unpack(golden).unwrap();
+    let case = Case { name: "external".to_owned(), model: bytes, arrays };
+    case.check_model(&*model, 0.0).unwrap();
+    let error = case.check(0.0).unwrap_err();
+    assert!(error.contains("load the model from its folder"), "{error}");
 }
 
 /// Loads what may be damaged; what loads all the same has to run, unless it would take long.
