@@ -13,7 +13,6 @@ mod engines;
 mod mqtt;
 mod mqtt_faults;
 mod op_table;
-mod ops;
 mod predict;
 mod reference;
 mod run;

@@ -33,12 +33,9 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("ABS", 78, &[Kind::Float32, Kind::Int8, Kind::Int16, Kind::Int32], |_| {
         Ok(Box::new(Unary::Abs))
     }),
-    entry(
-        "NEG",
-        42,
-        &[Kind::Float32, Kind::Int8, Kind::Int16, Kind::Int32, Kind::Int64],
-        |_| Ok(Box::new(Unary::Neg)),
-    ),
+    entry("NEG", 42, &[Kind::Float32, Kind::Int8, Kind::Int16, Kind::Int32, Kind::Int64], |_| {
+        Ok(Box::new(Unary::Neg))
+    }),
     entry("SIGN", 123, &[Kind::Float32, Kind::Float64, Kind::Int32], |_| Ok(Box::new(Unary::Sign))),
     entry("EXP", 33, WORDS, |_| Ok(Box::new(Unary::Exp))),
     entry("LOG", 0, WORDS, |_| Ok(Box::new(Unary::Log))),
@@ -147,10 +144,8 @@ impl Unary {
                 let scaled = Scaled::new(x, y)?;
                 looked_up(site, |raw| scaled.of((i32::from(raw) - x.zero_point).abs()) as i8)
             }
-            Self::Neg => {
-                let scaled = Scaled::new(x, y)?;
-                looked_up(site, |raw| scaled.of(x.zero_point - i32::from(raw)) as i8)
-            }
+            // The reference looks at no scale.
+            Self::Neg => looked_up(site, i8::wrapping_neg),
             Self::HardSwish => {
                 let swish = hard_swish::HardSwish::new(x, y)?;
                 looked_up(site, |raw| swish.of(raw))
@@ -169,14 +164,9 @@ impl Unary {
         match self {
             Self::Abs => {
                 let scaled = Scaled::new(x, y)?;
-                each(site, move |raw: i16| {
-                    scaled.of((i32::from(raw) - x.zero_point).abs()) as i16
-                })
+                each(site, move |raw: i16| scaled.of((i32::from(raw) - x.zero_point).abs()) as i16)
             }
-            Self::Neg => {
-                let scaled = Scaled::new(x, y)?;
-                each(site, move |raw: i16| scaled.of(x.zero_point - i32::from(raw)) as i16)
-            }
+            Self::Neg => each(site, i16::wrapping_neg),
             Self::Logistic => {
                 let sigmoid = words::Sigmoid::new(x);
                 each(site, move |raw: i16| sigmoid.of(raw))
@@ -185,12 +175,16 @@ impl Unary {
                 let sigmoid = words::Sigmoid::new(x);
                 each(site, move |raw: i16| sigmoid.tanh_of(raw))
             }
-            Self::Rsqrt => each(site, move |raw: i16| {
-                let real = f64::from(i32::from(raw) - x.zero_point) * f64::from(x.scale);
-                y.raw((self.of(real) / f64::from(y.scale)).round() as i32) as i16
-            }),
             function => {
-                let table = WordTable::new(x, y, |x| function.of(x));
+                // What has no answer gets the end that it comes near to.
+                let nothing = match function {
+                    Self::Log => f64::from(y.scale) * f64::from(y.low),
+                    Self::Rsqrt => f64::from(y.scale) * f64::from(y.high),
+                    _ => f64::NAN,
+                };
+                let table = WordTable::new(x, y, |x| {
+                    if x <= 0.0 && !nothing.is_nan() { nothing } else { function.of(x) }
+                });
                 let step = each(site, move |raw: i16| table.of(raw))?;
                 Ok(Step { weight_bytes: 1026, ..step })
             }
@@ -207,7 +201,7 @@ struct Scaled {
 
 impl Scaled {
     fn new(x: Linear, y: Linear) -> Result<Self, Refusal> {
-        let factor = Factor::new(f64::from(x.scale) / f64::from(y.scale));
+        let factor = Factor::new((x.scale / y.scale).into());
         let far = || unsupported(format!("scales {} and {}, too far apart", x.scale, y.scale));
         Ok(Self { factor: factor.ok_or_else(far)?, y })
     }
