@@ -8,6 +8,7 @@ mod add;
 mod batch_matmul;
 mod bits;
 mod blocks;
+mod broadcast_args;
 mod cast;
 mod compare;
 mod control;
@@ -15,12 +16,15 @@ mod conv2d;
 mod cumsum;
 mod densify;
 mod depthwise;
+mod detection;
+mod diagonal;
 mod extremes;
 mod fully_connected;
 mod gather;
 mod gather_nd;
 mod join;
 mod known;
+mod lstm;
 mod normalize;
 mod one_hot;
 mod pad;
@@ -32,12 +36,16 @@ mod repeat;
 mod reshape;
 mod resize;
 mod reverse;
+mod rnn;
+mod segment;
 mod select;
 mod shared;
 mod slice;
 mod softmax;
 mod split;
 mod strided_slice;
+mod suppression;
+mod svdf;
 #[cfg(test)]
 mod tests;
 mod top_k;
@@ -61,6 +69,7 @@ const FAMILIES: &[&[Entry]] = &[
     batch_matmul::ENTRIES,
     bits::ENTRIES,
     blocks::ENTRIES,
+    broadcast_args::ENTRIES,
     cast::ENTRIES,
     compare::ENTRIES,
     control::ENTRIES,
@@ -68,12 +77,16 @@ const FAMILIES: &[&[Entry]] = &[
     cumsum::ENTRIES,
     densify::ENTRIES,
     depthwise::ENTRIES,
+    detection::ENTRIES,
+    diagonal::ENTRIES,
     extremes::ENTRIES,
     fully_connected::ENTRIES,
     gather::ENTRIES,
     gather_nd::ENTRIES,
     join::ENTRIES,
     known::ENTRIES,
+    lstm::BOTH,
+    lstm::ENTRIES,
     normalize::ENTRIES,
     one_hot::ENTRIES,
     pad::ENTRIES,
@@ -85,11 +98,15 @@ const FAMILIES: &[&[Entry]] = &[
     reshape::ENTRIES,
     resize::ENTRIES,
     reverse::ENTRIES,
+    rnn::ENTRIES,
+    segment::ENTRIES,
     select::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
     split::ENTRIES,
     strided_slice::ENTRIES,
+    suppression::ENTRIES,
+    svdf::ENTRIES,
     top_k::ENTRIES,
     transpose::ENTRIES,
     transpose_conv::ENTRIES,

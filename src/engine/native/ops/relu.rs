@@ -74,9 +74,9 @@ pub(super) struct Leaky {
 #[derive(Debug)]
 pub(super) struct Prelu;
 
-/// The factor from real steps `from` to steps `to`, of either sign.
-fn factor(from: f64, to: f32) -> Result<Factor, Refusal> {
-    let factor = Factor::new((from / f64::from(to)).abs());
+/// The factor from real steps `from` to steps `to`, of either sign; taken in `f32`, as the reference does.
+fn factor(from: f32, to: f32) -> Result<Factor, Refusal> {
+    let factor = Factor::new((from / to).abs().into());
     let factor = factor.ok_or_else(|| unsupported(format!("steps of {from} and {to}")))?;
     Ok(if from < 0.0 { factor.negated() } else { factor })
 }
@@ -102,7 +102,7 @@ impl Operator for Clamp {
             return Ok(each(site, move |x: f32| x.max(low).min(high))?.into());
         }
         let (x, y) = (Linear::of(x)?, Linear::of(y)?.within(low, high));
-        let factor = factor(x.scale.into(), y.scale)?;
+        let factor = factor(x.scale, y.scale)?;
         let of = move |raw: i32| y.raw(factor.times(raw - x.zero_point));
         Ok(match site.input(0)?.dtype {
             DType::I16 => each(site, move |raw: i16| of(raw.into()) as i16)?,
@@ -148,8 +148,8 @@ impl Operator for Leaky {
             })?
             .into());
         }
-        let up = factor(x.scale.into(), y.scale)?;
-        let down = factor(f64::from(x.scale) * f64::from(alpha), y.scale)?;
+        let up = factor(x.scale, y.scale)?;
+        let down = factor(x.scale * alpha, y.scale)?;
         let of = move |raw: i32| {
             let steps = raw - x.zero_point;
             y.raw(if steps < 0 { down } else { up }.times(steps))
@@ -169,7 +169,9 @@ impl Operator for Prelu {
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let (x, alpha, y) = (site.input(0)?, site.input(1)?, site.output()?);
-        if x.dtype != y.dtype || alpha.dtype != y.dtype {
+        // Slopes of 8 bits go with 16-bit tensors.
+        let narrow = (y.dtype, alpha.dtype) == (DType::I16, DType::I8);
+        if x.dtype != y.dtype || (alpha.dtype != y.dtype && !narrow) {
             let why = format!("{} with slopes of {} becomes {}", x.dtype, alpha.dtype, y.dtype);
             return Err(malformed(why));
         }
@@ -179,8 +181,8 @@ impl Operator for Prelu {
             return Ok(pairs(site, slope)?.into());
         }
         let (x, alpha, y) = (Linear::of(x)?, Linear::of(alpha)?, Linear::of(y)?);
-        let up = factor(x.scale.into(), y.scale)?;
-        let down = factor(f64::from(x.scale) * f64::from(alpha.scale), y.scale)?;
+        let up = factor(x.scale, y.scale)?;
+        let down = factor(x.scale * alpha.scale, y.scale)?;
         let of = move |raw: i32, slope: i32| {
             let steps = raw - x.zero_point;
             y.raw(if steps < 0 {
@@ -190,7 +192,10 @@ impl Operator for Prelu {
             })
         };
         let step: Step = match dtype {
-            DType::I16 => pairs(site, move |x: i16, a: i16| of(x.into(), a.into()) as i16)?,
+            DType::I16 if narrow => {
+                pairs(site, move |x: i16, a: i8| of(x.into(), a.into()) as i16)?
+            }
+            DType::I16 => return Err(unsupported("slopes of 16 bits")),
             _ => pairs(site, move |x: i8, a: i8| of(x.into(), a.into()) as i8)?,
         };
         Ok(step.into())

@@ -1,5 +1,7 @@
 //! Operators on values small enough to compute by hand.
 
+mod moves;
+
 use std::borrow::Cow;
 
 use super::add::Add;

@@ -144,10 +144,8 @@ impl Unary {
                 let scaled = Scaled::new(x, y)?;
                 looked_up(site, |raw| scaled.of((i32::from(raw) - x.zero_point).abs()) as i8)
             }
-            Self::Neg => {
-                let scaled = Scaled::new(x, y)?;
-                looked_up(site, |raw| scaled.of(x.zero_point - i32::from(raw)) as i8)
-            }
+            // The reference looks at no scale.
+            Self::Neg => looked_up(site, i8::wrapping_neg),
             Self::HardSwish => {
                 let swish = hard_swish::HardSwish::new(x, y)?;
                 looked_up(site, |raw| swish.of(raw))
@@ -168,10 +166,7 @@ impl Unary {
                 let scaled = Scaled::new(x, y)?;
                 each(site, move |raw: i16| scaled.of((i32::from(raw) - x.zero_point).abs()) as i16)
             }
-            Self::Neg => {
-                let scaled = Scaled::new(x, y)?;
-                each(site, move |raw: i16| scaled.of(x.zero_point - i32::from(raw)) as i16)
-            }
+            Self::Neg => each(site, i16::wrapping_neg),
             Self::Logistic => {
                 let sigmoid = words::Sigmoid::new(x);
                 each(site, move |raw: i16| sigmoid.of(raw))
@@ -180,12 +175,16 @@ impl Unary {
                 let sigmoid = words::Sigmoid::new(x);
                 each(site, move |raw: i16| sigmoid.tanh_of(raw))
             }
-            Self::Rsqrt => each(site, move |raw: i16| {
-                let real = f64::from(i32::from(raw) - x.zero_point) * f64::from(x.scale);
-                y.raw((self.of(real) / f64::from(y.scale)).round() as i32) as i16
-            }),
             function => {
-                let table = WordTable::new(x, y, |x| function.of(x));
+                // What has no answer gets the end that it comes near to.
+                let nothing = match function {
+                    Self::Log => f64::from(y.scale) * f64::from(y.low),
+                    Self::Rsqrt => f64::from(y.scale) * f64::from(y.high),
+                    _ => f64::NAN,
+                };
+                let table = WordTable::new(x, y, |x| {
+                    if x <= 0.0 && !nothing.is_nan() { nothing } else { function.of(x) }
+                });
                 let step = each(site, move |raw: i16| table.of(raw))?;
                 Ok(Step { weight_bytes: 1026, ..step })
             }
@@ -202,7 +201,7 @@ struct Scaled {
 
 impl Scaled {
     fn new(x: Linear, y: Linear) -> Result<Self, Refusal> {
-        let factor = Factor::new(f64::from(x.scale) / f64::from(y.scale));
+        let factor = Factor::new((x.scale / y.scale).into());
         let far = || unsupported(format!("scales {} and {}, too far apart", x.scale, y.scale));
         Ok(Self { factor: factor.ok_or_else(far)?, y })
     }

@@ -42,12 +42,18 @@ impl Factor {
         Self { mantissa: mantissa as i32, exponent: self.exponent - bits }
     }
 
-    /// `x`, of 48 bits, times the factor cut to 16 bits; rounded once, half up.
+    /// `x`, of 48 bits, times the factor cut to 16 bits; rounded once, half up. What does not fit 32
+    /// bits is the nearest number that does.
     pub(in super::super) fn times_wide(self, x: i64) -> i32 {
+        self.product(x).clamp(i32::MIN.into(), i32::MAX.into()) as i32
+    }
+
+    /// The same, of 64 bits.
+    pub(in super::super) fn product(self, x: i64) -> i64 {
         let short =
             if self.mantissa < 0x7fff_0000 { (self.mantissa + (1 << 15)) >> 16 } else { 0x7fff };
         let shift = (15 - self.exponent).clamp(1, 62);
-        (x.wrapping_mul(i64::from(short)).wrapping_add(1 << (shift - 1)) >> shift) as i32
+        x.wrapping_mul(i64::from(short)).wrapping_add(1 << (shift - 1)) >> shift
     }
 
     /// The product with `x` to 31 fraction bits, halves up, and the shift that is left. Products with
