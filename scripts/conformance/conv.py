@@ -211,22 +211,8 @@ def transpose():
                        activation=activation, stride=stride, bias=more.get("bias", True))
 
 
-def conv_3d():
-    for i, (padding, stride, dilation) in enumerate([("SAME", 1, 1), ("VALID", 2, 1)]):
-        rng = rng_of("conv3d", i)
-        x, out = T("float32", [1, 4, 5, 4, 2]), T("float32")
-        w = const("float32", np.round(rng.normal(0, 0.2, [2, 3, 2, 2, 3]) * 1024) / 1024)
-        b = const("float32", [0.5, -0.25, 1])
-        graph = Graph([x], [out])
-        graph.op("CONV_3D", [x, w, b], [out], ("Conv3DOptions", {
-            "padding": PADDINGS[padding], "strideD": stride, "strideH": stride, "strideW": stride,
-            "dilationDFactor": dilation, "dilationHFactor": dilation, "dilationWFactor": dilation}))
-        yield case("CONV_3D", "float32", [graph], padding=padding, stride=stride)
-
-
 def cases():
     yield from conv()
     yield from depthwise()
     yield from depthwise_without_bias()
     yield from transpose()
-    yield from conv_3d()

@@ -120,12 +120,13 @@ def lstms():
             yield lstm("UNIDIRECTIONAL_SEQUENCE_LSTM", kind, label, **more)
             if not more.get("time_major"):
                 yield lstm("LSTM", kind, label, **more)
-        if kind == "int8":
-            continue
         # NONE multiplies by what LiteRT's scratch happens to hold.
         for activation in ["RELU", "RELU_N1_TO_1", "RELU6"]:
             for op in ["UNIDIRECTIONAL_SEQUENCE_LSTM", "LSTM"]:
                 yield lstm(op, kind, "activation", n=4, cells=5, outputs=5, activation=activation, cell_clip=2.0)
+        if kind == "int8":
+            # Not even read.
+            yield lstm("LSTM", kind, "activation", n=4, cells=5, outputs=5, activation="NONE")
         if kind == "hybrid":
             for label in ["plain", "wide", "projection", "all"]:
                 for op in ["UNIDIRECTIONAL_SEQUENCE_LSTM", "LSTM"]:
@@ -229,9 +230,9 @@ def plain():
 def svdf():
     sizes = [(1, 5, 4, 3, 1), (2, 17, 8, 10, 2), (3, 8, 6, 2, 2), (2, 4, 18, 5, 1), (1, 9, 4, 1, 2)]
     for kind in ["float32", "hybrid", "int8"]:
-        for i, (activation, (batch, n, filters, steps, rank)) in enumerate(zip(["RELU", "NONE", "TANH", "RELU6", "RELU_N1_TO_1"], sizes)):
-            if kind == "int8":
-                activation = "RELU"
+        sizes_of = sizes + sizes[1:] if kind == "int8" else sizes
+        activations = ["RELU", "NONE", "TANH", "RELU6", "RELU_N1_TO_1"] + ["RELU"] * 4
+        for i, (activation, (batch, n, filters, steps, rank)) in enumerate(zip(activations, sizes_of)):
             for bias in [True, False] if i < 2 else [True]:
                 for asymmetric in [False, True] if kind == "hybrid" and bias else [False]:
                     w = Weights(kind, "svdf", i)

@@ -3,6 +3,7 @@
 use super::shared::moves::{End, Move, moved, same_meaning, zero};
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, malformed, nhwc};
 use crate::engine::native::graph::Shape;
+use crate::engine::native::limits::RANK_MAX;
 
 const DEPTH: &[Kind] = &[Kind::Float32, Kind::Int8, Kind::Uint8, Kind::Int32, Kind::Int64];
 
@@ -152,7 +153,7 @@ impl Operator for Batch {
         if whole.elements() == 0 || split.elements() == 0 {
             return Err(malformed("an empty tensor"));
         }
-        site.budget.take_for::<Move>(images)?;
+        site.budget.take_for::<(Move, [isize; 3 * RANK_MAX])>(images)?;
         let mut moves = Vec::with_capacity(images);
         for image in 0..images {
             let (mut from, mut to) = (End::dense(&whole.shape), End::dense(&split.shape));

@@ -78,13 +78,8 @@ impl Layer {
             let clip = options.float(field, 0.0)?;
             if clip >= 0.0 { Ok(clip) } else { Err(malformed(format!("a clip at {clip}"))) }
         };
-        let activation = Squash::of(options.byte(0, 0)?)?;
-        if activation == Squash::None {
-            // Its kernels then multiply by what lies in a scratch buffer.
-            return Err(unsupported("no activation: LiteRT's own result for it means nothing"));
-        }
         Ok(Self {
-            activation,
+            activation: Squash::of(options.byte(0, 0)?)?,
             cell_clip: clip(1)?,
             projection_clip: clip(2)?,
             asymmetric: options.byte(asymmetric, 0)? != 0,

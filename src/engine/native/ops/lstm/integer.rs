@@ -1,4 +1,5 @@
 //! One step of an LSTM in fixed point: 8-bit input, output and weights, 16-bit gates and cell.
+//! Whatever activation the options name, the reference's is tanh.
 //! Source: TFLite, `kernels/lstm_eval.cc`, the integer kernel "8x8_16".
 
 use super::{Layer, OUTPUT_STATE, Sizes};
@@ -9,7 +10,6 @@ use crate::engine::native::ops::shared::dot::dot_i8;
 use crate::engine::native::ops::shared::fixed16::{divide, sigmoid, tanh};
 use crate::engine::native::ops::shared::inverse_root::InverseRoot;
 use crate::engine::native::ops::shared::scratch::scratch_for;
-use crate::engine::native::ops::shared::squash::Squash;
 use crate::engine::native::ops::{Refusal, Site, malformed, unsupported};
 
 /// Weights of a row, with what turns sums into steps of the result.
@@ -172,9 +172,6 @@ impl IntegerCell {
         together: usize,
     ) -> Result<Self, Refusal> {
         let Sizes { cell: n, output, .. } = sizes;
-        if layer.activation != Squash::Tanh {
-            return Err(unsupported("an 8-bit LSTM with another activation than tanh"));
-        }
         let given = |index: usize| site.optional(index).is_some();
         let (cifg, normed) = (!given(1), given(21));
         let x = quant(site.input(0)?, "the input")?;

@@ -75,6 +75,10 @@ impl RealCell {
         auxiliary: usize,
         layer: Layer,
     ) -> Result<Self, Refusal> {
+        if layer.activation == Squash::None {
+            // LiteRT's kernels then multiply by what lies in a scratch buffer.
+            return Err(unsupported("no activation: what LiteRT gives for it means nothing"));
+        }
         let Sizes { input: n, cell, output } = sizes;
         let vector = |index: usize, n: usize| {
             site.budget.take_for::<f32>(n)?;
