@@ -4,24 +4,19 @@ use super::shared::fixed::Factor;
 use super::shared::pairs::{Element, pairs};
 use super::shared::quant8::Quant8;
 use super::shared::walk::broadcast_shape;
-use super::{Compiled, Entry, Kind, Operator, Refusal, Site, Step, is_plain, malformed, unsupported};
+use super::{
+    Compiled, Entry, Kind, Operator, Refusal, Site, Step, is_plain, malformed, unsupported,
+};
 use crate::data::DType;
 use crate::engine::native::graph::{Shape, Value};
 use crate::engine::native::memory::Memory;
 use crate::engine::native::ops::Kernel;
 
 /// What is ordered.
-const ORDERED: &[Kind] =
-    &[Kind::Float32, Kind::Int8, Kind::Uint8, Kind::Int32, Kind::Int64];
+const ORDERED: &[Kind] = &[Kind::Float32, Kind::Int8, Kind::Uint8, Kind::Int32, Kind::Int64];
 /// The same, and what can be equal.
-const EQUAL: &[Kind] = &[
-    Kind::Float32,
-    Kind::Int8,
-    Kind::Uint8,
-    Kind::Int32,
-    Kind::Int64,
-    Kind::Bool,
-];
+const EQUAL: &[Kind] =
+    &[Kind::Float32, Kind::Int8, Kind::Uint8, Kind::Int32, Kind::Int64, Kind::Bool];
 
 const fn entry(
     name: &'static str,

@@ -1,7 +1,9 @@
 //! Padding with real zeros, a value, or the tensor's own reflection.
 
 use super::shared::moves::{End, Move, moved, same_type, zero};
-use super::{Border, Compiled, Entry, Kernel, Kind, Operator, Refusal, Role, Site, Step, malformed};
+use super::{
+    Border, Compiled, Entry, Kernel, Kind, Operator, Refusal, Role, Site, Step, malformed,
+};
 use crate::engine::native::graph::{Shape, width};
 use crate::engine::native::limits::RANK_MAX;
 use crate::engine::native::memory::Memory;

@@ -35,7 +35,13 @@ fn constant(value: Value<'static>, data: &[i8]) -> Value<'static> {
 fn words(shape: &[usize], data: &[i32]) -> Value<'static> {
     let data = data.iter().flat_map(|v| v.to_le_bytes()).collect();
     let shape = shape.to_vec();
-    Value { dtype: DType::I32, shape, quant: Quant::None, data: Some(Cow::Owned(data)), nibbles: false }
+    Value {
+        dtype: DType::I32,
+        shape,
+        quant: Quant::None,
+        data: Some(Cow::Owned(data)),
+        nibbles: false,
+    }
 }
 
 /// A graph of one node: all of `values` but the last are its inputs, the last is its output.
@@ -180,8 +186,12 @@ fn softmax_of_equal_logits_shares_equally() {
 
 #[test]
 fn a_node_that_breaks_its_rules_is_named() {
-    let wrong =
-        |values| compile(FullyConnected { activation: Activation::None, keep_dims: false, asymmetric: false }, values);
+    let wrong = |values| {
+        compile(
+            FullyConnected { activation: Activation::None, keep_dims: false, asymmetric: false },
+            values,
+        )
+    };
     let weights = || constant(int8(&[2, 2], 1.0, 0), &[1, 1, 4, 8]);
     let x = || int8(&[1, 2], 1.0, 0);
     let error = wrong(vec![int8(&[1, 3], 1.0, 0), weights(), words(&[2], &[0, 4]), x()]);

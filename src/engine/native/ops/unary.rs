@@ -33,12 +33,9 @@ pub(super) const ENTRIES: &[Entry] = &[
     entry("ABS", 78, &[Kind::Float32, Kind::Int8, Kind::Int16, Kind::Int32], |_| {
         Ok(Box::new(Unary::Abs))
     }),
-    entry(
-        "NEG",
-        42,
-        &[Kind::Float32, Kind::Int8, Kind::Int16, Kind::Int32, Kind::Int64],
-        |_| Ok(Box::new(Unary::Neg)),
-    ),
+    entry("NEG", 42, &[Kind::Float32, Kind::Int8, Kind::Int16, Kind::Int32, Kind::Int64], |_| {
+        Ok(Box::new(Unary::Neg))
+    }),
     entry("SIGN", 123, &[Kind::Float32, Kind::Float64, Kind::Int32], |_| Ok(Box::new(Unary::Sign))),
     entry("EXP", 33, WORDS, |_| Ok(Box::new(Unary::Exp))),
     entry("LOG", 0, WORDS, |_| Ok(Box::new(Unary::Log))),
@@ -167,9 +164,7 @@ impl Unary {
         match self {
             Self::Abs => {
                 let scaled = Scaled::new(x, y)?;
-                each(site, move |raw: i16| {
-                    scaled.of((i32::from(raw) - x.zero_point).abs()) as i16
-                })
+                each(site, move |raw: i16| scaled.of((i32::from(raw) - x.zero_point).abs()) as i16)
             }
             Self::Neg => each(site, i16::wrapping_neg),
             Self::Logistic => {

@@ -82,7 +82,8 @@ impl<'a> Importer<'a, '_> {
             if variables[variable].value.is_none() {
                 self.budget.take_for::<Value<'_>>(2)?;
                 let (dtype, shape, quant) = (like.dtype, like.shape.clone(), like.quant.clone());
-                variables[variable].value = Some(Value { dtype, shape, quant, data: None, nibbles: false });
+                variables[variable].value =
+                    Some(Value { dtype, shape, quant, data: None, nibbles: false });
             }
         }
         node.inputs.push(Some(self.variable(variable)?));

@@ -28,8 +28,7 @@ impl Dynamic {
     /// Sources: XNNPACK, "quantization.h"; TFLite, `AsymmetricQuantizeFloats` and
     /// `SymmetricQuantizeFloats`.
     pub(in super::super) fn quantize(self, x: &[f32], bytes: &mut [i8]) -> Range {
-        let (low, high) =
-            x.iter().fold((0f32, 0f32), |(low, high), &x| (low.min(x), high.max(x)));
+        let (low, high) = x.iter().fold((0f32, 0f32), |(low, high), &x| (low.min(x), high.max(x)));
         match self {
             Self::Delegate => delegate(x, bytes, low, high),
             Self::Asymmetric | Self::Symmetric if low == high => {
@@ -53,7 +52,8 @@ fn delegate(x: &[f32], bytes: &mut [i8], low: f32, high: f32) -> Range {
     let steps_per_unit = if low == high { 1.0 } else { 255.0 / (high - low) };
     let (low, high) = (low * steps_per_unit, high * steps_per_unit);
     // From the end that is nearer to its own.
-    let zero_point = if (-128.0 + low) + (127.0 + high) > 0.0 { -128.0 - low } else { 127.0 - high };
+    let zero_point =
+        if (-128.0 + low) + (127.0 + high) > 0.0 { -128.0 - low } else { 127.0 - high };
     let zero_point = zero_point.clamp(-128.0, 127.0).round_ties_even() as i32;
     let bounds = [-128 - zero_point, 127 - zero_point].map(|bound| bound as f32);
     for (byte, &x) in bytes.iter_mut().zip(x) {

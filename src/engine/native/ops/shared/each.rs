@@ -19,10 +19,7 @@ pub(in super::super) fn each<X: Element, Y: Element>(
 }
 
 /// The step that looks each byte up, as it lies in the arena.
-pub(in super::super) fn looked_up(
-    site: &Site<'_>,
-    of: impl Fn(i8) -> i8,
-) -> Result<Step, Refusal> {
+pub(in super::super) fn looked_up(site: &Site<'_>, of: impl Fn(i8) -> i8) -> Result<Step, Refusal> {
     let mut table = Box::new([0i8; 256]);
     for x in i8::MIN..=i8::MAX {
         table[usize::from(x.cast_unsigned())] = of(x);

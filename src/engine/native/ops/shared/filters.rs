@@ -12,7 +12,9 @@ use super::layer::Layer;
 use super::scaling::{Bytes, Clamp, Words};
 
 /// Filters of one kind of arithmetic, `[n, k]`, with bias and output scaling.
-pub(in super::super) trait Filters: Send + Sync + fmt::Debug + Sized + 'static {
+pub(in super::super) trait Filters:
+    Send + Sync + fmt::Debug + Sized + 'static
+{
     /// An element of the node's input, of the rows, of the output.
     type Input: Pod;
     type X: Pod;
@@ -119,7 +121,8 @@ impl Filters for ByteFilters {
         let mut packed = Self::new(layer, layer.bytes()?, taken, bias, arithmetic)?;
         for i in 0..packed.n {
             // Σ (x - zx)(w - zw) = Σ x w - zw Σ x - zx Σ w + k zx zw; only the second is left to rows.
-            let both = (packed.k as i32).wrapping_mul(zero_point).wrapping_sub(sum(packed.filter(i)));
+            let both =
+                (packed.k as i32).wrapping_mul(zero_point).wrapping_sub(sum(packed.filter(i)));
             packed.bias[i] = packed.bias[i].wrapping_add(both.wrapping_mul(x.zero_point));
         }
         Ok(packed)

@@ -3,7 +3,7 @@
 use super::super::{Refusal, Site, malformed, unsupported};
 use super::dynamic::Dynamic;
 use super::quant8::{Quant8, constant_i8};
-use super::scaling::{Bytes, Clamp, Ratios, Words, WordScaling};
+use super::scaling::{Bytes, Clamp, Ratios, WordScaling, Words};
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Activation, Quant, Value};
 
@@ -76,7 +76,9 @@ impl<'a> Layer<'a> {
             (DType::I8, DType::I8, DType::I8) | (DType::U8, DType::U8, DType::U8) => {
                 Ok(Arithmetic::Bytes)
             }
-            (x, w, y) => Err(unsupported(format!("weights of {w} for an input of {x} and an output of {y}"))),
+            (x, w, y) => {
+                Err(unsupported(format!("weights of {w} for an input of {x} and an output of {y}")))
+            }
         }
     }
 
@@ -117,7 +119,9 @@ impl<'a> Layer<'a> {
         let n = self.channels();
         self.site.budget.take_for::<T>(n)?;
         let Some(value) = self.bias else { return Ok(vec![zero; n]) };
-        let Some(data) = &value.data else { return Err(unsupported("a bias that is not constant")) };
+        let Some(data) = &value.data else {
+            return Err(unsupported("a bias that is not constant"));
+        };
         if value.dtype != dtype {
             let why = format!("a bias of {} for an input of {}", value.dtype, self.x.dtype);
             return Err(unsupported(why));

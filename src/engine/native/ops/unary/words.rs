@@ -87,11 +87,8 @@ impl Sigmoid {
         let scaled = self.scaled(raw);
         let magnitude = scaled.unsigned_abs();
         let answer = if magnitude >> 9 >= 255 { 0x7fff << 10 } else { self.between(magnitude, 9) };
-        let rounded = if scaled >= 0 {
-            answer + (1 << 9)
-        } else {
-            (1 << 25) - answer + (1 << 9) - 1
-        };
+        let rounded =
+            if scaled >= 0 { answer + (1 << 9) } else { (1 << 25) - answer + (1 << 9) - 1 };
         (rounded >> 10) as i16
     }
 
