@@ -29,7 +29,7 @@ from litert import LiteRt
 from model import serialize
 
 FAMILIES = ["unary", "binary", "compare", "conv", "dense", "pool", "movement", "reduce", "normalize", "resize",
-            "control", "subgraphs", "variables", "sequence", "converter", "recurrent"]
+            "control", "subgraphs", "variables", "sequence", "converter", "recurrent", "detect"]
 KINDS = ["float32", "float16", "hybrid", "hybrid-channel", "int8", "int8-channel", "uint8", "int16", "int4", "int32", "int64",
          "bool", "float64"]
 OUT = Path(__file__).resolve().parents[2] / "tests" / "data" / "conformance"

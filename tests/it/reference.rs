@@ -1,5 +1,6 @@
 //! Runs a model on inputs made here and compares every output with what LiteRT gave for the
-//! same ones: integers byte for byte, floats to 1e-5 of themselves or of 1, which `scripts/zoo-goldens.py` and `scripts/op-goldens.py` wrote down.
+//! same ones: integers byte for byte, floats to 1e-5 of themselves or of 1, which
+//! `scripts/zoo-goldens.py` wrote down.
 
 use edgerun::arrays::{self, Array};
 use edgerun::data::{DType, Tensor, TensorData, TensorSpec};
@@ -33,7 +34,7 @@ pub(crate) fn seeded(index: u64, len: usize) -> Vec<u8> {
 }
 
 /// FNV-1a.
-fn fnv64(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv64(bytes: &[u8]) -> u64 {
     let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }

@@ -8,6 +8,7 @@ mod add;
 mod batch_matmul;
 mod bits;
 mod blocks;
+mod broadcast_args;
 mod cast;
 mod compare;
 mod control;
@@ -15,6 +16,8 @@ mod conv2d;
 mod cumsum;
 mod densify;
 mod depthwise;
+mod detection;
+mod diagonal;
 mod extremes;
 mod fully_connected;
 mod gather;
@@ -34,17 +37,20 @@ mod reshape;
 mod resize;
 mod reverse;
 mod rnn;
+mod segment;
 mod select;
 mod shared;
 mod slice;
 mod softmax;
 mod split;
 mod strided_slice;
+mod suppression;
 mod svdf;
 #[cfg(test)]
 mod tests;
 mod top_k;
 mod transpose;
+mod transpose_conv;
 mod unary;
 mod variable;
 
@@ -63,6 +69,7 @@ const FAMILIES: &[&[Entry]] = &[
     batch_matmul::ENTRIES,
     bits::ENTRIES,
     blocks::ENTRIES,
+    broadcast_args::ENTRIES,
     cast::ENTRIES,
     compare::ENTRIES,
     control::ENTRIES,
@@ -70,14 +77,16 @@ const FAMILIES: &[&[Entry]] = &[
     cumsum::ENTRIES,
     densify::ENTRIES,
     depthwise::ENTRIES,
+    detection::ENTRIES,
+    diagonal::ENTRIES,
     extremes::ENTRIES,
     fully_connected::ENTRIES,
     gather::ENTRIES,
     gather_nd::ENTRIES,
     join::ENTRIES,
+    known::ENTRIES,
     lstm::BOTH,
     lstm::ENTRIES,
-    known::ENTRIES,
     normalize::ENTRIES,
     one_hot::ENTRIES,
     pad::ENTRIES,
@@ -88,16 +97,19 @@ const FAMILIES: &[&[Entry]] = &[
     repeat::ENTRIES,
     reshape::ENTRIES,
     resize::ENTRIES,
-    rnn::ENTRIES,
     reverse::ENTRIES,
+    rnn::ENTRIES,
+    segment::ENTRIES,
     select::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
     split::ENTRIES,
     strided_slice::ENTRIES,
+    suppression::ENTRIES,
     svdf::ENTRIES,
     top_k::ENTRIES,
     transpose::ENTRIES,
+    transpose_conv::ENTRIES,
     unary::ENTRIES,
     variable::ENTRIES,
 ];
@@ -444,7 +456,9 @@ pub(super) fn activation(number: i8) -> Result<Activation, Refusal> {
         1 => Ok(Activation::Relu),
         2 => Ok(Activation::ReluN1To1),
         3 => Ok(Activation::Relu6),
-        other => Err(unsupported(format!("fused activation number {other}"))),
+        4 => Err(unsupported("the fused activation TANH")),
+        5 => Err(unsupported("the fused activation SIGN_BIT")),
+        other => Err(malformed(format!("fused activation number {other}"))),
     }
 }
 

@@ -1,11 +1,13 @@
 //! What operators have in common: arithmetic, walks, windows.
 
+pub(super) mod cutout;
 pub(super) mod dot;
 pub(super) mod dynamic;
 pub(super) mod each;
 pub(super) mod filters;
-pub(super) mod fixed;
 pub(super) mod fixed16;
+pub(super) mod fixed;
+pub(super) mod heap;
 pub(super) mod index;
 pub(super) mod inverse_root;
 pub(super) mod layer;

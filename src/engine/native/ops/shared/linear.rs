@@ -1,4 +1,4 @@
-//! Quantized tensors of 8 and 16 bits alike, as they lie in the arena.
+//! Quantized tensors of 8, 16 and 32 bits alike, as they lie in the arena.
 
 use super::super::{Refusal, unsupported};
 use super::quant8::Quant8;
@@ -17,15 +17,20 @@ pub(in super::super) struct Linear {
 impl Linear {
     /// Of `value`, which has to be quantized per tensor.
     pub(in super::super) fn of(value: &Value<'_>) -> Result<Self, Refusal> {
-        if value.dtype != DType::I16 {
+        let (low, high) = match value.dtype {
+            DType::I16 => (-32768, 32767),
+            DType::I32 => (i32::MIN, i32::MAX),
+            _ => (-128, 127),
+        };
+        if !matches!(value.dtype, DType::I16 | DType::I32) {
             let Quant8 { scale, zero_point, .. } = Quant8::of(value)?;
-            return Ok(Self { scale, zero_point, low: -128, high: 127 });
+            return Ok(Self { scale, zero_point, low, high });
         }
         match value.quant {
             Quant::Tensor(Quantization { scale, zero_point }) => {
-                Ok(Self { scale, zero_point, low: -32768, high: 32767 })
+                Ok(Self { scale, zero_point, low, high })
             }
-            Quant::None => Err(unsupported("int16 without a scale")),
+            Quant::None => Err(unsupported(format!("{} without a scale", value.dtype))),
             Quant::Channels { .. } => Err(unsupported("an activation with one scale per channel")),
         }
     }
