@@ -99,6 +99,8 @@ def detection():
     for regular in [False, True]:
         for kind in ["float32", "uint8"]:
             for classes, detections, per_class in [(3, 3, 1), (3, 2, 2), (1, 3, 1), (4, 10, 1)]:
+                # The fast kind leaves what it does not find as the run before left it.
+                detections = detections if regular else min(detections, 3)
                 count = 12
                 rng = rng_of("detection", regular, classes)
                 options = flexbuffers.Builder()

@@ -127,13 +127,20 @@ def conv():
         options = ("Conv2DOptions", {"quantizedBiasType": schema.TensorType.INT32, "padding": 0, "strideH": 1, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1})
         yield case("CONV_2D", kind, [layer.graph("CONV_2D", layer.inputs(), options)], label=label, padding="SAME", bias="int32")
     for kind in ["hybrid", "hybrid-channel", "int8-channel", "int8"]:
-        for i, activation in enumerate(["NONE", "RELU"]):
-            layer = Layer(kind, [2 - i, 5, 5, 3], [4, 3, 3, 3], 0, 4, 27, ("int4", i), int4=True)
-            options = ("Conv2DOptions", {"padding": i, "strideH": 1 + i, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1,
+        for i, activation in enumerate(ACTIVATIONS):
+            groups, padding = 1 + i // 2, ["SAME", "VALID"][i % 2]
+            layer = Layer(kind, [2 - i % 2, 5, 5, 4], [6, 3, 3, 4 // groups], 0, 6, 36 // groups, ("int4", i), int4=True)
+            options = ("Conv2DOptions", {"padding": i % 2, "strideH": 1 + i % 2, "strideW": 1, "dilationHFactor": 1, "dilationWFactor": 1,
                                          "fusedActivationFunction": ACTIVATION_NUMBERS[activation]})
             yield case("CONV_2D", "int4", [layer.graph("CONV_2D", layer.inputs(), options)],
-                       "hybrid" if "hybrid" in kind else "bytes", label=kind, padding=["SAME", "VALID"][i], activation=activation,
+                       "hybrid" if "hybrid" in kind else "bytes", label=kind, padding=padding, activation=activation, groups=groups,
                        weights="int4", activations="float32" if "hybrid" in kind else "int8")
+    # Kernels of one pixel: XNNPACK makes fully connected layers of some.
+    for i, (cin, cout, stride, padding) in enumerate([(1, 1, 1, "VALID"), (1, 2, 1, "SAME"), (5, 4, 2, "SAME")]):
+        for kind in ["hybrid", "hybrid-channel", "float32", "int8"]:
+            layer = Layer(kind, [2, 5, 4, cin], [cout, 1, 1, cin], 0, cout, cin, ("pixel", i))
+            options = ("Conv2DOptions", {"padding": PADDINGS[padding], "strideH": stride, "strideW": stride, "dilationHFactor": 1, "dilationWFactor": 1})
+            yield case("CONV_2D", kind, [layer.graph("CONV_2D", layer.inputs(), options)], label=f"pixel-{i}", padding=padding)
 
 
 # batch, height, width, inputs, multiplier, kernel, stride, dilation, padding, activation, more
@@ -169,6 +176,15 @@ def depthwise():
                        multiplier=multiplier)
 
 
+def depthwise_without_bias():
+    # LiteRT takes no other kind without.
+    for kind in ["int16", "int16-channel"]:
+        layer = Layer(kind, [1, 7, 6, 16], [1, 3, 3, 16], 3, 16, 9, "depthwise no bias", bias=False)
+        options = ("DepthwiseConv2DOptions", {"padding": 0, "strideH": 1, "strideW": 1, "depthMultiplier": 1,
+                                              "dilationHFactor": 1, "dilationWFactor": 1})
+        yield case("DEPTHWISE_CONV_2D", kind, [layer.graph("DEPTHWISE_CONV_2D", layer.inputs(), options)], label="no-bias", bias=False)
+
+
 # batch, height, width, inputs, outputs, kernel, stride, padding, activation, output rows and columns, more
 TRANSPOSE = [
     (1, 3, 4, 3, 5, (3, 3), (2, 2), "SAME", "NONE", (6, 8), {}),
@@ -195,21 +211,8 @@ def transpose():
                        activation=activation, stride=stride, bias=more.get("bias", True))
 
 
-def conv_3d():
-    for i, (padding, stride, dilation) in enumerate([("SAME", 1, 1), ("VALID", 2, 1)]):
-        rng = rng_of("conv3d", i)
-        x, out = T("float32", [1, 4, 5, 4, 2]), T("float32")
-        w = const("float32", np.round(rng.normal(0, 0.2, [2, 3, 2, 2, 3]) * 1024) / 1024)
-        b = const("float32", [0.5, -0.25, 1])
-        graph = Graph([x], [out])
-        graph.op("CONV_3D", [x, w, b], [out], ("Conv3DOptions", {
-            "padding": PADDINGS[padding], "strideD": stride, "strideH": stride, "strideW": stride,
-            "dilationDFactor": dilation, "dilationHFactor": dilation, "dilationWFactor": dilation}))
-        yield case("CONV_3D", "float32", [graph], padding=padding, stride=stride)
-
-
 def cases():
     yield from conv()
     yield from depthwise()
+    yield from depthwise_without_bias()
     yield from transpose()
-    yield from conv_3d()

@@ -45,19 +45,25 @@ def fully_connected():
             yield case("FULLY_CONNECTED", kind, [layer.graph("FULLY_CONNECTED", layer.inputs(), options)],
                        activation=activation, asymmetric_quantize_inputs=True)
     for kind in ["hybrid", "hybrid-channel", "int8", "int8-channel"]:
-        for i, activation in enumerate(["NONE", "RELU"]):
-            layer = Layer(kind, [3, 10], [5, 10], 0, 5, 10, ("int4", i), int4=True)
-            options = ("FullyConnectedOptions", {"fusedActivationFunction": i})
+        # XNNPACK takes rows of even length.
+        for i, (activation, depth, keep) in enumerate(zip(ACTIVATIONS, [10, 11, 10, 11], [False, False, True, True])):
+            layer = Layer(kind, [3, depth], [5, depth], 0, 5, depth, ("int4", i), int4=True)
+            options = ("FullyConnectedOptions", {"fusedActivationFunction": ACTIVATION_NUMBERS[activation], "keepNumDims": keep})
             yield case("FULLY_CONNECTED", "int4", [layer.graph("FULLY_CONNECTED", layer.inputs(), options)],
-                       "hybrid" if "hybrid" in kind else "bytes", label=kind, activation=activation,
+                       "hybrid" if "hybrid" in kind else "bytes", label=kind, activation=activation, keep_num_dims=keep,
                        activations="float32" if "hybrid" in kind else "int8")
     # Weights that are no constants.
-    for kind in ["float32", "int8"]:
-        q = (lambda s, z: Q(s, z)) if kind == "int8" else (lambda s, z: None)
-        x, w, out = T(kind, [3, 6], q(0.05, 4)), T(kind, [5, 6], q(0.02, 0)), T(kind, None, q(0.1, -7))
-        if kind == "float32":
-            x.draw = w.draw = tame
-        yield single("FULLY_CONNECTED", kind, [x, w], [out], ("FullyConnectedOptions", {}), weights="computed", bias=False)
+    for kind in ["float32", "int8", "uint8"]:
+        for bias in [False, True]:
+            q = (lambda s, z: Q(s, z)) if kind != "float32" else (lambda s, z: None)
+            x, w, out = T(kind, [9, 33], q(0.05, 4)), T(kind, [17, 33], q(0.02, 0)), T(kind, None, q(0.7, 7))
+            inputs = [x, w]
+            if kind == "float32":
+                x.draw = w.draw = tame
+            if bias:
+                values = rng_of("computed", kind).integers(-3000, 3000, 17)
+                inputs.append(const("float32", values / 1024) if kind == "float32" else const("int32", values, Q(0.05 * 0.02)))
+            yield single("FULLY_CONNECTED", kind, inputs, [out], ("FullyConnectedOptions", {}), weights="computed", bias=bias)
 
 
 def tame(rng, run, shape):
@@ -97,12 +103,13 @@ def batch_matmul():
                 yield single("BATCH_MATMUL", kind, [a, b], [out], options, adj_x=adj_x, adj_y=adj_y, constant=constant, a=a_shape, b=b_shape)
     # Float by weights of 8 bits.
     for asymmetric in [False, True]:
-        for i, (a_shape, b_shape, adj_y) in enumerate([([2, 3, 6], [2, 6, 4], False), ([1, 4, 6], [1, 5, 6], True)]):
+        for i, (a_shape, b_shape, adj_x, adj_y) in enumerate([([2, 3, 6], [2, 6, 4], False, False), ([1, 4, 6], [1, 5, 6], False, True),
+                                                              ([6, 3], [6, 7], True, False)]):
             rng = rng_of("bmm hybrid", i)
             b = const("int8", rng.integers(-127, 128, b_shape), Q(0.01, 0))
-            options = ("BatchMatMulOptions", {"adjX": False, "adjY": adj_y, "asymmetricQuantizeInputs": asymmetric})
+            options = ("BatchMatMulOptions", {"adjX": adj_x, "adjY": adj_y, "asymmetricQuantizeInputs": asymmetric})
             yield single("BATCH_MATMUL", "hybrid", [T("float32", a_shape, draw=tame), b], [T("float32")], options,
-                         adj_x=False, adj_y=adj_y, asymmetric_quantize_inputs=asymmetric)
+                         adj_x=adj_x, adj_y=adj_y, asymmetric_quantize_inputs=asymmetric)
 
 
 def embedding_lookup():
@@ -142,6 +149,14 @@ def densify():
             wide = T("float32", [4, 6])
             graph.op("DEQUANTIZE", [dense], [wide])
             dense = wide
+        if kind == "int8":
+            # XNNPACK takes no integer product of such weights, and LiteRT then refuses the model.
+            places, y = T("int32", [3], draw=lambda rng, run, shape: rng.integers(0, 4, shape)), T("int8", [3, 6], packed.quant)
+            graph = Graph([places], [y])
+            graph.op("DENSIFY", [packed], [dense], ("DensifyOptions", {}))
+            graph.op("GATHER", [dense, places], [y], ("GatherOptions", {}))
+            yield case("DENSIFY", kind, [graph])
+            continue
         bias = const("int32" if kind == "int8" else "float32", [1, 0, -2, 3], Q(0.001) if kind == "int8" else None)
         graph.op("FULLY_CONNECTED", [x, dense, bias], [y], ("FullyConnectedOptions", {}))
         yield case("DENSIFY", kind, [graph])

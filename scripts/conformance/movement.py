@@ -168,6 +168,10 @@ def paddings():
 
 
 def repeats():
+    for kind in ["int32", "int64"]:
+        for a, b in [([3], [1, 3]), ([2, 1, 4], [5, 1])]:
+            first, second = (T(kind, [len(v)], draw=lambda rng, run, shape, v=v: v) for v in (a, b))
+            yield single("BROADCAST_ARGS", kind, [first, second], [T(kind)], a=a, b=b)
     for kind in ALL:
         for shape, times in [([2, 3], [2, 1]), ([3], [4]), ([1, 2, 2], [3, 1, 2]), ([1, 2, 1, 3], [1, 2, 2, 1])]:
             yield single("TILE", kind, [t(kind, shape), ints(*times)], [t(kind)], ("TileOptions", {}), multiples=times, x=shape)
@@ -205,6 +209,93 @@ def moves():
                          ("BatchToSpaceNDOptions", {}), block=block, x=shape)
 
 
+def requantized():
+    """Outputs quantized unlike the input: where LiteRT takes them it moves the integers as they are."""
+    for kind in ["int8", "uint8", "int16"]:
+        other = Q(0.17 * real_scale(kind), at(kind, 0.6))
+        x, y = t(kind, [2, 3]), T(kind, None, other)
+        yield single("RESHAPE", kind, [x, ints(3, 2)], [y], ("ReshapeOptions", {"newShape": [3, 2]}), quant="other")
+        yield single("GATHER", kind, [x, const("int32", [1])], [y], ("GatherOptions", {}), quant="other")
+        yield single("TILE", kind, [x, ints(1, 2)], [y], ("TileOptions", {}), quant="other")
+        yield single("REVERSE_V2", kind, [x, ints(1)], [y], ("ReverseV2Options", {}), quant="other")
+        yield single("PADV2", kind, [x, const("int32", [[1, 0], [0, 1]]), const(kind, 5, other)], [y], ("PadV2Options", {}), quant="other")
+        yield single("SLICE", kind, [x, ints(0, 1), ints(2, 2)], [y], ("SliceOptions", {}), quant="other")
+        yield single("TRANSPOSE", kind, [x, ints(1, 0)], [y], ("TransposeOptions", {}), quant="other")
+        yield single("PAD", kind, [x, const("int32", [[1, 0], [0, 1]])], [y], ("PadOptions", {}), quant="other")
+        yield single("UNPACK", kind, [x], [T(kind, None, other), T(kind, None, other)], ("UnpackOptions", {"num": 2, "axis": 0}), quant="other")
+        yield single("SPLIT_V", kind, [x, ints(1, 2), const("int32", 1)], [T(kind, None, other), T(kind, None, other)],
+                     ("SplitVOptions", {"numSplits": 2}), quant="other")
+        yield single("EXPAND_DIMS", kind, [x, const("int32", 0)], [y], ("ExpandDimsOptions", {}), quant="other")
+        yield single("BROADCAST_TO", kind, [x, ints(2, 2, 3)], [y], ("BroadcastToOptions", {}), quant="other")
+        yield single("GATHER_ND", kind, [x, const("int32", [[1], [0]])], [y], ("GatherNdOptions", {}), quant="other")
+        yield single("BATCH_TO_SPACE_ND", kind, [t(kind, [2, 3, 1]), ints(2), const("int32", [[0, 1]])], [y], ("BatchToSpaceNDOptions", {}), quant="other")
+
+
+def computed():
+    """Amounts, values and places that are known only when the model runs."""
+    for kind in ["float32", "int8", "int32"]:
+        begin = T("int32", [2], draw=lambda rng, run, shape: rng.integers(0, 3, shape))
+        yield single("SLICE", kind, [t(kind, [4, 5]), begin, ints(2, 3)], [t(kind)], ("SliceOptions", {}), begin="computed")
+        yield single("PADV2", kind, [t(kind, [2, 3]), const("int32", [[1, 0], [0, 2]]), t(kind, [])], [t(kind)], ("PadV2Options", {}), value="computed")
+    for kind in ALL:
+        index = T("int16", [4], draw=indices(5))
+        yield single("GATHER", kind, [t(kind, [5, 3]), index], [t(kind)], ("GatherOptions", {"axis": 0}), axis=0, indices="int16")
+        yield single("STRIDED_SLICE", kind, [t(kind, [5, 6]), ints(1, 2), ints(3, 2), ints(2, 1)], [t(kind)],
+                     ("StridedSliceOptions", {"offset": True}), offset=True)
+    for kind in ["float32", "int8", "int32"]:
+        first, last = T("int32", [2]), T("int32", [2])
+        place = T("int32", [1], draw=lambda rng, run, shape: rng.integers(-4, 4, shape))
+        x, y = t(kind, [3, 4, 2]), t(kind)
+        graph = Graph([x, place], [y])
+        graph.op("CONCATENATION", [ints(0), place], [first], ("ConcatenationOptions", {"axis": 0}))
+        graph.op("CONCATENATION", [ints(0), place], [last], ("ConcatenationOptions", {"axis": 0}))
+        graph.op("STRIDED_SLICE", [x, first, last, ints(1, 1)], [y], ("StridedSliceOptions", {"beginMask": 1, "endMask": 1, "shrinkAxisMask": 2}))
+        yield case("STRIDED_SLICE", kind, [graph], "bytes", begin="computed")
+    for target in ["int32", "int64"]:
+        a, b, y = T("float32", [3, 1, 4]), T("float32", [2, 1]), T(target)
+        shape_of = ("ShapeOptions", {"outType": getattr(schema.TensorType, target.upper())})
+        sizes = [T(target, [3]), T(target, [2])]
+        graph = Graph([a, b], [y])
+        graph.op("SHAPE", [a], [sizes[0]], shape_of)
+        graph.op("SHAPE", [b], [sizes[1]], shape_of)
+        graph.op("BROADCAST_ARGS", sizes, [y])
+        yield case("BROADCAST_ARGS", target, [graph], "bytes")
+
+
+def scattered():
+    for kind in ["float32", "int8", "uint8", "int32", "int64"]:
+        for shape, places in [([6], [3]), ([4, 5], [3, 2]), ([2, 3, 4], [2, 3]), ([7], [])]:
+            def sorted_places(rng, run, wanted, shape=shape):
+                flat = np.sort(rng.choice(int(np.prod(shape)), wanted[0] if wanted else 1, replace=False))
+                return flat if len(shape) == 1 else np.stack(np.unravel_index(flat, shape), -1)
+            index = T("int64" if len(shape) == 2 else "int32", places, draw=sorted_places)
+            values = t(kind, places[:1]) if len(shape) != 3 else t(kind, [])
+            sizes = const(index.type, shape)
+            yield single("SPARSE_TO_DENSE", kind, [index, sizes, values, t(kind, [])], [t(kind)], ("SparseToDenseOptions", {}), shape=shape)
+    for kind in NUMBERS:
+        for shape in [[3], [2, 2, 4]]:
+            yield single("MATRIX_DIAG", kind, [t(kind, shape)], [t(kind)], ("MatrixDiagOptions", {}), x=shape)
+        for shape, line in [([3, 3], [3]), ([2, 3, 5], [2, 3]), ([4, 2], [2])]:
+            yield single("MATRIX_SET_DIAG", kind, [t(kind, shape), t(kind, line)], [t(kind)], ("MatrixSetDiagOptions", {}), x=shape)
+
+
+REALS = [0.5, -0.5, -1.7, 127.5, 128, 200, 255.9, 256, 300, -128.9, -129, -300, 32767, 32768, -32768, -32769, 70000, -70000, 2147483520, 2147483648,
+         3e9, -2147483648, -3e9, 9.3e18, -9.3e18, 1e30, -1e30, np.nan, np.inf, -np.inf, -0.0, 1e-40]
+WHOLE = [0, 1, -1, 127, 128, 255, 256, -128, -129, 32767, 32768, -32768, -32769, 65535, 70000, -70000, 2147483647, -2147483648]
+
+
+def casts():
+    """What does not fit the type that it is cast to."""
+    numbers = ["int8", "uint8", "int16", "int32", "int64"]
+    for source, values in [("float32", REALS), ("float64", REALS), ("int32", WHOLE), ("int64", WHOLE + [2**31, 2**40 + 5, -(2**63)])]:
+        for target in [*numbers, "bool"]:
+            if target != source:
+                x = T(source, [len(values)], draw=lambda rng, run, shape, values=values: np.array(values))
+                codes = [getattr(schema.TensorType, name.upper()) for name in (source, target)]
+                yield single("CAST", source, [x], [T(target)], ("CastOptions", {"inDataType": codes[0], "outDataType": codes[1]}), "bytes",
+                             runs=1, to=target, values="extreme")
+
+
 def cases():
-    for group in [shapes, orders, joins, slices, gathers, paddings, repeats, moves]:
+    for group in [shapes, orders, joins, slices, gathers, paddings, repeats, moves, requantized, computed, scattered, casts]:
         yield from group()

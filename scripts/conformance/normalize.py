@@ -26,6 +26,9 @@ def cases():
                 out.quant = SOFTMAX[kind]
             yield single("SOFTMAX", kind, [x], [out], ("SoftmaxOptions", {"beta": beta}), "unit" if quantized(kind) else None,
                          reason=ROUNDING if quantized(kind) else "", beta=beta, x=shape)
+    for shape, scale in [([2, 10], 0.1), ([3, 17], 0.4)]:
+        yield single("SOFTMAX", "int8", [T("int8", shape, Q(scale, 4))], [T("int16", None, Q(1 / 32768, 0))], ("SoftmaxOptions", {"beta": 1.0}),
+                     "unit", reason=ROUNDING, output_type="int16", x=shape)
     for kind in ["float32", "int8", "uint8"]:
         for i, (shape, scale) in enumerate([([1, 10], 0.1), ([3, 7], 0.02), ([2, 3, 5], 0.5), ([2, 2, 2, 17], 0.05)]):
             x, out = T(kind, shape, draw=logits), T(kind)

@@ -116,8 +116,11 @@ def prelu():
             rng = rng_of("prelu", kind, i)
             if quantized(kind):
                 k = real_scale(kind)
-                low, high = LIMITS[kind]
-                a = const(base, rng.integers(low, high + 1, alpha), Q(0.01 * k, at(kind, [0.5, 0.3, 0.6, 0, 1][i])))
+                # Slopes of 8 bits go with 16-bit tensors.
+                slopes = "int8" if kind == "int16" else base
+                low, high = LIMITS[slopes]
+                zero = 0 if kind == "int16" else at(kind, [0.5, 0.3, 0.6, 0, 1][i])
+                a = const(slopes, rng.integers(low, high + 1, alpha), Q(0.01, zero))
                 x = T(base, shape, Q(0.06 * k, at(kind, [0.5, 0.2, 0.8, 1.0, 0.5][i])))
                 out = T(base, None, Q([0.05, 0.11, 0.02, 0.06, 0.08][i] * k, at(kind, 0.4)))
             else:
@@ -158,8 +161,6 @@ def cast():
 
     for source in types:
         for target in types:
-            if source == target:
-                continue
             x = T(source, [3, 7], draw=narrow(source, target))
             yield single("CAST", source, [x], [T(target)], ("CastOptions", {
                 "inDataType": numbers[source], "outDataType": numbers[target]}),

@@ -4,6 +4,7 @@
 //! `docs/engine.md` says how it works, which operators it has and how to add one.
 
 mod flatbuffer;
+mod flexbuffer;
 mod graph;
 mod limits;
 mod memory;
@@ -13,6 +14,8 @@ mod plan;
 mod program;
 mod protobuf;
 mod session;
+#[cfg(test)]
+mod tests;
 mod tflite;
 
 use std::path::Path;
@@ -167,101 +170,5 @@ fn signature(graph: &Graph<'_>) -> Signature {
     Signature {
         inputs: graph.inputs.iter().map(spec).collect(),
         outputs: graph.outputs.iter().map(spec).collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::Tensor;
-
-    const MODELS: [(&str, &[u8]); 8] = [
-        ("conv", include_bytes!("../../tests/data/ops/conv.tflite")),
-        ("depthwise", include_bytes!("../../tests/data/ops/depthwise.tflite")),
-        ("pools", include_bytes!("../../tests/data/ops/pools.tflite")),
-        ("add", include_bytes!("../../tests/data/ops/add.tflite")),
-        ("dense", include_bytes!("../../tests/data/ops/dense.tflite")),
-        ("series", include_bytes!("../../tests/data/ops/series.tflite")),
-        ("float_io", include_bytes!("../../tests/data/ops/float_io.tflite")),
-        ("requantize", include_bytes!("../../tests/data/ops/requantize.tflite")),
-    ];
-
-    /// Loads a damaged model; what loads all the same has to run, unless it would take long.
-    fn load_and_run(bytes: &[u8]) -> Result<(), EngineError> {
-        drop(describe(bytes));
-        let model = load(bytes)?;
-        let report = model.report();
-        let small = report.ops.iter().map(|op| op.macs).sum::<u64>() < 1 << 20;
-        if small && report.arena_bytes.is_some_and(|bytes| bytes < 1 << 20) {
-            let inputs: Vec<Tensor> = model.signature().inputs.iter().map(Tensor::zeros).collect();
-            let mut outputs: Vec<Tensor> =
-                model.signature().outputs.iter().map(Tensor::zeros).collect();
-            model.session()?.infer(&inputs, &mut outputs)?;
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn a_model_cut_anywhere_is_refused_or_runs_and_never_panics() {
-        for (name, file) in MODELS {
-            assert!(load_and_run(file).is_ok(), "{name} itself");
-            for len in (0..file.len()).step_by(if file.len() > 4096 { 7 } else { 1 }) {
-                drop(load_and_run(&file[..len]));
-            }
-        }
-    }
-
-    #[test]
-    fn a_model_with_a_damaged_byte_is_refused_or_runs_and_never_panics() {
-        let mut state = 1u32;
-        for (_, file) in MODELS {
-            let mut file = file.to_vec();
-            for at in (0..file.len()).step_by(2) {
-                // Xorshift, by George Marsaglia.
-                state ^= state << 13;
-                state ^= state >> 17;
-                state ^= state << 5;
-                let whole = file[at];
-                file[at] = [0x00, 0xff, whole ^ 1, (state >> 8) as u8][state as usize % 4];
-                drop(load_and_run(&file));
-                file[at] = whole;
-            }
-        }
-    }
-
-    #[test]
-    fn an_operator_without_a_kernel_is_named() {
-        let (_, file) = MODELS[7];
-        // The operator code is stored twice, as an old byte and as a new word: QUANTIZE is 114.
-        let mut file = file.to_vec();
-        let old = |at: &usize| file[*at] == 114;
-        for at in (0..file.len()).filter(old).collect::<Vec<_>>() {
-            file[at] = 28; // TANH
-        }
-        let error = load(&file).err().unwrap();
-        let text = error.to_string();
-        assert!(text.starts_with("native cannot run node 0 (TANH): "), "{text}");
-    }
-
-    #[test]
-    fn the_report_tells_operators_and_memory() {
-        let (_, file) = MODELS[4];
-        let report = load(file).unwrap().report();
-        let first = &report.ops[0];
-        assert_eq!((first.op.as_str(), first.macs), ("FULLY_CONNECTED", 37 * 64));
-        assert_eq!(first.output, [1, 64]);
-        assert!(report.weight_bytes > 37 * 64 && report.arena_bytes.unwrap() >= 37 + 64);
-    }
-
-    #[test]
-    fn a_wrong_input_names_it_and_leaves_the_session_usable() {
-        let model = load(MODELS[4].1).unwrap();
-        let mut session = model.session().unwrap();
-        let signature = model.signature();
-        let mut outputs: Vec<Tensor> = signature.outputs.iter().map(Tensor::zeros).collect();
-        let error = session.infer(&[Tensor::zeros(&signature.outputs[0])], &mut outputs);
-        assert!(matches!(error, Err(EngineError::Input { .. })));
-        let input = Tensor::zeros(&signature.inputs[0]);
-        session.infer(&[input], &mut outputs).unwrap();
     }
 }

@@ -138,21 +138,6 @@ fn arm_keeps_to_the_tolerance_of_the_classic_models() {
 }
 
 #[test]
-fn arm_agrees_on_every_operator() {
-    let Some(arm) = arm_binary() else { return };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/ops");
-    let mut models = 0;
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "tflite") {
-            seeded_on_both(&arm, &path, 4);
-            models += 1;
-        }
-    }
-    assert!(models > 0);
-}
-
-#[test]
 fn arm_agrees_on_the_models_of_mlperf_tiny() {
     let (Some(arm), Some(zoo)) = (arm_binary(), zoo()) else { return };
     for name in

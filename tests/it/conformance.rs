@@ -61,8 +61,10 @@ families! {
     recurrent_layers_give_what_litert_gives: "sequence";
     models_of_the_converter_give_what_litert_gives: "converter";
     resized_images_are_what_litert_gives: "resize";
+    boxes_are_chosen_as_litert_chooses_them: "detect";
     graphs_within_graphs_give_what_litert_gives: "subgraphs";
     variables_are_kept_as_litert_keeps_them: "variables";
+    layers_with_a_memory_give_what_litert_gives: "recurrent";
 }
 
 /// `index.json`.

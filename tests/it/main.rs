@@ -14,7 +14,6 @@ mod mqtt;
 mod mqtt_faults;
 mod onnx;
 mod op_table;
-mod ops;
 mod predict;
 mod reference;
 mod run;

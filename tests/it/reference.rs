@@ -1,5 +1,6 @@
 //! Runs a model on inputs made here and compares every output with what LiteRT gave for the
-//! same ones: integers byte for byte, floats to 1e-5 of themselves or of 1, which `scripts/zoo-goldens.py` and `scripts/op-goldens.py` wrote down.
+//! same ones: integers byte for byte, floats to 1e-5 of themselves or of 1, which
+//! `scripts/zoo-goldens.py` wrote down.
 
 use edgerun::arrays::{self, Array};
 use edgerun::data::{DType, Tensor, TensorData, TensorSpec};

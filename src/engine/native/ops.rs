@@ -4,10 +4,13 @@
 //! file and a line there. In the arena 8-bit tensors are `i8` always: a `uint8` tensor lies there
 //! with its top bit flipped and its zero point 128 lower, so that one set of kernels serves both.
 
-mod add;
+mod add_n;
+mod arithmetic;
 mod batch_matmul;
+mod binary;
 mod bits;
 mod blocks;
+mod broadcast_args;
 mod cast;
 mod compare;
 mod control;
@@ -15,32 +18,42 @@ mod conv2d;
 mod cumsum;
 mod densify;
 mod depthwise;
+mod detection;
+mod diagonal;
 mod extremes;
 mod fully_connected;
 mod gather;
 mod gather_nd;
 mod join;
 mod known;
+mod lstm;
 mod normalize;
 mod one_hot;
 mod pad;
 mod pool;
 mod quantize;
 mod reduce;
+mod relu;
 mod repeat;
 mod reshape;
 mod resize;
 mod reverse;
+mod rnn;
+mod segment;
 mod select;
 mod shared;
 mod slice;
 mod softmax;
 mod split;
 mod strided_slice;
+mod suppression;
+mod svdf;
 #[cfg(test)]
 mod tests;
 mod top_k;
 mod transpose;
+mod transpose_conv;
+mod unary;
 mod variable;
 
 use std::fmt;
@@ -54,10 +67,13 @@ use crate::engine::EngineError;
 
 /// All operators of TFLite that have a kernel here.
 const FAMILIES: &[&[Entry]] = &[
-    add::ENTRIES,
+    add_n::ENTRIES,
+    arithmetic::ENTRIES,
     batch_matmul::ENTRIES,
+    binary::ENTRIES,
     bits::ENTRIES,
     blocks::ENTRIES,
+    broadcast_args::ENTRIES,
     cast::ENTRIES,
     compare::ENTRIES,
     control::ENTRIES,
@@ -65,29 +81,40 @@ const FAMILIES: &[&[Entry]] = &[
     cumsum::ENTRIES,
     densify::ENTRIES,
     depthwise::ENTRIES,
+    detection::ENTRIES,
+    diagonal::ENTRIES,
     extremes::ENTRIES,
     fully_connected::ENTRIES,
     gather::ENTRIES,
     gather_nd::ENTRIES,
     join::ENTRIES,
     known::ENTRIES,
+    lstm::BOTH,
+    lstm::ENTRIES,
     normalize::ENTRIES,
     one_hot::ENTRIES,
     pad::ENTRIES,
     pool::ENTRIES,
     quantize::ENTRIES,
     reduce::ENTRIES,
+    relu::ENTRIES,
     repeat::ENTRIES,
     reshape::ENTRIES,
     resize::ENTRIES,
     reverse::ENTRIES,
+    rnn::ENTRIES,
+    segment::ENTRIES,
     select::ENTRIES,
     slice::ENTRIES,
     softmax::ENTRIES,
     split::ENTRIES,
     strided_slice::ENTRIES,
+    suppression::ENTRIES,
+    svdf::ENTRIES,
     top_k::ENTRIES,
     transpose::ENTRIES,
+    transpose_conv::ENTRIES,
+    unary::ENTRIES,
     variable::ENTRIES,
 ];
 
@@ -433,7 +460,9 @@ pub(super) fn activation(number: i8) -> Result<Activation, Refusal> {
         1 => Ok(Activation::Relu),
         2 => Ok(Activation::ReluN1To1),
         3 => Ok(Activation::Relu6),
-        other => Err(unsupported(format!("fused activation number {other}"))),
+        4 => Err(unsupported("the fused activation TANH")),
+        5 => Err(unsupported("the fused activation SIGN_BIT")),
+        other => Err(malformed(format!("fused activation number {other}"))),
     }
 }
 

@@ -1,13 +1,11 @@
 //! Products of matrices that are both computed: batches of them, turned or not, repeated or not.
 
-use std::fmt;
+mod products;
 
 use bytemuck::Pod;
 
-use super::shared::dot::dot_f32;
-use super::shared::dynamic::{Dynamic, Range};
+use self::products::{ByteProducts, FloatProducts, HybridProducts, Products, WordProducts};
 use super::shared::layer::{Arithmetic, Layer};
-use super::shared::scaling::{Bytes, Clamp, Words};
 use super::shared::scratch::scratch_for;
 use super::shared::walk::{Walk, broadcast, broadcast_shape};
 use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported};
@@ -25,7 +23,7 @@ pub(super) const ENTRIES: &[Entry] = &[Entry {
         Ok(Box::new(BatchMatMul { adjoint }))
     },
     kinds: &[Kind::Float32, Kind::Int8, Kind::Int16, Kind::Hybrid],
-    attributes: &[("adj_x", &["no", "yes"]), ("adj_y", &["no", "yes"])],
+    attributes: &[("adj_x", &["false", "true"]), ("adj_y", &["false", "true"])],
 }];
 
 /// a `[…, m, k]` by b `[…, k, n]`, the axes before the last two broadcast.
@@ -146,22 +144,6 @@ fn step<P: Products>(
     Ok(Step { reads: vec![0, 1], scratch, macs, work, ..step }.into())
 }
 
-/// Arithmetic of products.
-trait Products: Send + Sync + fmt::Debug + 'static {
-    /// An element of a, of its rows, of b, of the output.
-    type A: Pod;
-    type X: Pod;
-    type B: Pod;
-    type Y: Pod;
-    /// What is found out of a row.
-    type Row: Copy;
-
-    fn prepare<'a>(&self, a: &'a [Self::A], bytes: &'a mut [u8]) -> (&'a [Self::X], Self::Row);
-
-    /// A row of a by column `i` of b.
-    fn product(&self, i: usize, x: &[Self::X], row: Self::Row, b: &[Self::B]) -> Self::Y;
-}
-
 #[derive(Debug)]
 struct Product<P> {
     matrices: Matrices,
@@ -211,109 +193,5 @@ impl<P: Products> Kernel for Product<P> {
 fn gather<T: Pod>(column: &mut [T], matrix: &[T], i: usize, width: usize) {
     for (to, from) in column.iter_mut().zip(matrix[i..].iter().step_by(width)) {
         *to = *from;
-    }
-}
-
-#[derive(Debug)]
-struct ByteProducts {
-    /// Zero points of a and b.
-    zeros: [i16; 2],
-    output: Bytes,
-    bias: Vec<i32>,
-}
-
-impl Products for ByteProducts {
-    type A = i8;
-    type X = i8;
-    type B = i8;
-    type Y = i8;
-    type Row = ();
-
-    fn prepare<'a>(&self, a: &'a [i8], _bytes: &'a mut [u8]) -> (&'a [i8], ()) {
-        (a, ())
-    }
-
-    fn product(&self, i: usize, x: &[i8], (): (), b: &[i8]) -> i8 {
-        let [zero_a, zero_b] = self.zeros;
-        let sum = x.iter().zip(b).fold(self.bias[i], |sum, (&x, &b)| {
-            let (x, b) = (i16::from(x) - zero_a, i16::from(b) - zero_b);
-            sum.wrapping_add(i32::from(x) * i32::from(b))
-        });
-        self.output.apply(i, sum)
-    }
-}
-
-#[derive(Debug)]
-struct WordProducts {
-    output: Words,
-    bias: Vec<i64>,
-}
-
-impl Products for WordProducts {
-    type A = i16;
-    type X = i16;
-    type B = i16;
-    type Y = i16;
-    type Row = ();
-
-    fn prepare<'a>(&self, a: &'a [i16], _bytes: &'a mut [u8]) -> (&'a [i16], ()) {
-        (a, ())
-    }
-
-    fn product(&self, i: usize, x: &[i16], (): (), b: &[i16]) -> i16 {
-        let products = x.iter().zip(b).map(|(&x, &b)| i64::from(i32::from(x) * i32::from(b)));
-        self.output.apply(i, products.sum::<i64>().wrapping_add(self.bias[i]))
-    }
-}
-
-#[derive(Debug)]
-struct HybridProducts {
-    dynamic: Dynamic,
-    scales: Vec<f32>,
-    bias: Vec<f32>,
-    clamp: Clamp,
-}
-
-impl Products for HybridProducts {
-    type A = f32;
-    type X = i8;
-    type B = i8;
-    type Y = f32;
-    type Row = Range;
-
-    fn prepare<'a>(&self, a: &'a [f32], bytes: &'a mut [u8]) -> (&'a [i8], Range) {
-        let bytes = &mut bytemuck::cast_slice_mut::<u8, i8>(bytes)[..a.len()];
-        let range = self.dynamic.quantize(a, bytes);
-        (bytes, range)
-    }
-
-    fn product(&self, i: usize, x: &[i8], row: Range, b: &[i8]) -> f32 {
-        let zero = row.zero_point as i16;
-        let sum = x.iter().zip(b).fold(0i32, |sum, (&x, &b)| {
-            sum.wrapping_add(i32::from(i16::from(x) - zero) * i32::from(b))
-        });
-        self.clamp.apply(sum as f32 * row.scale * self.scales[i] + self.bias[i])
-    }
-}
-
-#[derive(Debug)]
-struct FloatProducts {
-    clamp: Clamp,
-    bias: Vec<f32>,
-}
-
-impl Products for FloatProducts {
-    type A = f32;
-    type X = f32;
-    type B = f32;
-    type Y = f32;
-    type Row = ();
-
-    fn prepare<'a>(&self, a: &'a [f32], _bytes: &'a mut [u8]) -> (&'a [f32], ()) {
-        (a, ())
-    }
-
-    fn product(&self, i: usize, x: &[f32], (): (), b: &[f32]) -> f32 {
-        self.clamp.apply(dot_f32(x, b) + self.bias[i])
     }
 }

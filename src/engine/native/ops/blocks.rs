@@ -1,8 +1,9 @@
 //! Blocks of height and width moved into the depth or the batch, and back.
 
-use super::shared::moves::{End, Move, moved, zero};
+use super::shared::moves::{End, Move, moved, same_meaning, zero};
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, malformed, nhwc};
 use crate::engine::native::graph::Shape;
+use crate::engine::native::limits::RANK_MAX;
 
 const DEPTH: &[Kind] = &[Kind::Float32, Kind::Int8, Kind::Uint8, Kind::Int32, Kind::Int64];
 
@@ -66,11 +67,11 @@ impl Operator for Depth {
         let wrong = || malformed(format!("blocks of {b} in {:?}", [n, h, w, c]));
         let area = b.checked_mul(b).ok_or_else(wrong)?;
         let shape = if self.deepen {
-            let whole = h % b == 0 && w % b == 0;
+            let whole = h.is_multiple_of(b) && w.is_multiple_of(b);
             let depth = c.checked_mul(area).filter(|_| whole).ok_or_else(wrong)?;
             vec![n, h / b, w / b, depth]
         } else {
-            let sides = h.checked_mul(b).zip(w.checked_mul(b)).filter(|_| c % area == 0);
+            let sides = h.checked_mul(b).zip(w.checked_mul(b)).filter(|_| c.is_multiple_of(area));
             let (h, w) = sides.ok_or_else(wrong)?;
             vec![n, h, w, c / area]
         };
@@ -79,6 +80,7 @@ impl Operator for Depth {
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let (x, y) = (site.input(0)?, site.output()?);
+        same_meaning(x, y)?;
         let (wide, deep) = if self.deepen { (x, y) } else { (y, x) };
         let [n, h, w, _] = nhwc(deep, "the deep side")?;
         let (b, c) = (self.block, nhwc(wide, "the wide side")?[3]);
@@ -126,10 +128,10 @@ impl Operator for Batch {
             shape[1..].iter_mut().zip(&spatial).all(|(len, (block, [before, after]))| {
                 let padded = *len + before + after;
                 *len = padded / block;
-                padded % block == 0
+                padded.is_multiple_of(*block)
             })
         } else {
-            let whole = shape[0] % images == 0;
+            let whole = shape[0].is_multiple_of(images);
             shape[0] /= images;
             whole
                 && shape[1..].iter_mut().zip(&spatial).all(|(len, (block, [before, after]))| {
@@ -144,13 +146,14 @@ impl Operator for Batch {
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let (x, y) = (site.input(0)?, site.output()?);
+        same_meaning(x, y)?;
         let spatial = Self::spatial(site)?;
         let (whole, split) = if self.split { (x, y) } else { (y, x) };
         let images: usize = spatial.iter().map(|(block, _)| block).product();
         if whole.elements() == 0 || split.elements() == 0 {
             return Err(malformed("an empty tensor"));
         }
-        site.budget.take_for::<Move>(images)?;
+        site.budget.take_for::<(Move, [isize; 3 * RANK_MAX])>(images)?;
         let mut moves = Vec::with_capacity(images);
         for image in 0..images {
             let (mut from, mut to) = (End::dense(&whole.shape), End::dense(&split.shape));

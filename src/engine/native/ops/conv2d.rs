@@ -109,15 +109,17 @@ impl Operator for Conv2d {
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let mut layer = Layer::new(site, [0, 1, 2], 0, self.activation)?;
         // What XNNPACK does not take.
-        layer.builtin = layer.weights.nibbles || !layer.has_bias();
+        layer.builtin = layer.weights.nibbles;
         let (window, groups) = self.fit(site)?;
-        layer.once = groups == 1;
+        layer.up = groups == 1;
         if layer.builtin {
             let asymmetric = layer.is_per_channel() || groups > 1;
             layer.dynamic = if asymmetric { Dynamic::Asymmetric } else { Dynamic::Symmetric };
         }
         // XNNPACK makes a fully connected layer of it, so that each pixel gets a range of its own.
-        let dense = window.is_pointwise() && window.stride == [1, 1] && groups == 1;
+        let channels = layer.x.shape[3].saturating_add(layer.channels());
+        let unit = window.is_pointwise() && window.stride == [1, 1];
+        let dense = unit && groups == 1 && channels > 2;
         match layer.arithmetic()? {
             Arithmetic::Bytes => self.step::<ByteFilters>(site, &layer),
             Arithmetic::Words => self.step::<WordFilters>(site, &layer),

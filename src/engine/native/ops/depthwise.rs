@@ -33,7 +33,7 @@ pub(super) const ENTRIES: &[Entry] = &[Entry {
         Kind::Int8Channel,
         Kind::Uint8,
         Kind::Int16,
-        Kind::Hybrid,
+        // Weights with one scale for all channels run, too, but LiteRT reads past their scales.
         Kind::HybridChannel,
         Kind::Float16,
     ],
@@ -112,7 +112,7 @@ impl Operator for DepthwiseConv2d {
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let mut layer = Layer::new(site, [0, 1, 2], 3, self.activation)?;
         // What XNNPACK does not take.
-        layer.builtin = layer.weights.nibbles || !layer.has_bias();
+        layer.builtin = layer.weights.nibbles;
         layer.dynamic = Dynamic::Asymmetric;
         match layer.arithmetic()? {
             Arithmetic::Bytes => self.step(site, &layer, Bytes::compile(&layer)?),

@@ -9,6 +9,7 @@ use super::{
     ACTIVATIONS, Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, activation,
     malformed, unsupported,
 };
+use crate::data::DType;
 use crate::engine::native::graph::{Activation, Shape};
 use crate::engine::native::memory::Memory;
 
@@ -40,7 +41,7 @@ pub(super) const ENTRIES: &[Entry] = &[Entry {
         Kind::Float16,
         Kind::Int4,
     ],
-    attributes: &[("activation", ACTIVATIONS), ("keep_num_dims", &["no", "yes"])],
+    attributes: &[("activation", ACTIVATIONS), ("keep_num_dims", &["false", "true"])],
 }];
 
 /// x `[…, ci]` taken as `[m, ci]`, weights `[co, ci]`, bias `[co]`.
@@ -78,7 +79,10 @@ impl Operator for FullyConnected {
         layer.words = WordScaling::Real;
         // What XNNPACK does not take.
         let computed = layer.weights.data.is_none();
-        layer.builtin = computed || (layer.weights.nibbles && k % 2 == 1);
+        layer.up = true;
+        let odd = layer.weights.nibbles && k % 2 == 1;
+        let shifted = layer.x.dtype == DType::I8 && layer.weight_scales()?.1 != 0;
+        layer.builtin = computed || odd || shifted;
         layer.short_product = layer.builtin && !layer.is_per_channel();
         if layer.builtin {
             let (yes, no) = (Dynamic::Asymmetric, Dynamic::Symmetric);

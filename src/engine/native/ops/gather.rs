@@ -18,7 +18,7 @@ pub(super) const ENTRIES: &[Entry] = &[
             Ok(Box::new(Gather { axis, batch }))
         },
         kinds: Kind::ANY,
-        attributes: &[("indices", &["int32", "int64"]), ("batch_dims", &["0", "1"])],
+        attributes: &[("indices", &["int16", "int32", "int64"]), ("batch_dims", &["0", "1"])],
     },
     Entry {
         name: "EMBEDDING_LOOKUP",
@@ -120,7 +120,8 @@ impl Operator for Embedding {
         }
         let (scales, zero_point) = scales(x)?;
         site.budget.take_for::<f32>(scales.len())?;
-        let kernel = RealRows { split, index: index_of(places)?, scales, zero_point };
+        let kernel =
+            RealRows { split, index: index_of(places)?, scales, zero_point, nibbles: x.nibbles };
         Ok(Step { reads: vec![1, 0], ..Step::new(kernel, y.elements()) }.into())
     }
 }
@@ -195,6 +196,9 @@ struct RealRows {
     /// Of each row, or one of all.
     scales: Vec<f32>,
     zero_point: i32,
+    /// They were 4-bit integers, of which LiteRT begins each row with a whole byte, though a row of odd
+    /// length may begin in the middle of one.
+    nibbles: bool,
 }
 
 impl Kernel for RealRows {
@@ -209,7 +213,9 @@ impl Kernel for RealRows {
                 continue;
             };
             let scale = if self.scales.len() == 1 { self.scales[0] } else { self.scales[place] };
-            for (y, &x) in y.iter_mut().zip(&x[place * inner..]) {
+            let first = place * inner;
+            let first = if self.nibbles { first & !1 } else { first };
+            for (y, &x) in y.iter_mut().zip(&x[first..]) {
                 *y = (i32::from(x) - self.zero_point) as f32 * scale;
             }
         }

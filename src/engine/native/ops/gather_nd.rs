@@ -25,6 +25,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         kinds: &[Kind::Float32, Kind::Int8, Kind::Uint8, Kind::Int32, Kind::Int64, Kind::Bool],
         attributes: &[],
     },
+    Entry {
+        name: "SPARSE_TO_DENSE",
+        options: 50,
+        lower: |_| Ok(Box::new(SparseToDense)),
+        kinds: &[Kind::Float32, Kind::Int8, Kind::Uint8, Kind::Int32, Kind::Int64],
+        attributes: &[],
+    },
 ];
 
 /// Of the first input the slice at each row of coordinates in the second.
@@ -38,6 +45,11 @@ pub(super) struct GatherNd;
 /// row of coordinates in the first; `bool` is or. Slices outside are left out: LiteRT's run fails there.
 #[derive(Debug)]
 pub(super) struct ScatterNd;
+
+/// The fourth input all over the shape in the constant second one, and the third at each place in the
+/// first. Places outside are left out.
+#[derive(Debug)]
+pub(super) struct SparseToDense;
 
 /// Coordinates `[places…, depth]` into a tensor.
 #[derive(Debug)]
@@ -76,6 +88,44 @@ impl Coordinates {
             first = first.checked_add(place.checked_mul(stride as i64)?)?;
         }
         usize::try_from(first).ok().filter(|&first| first <= self.last)
+    }
+}
+
+impl Operator for SparseToDense {
+    fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
+        let told = site.integers(1)?;
+        let shape: Result<Shape, _> = told.iter().map(|&len| usize::try_from(len)).collect();
+        Ok(vec![shape.map_err(|_| malformed(format!("a shape of {told:?}")))?])
+    }
+
+    fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
+        let (places, values, rest) = (site.input(0)?, site.input(2)?, site.input(3)?);
+        let y = site.output()?;
+        same_type(values, y)?;
+        same_type(rest, y)?;
+        // A scalar or a list of places has one coordinate each.
+        let rank = y.shape.len();
+        let count = match places.shape[..] {
+            [] | [_] if rank == 1 => places.elements(),
+            [count, depth] if depth == rank => count,
+            _ => return Err(malformed(format!("places {:?} in {:?}", places.shape, y.shape))),
+        };
+        let fits = values.shape.is_empty() || values.shape == [count];
+        if !fits || rest.elements() != 1 || y.elements() == 0 {
+            let (values, rest) = (&values.shape, &rest.shape);
+            return Err(malformed(format!("{values:?} values and {rest:?} for {count} places")));
+        }
+        let coordinates = Coordinates {
+            index: index_of(places)?,
+            strides: dense(&y.shape),
+            slice: 1,
+            last: y.elements() - 1,
+        };
+        let each = !values.shape.is_empty();
+        let width = width(y.dtype).unwrap_or(1);
+        let kernel = SparseKernel { coordinates, count, each, width };
+        let step = Step::new(kernel, y.elements() + count);
+        Ok(Step { reads: vec![0, 2, 3], ..step }.into())
     }
 }
 
@@ -145,6 +195,30 @@ impl Kernel for GatherKernel {
             } else {
                 let zero = self.zero[..self.width].iter().cycle();
                 y.iter_mut().zip(zero).for_each(|(y, zero)| *y = *zero);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SparseKernel {
+    coordinates: Coordinates,
+    count: usize,
+    /// Each place has a value of its own.
+    each: bool,
+    width: usize,
+}
+
+impl Kernel for SparseKernel {
+    fn run(&self, memory: &mut Memory<'_>) {
+        let ([places, values, rest], [y], _) = memory.parts();
+        let width = self.width;
+        y.chunks_exact_mut(width).for_each(|y| y.copy_from_slice(rest));
+        for i in 0..self.count {
+            if let Some(at) = self.coordinates.at(places, i) {
+                let from = if self.each { i * width } else { 0 };
+                let value = &values[from..from + width];
+                y[at * width..(at + 1) * width].copy_from_slice(value);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Tensors joined into one.
 
-use super::shared::moves::{End, Move, moved};
+use super::shared::moves::{End, Move, moved, same_meaning};
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, activation, axis_of, malformed};
 use super::{is_plain, unsupported};
 use crate::data::DType;
@@ -92,6 +92,9 @@ impl Operator for Pack {
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let (shape, y) = (&site.input(0)?.shape, site.output()?);
         let axis = axis_of(self.axis, y.shape.len())?;
+        for input in 0..site.node.inputs.len() {
+            same_meaning(site.input(input)?, y)?;
+        }
         let part = |input| {
             let mut to = End::dense(&y.shape);
             to.skip(axis, input);

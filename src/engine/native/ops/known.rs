@@ -1,6 +1,5 @@
 //! Results that follow from shapes and constants: they are written at load.
 
-use super::shared::walk::broadcast_shape;
 use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported};
 use crate::data::DType;
 use crate::engine::native::graph::{Shape, Value};
@@ -33,13 +32,6 @@ pub(super) const ENTRIES: &[Entry] = &[
         attributes: &[],
     },
     Entry {
-        name: "BROADCAST_ARGS",
-        options: 0,
-        lower: |_| Ok(Box::new(Known::BroadcastArgs)),
-        kinds: &[Kind::Int32, Kind::Int64],
-        attributes: &[],
-    },
-    Entry {
         name: "WHERE",
         options: 85,
         lower: |_| Ok(Box::new(Known::Where)),
@@ -57,8 +49,6 @@ pub(super) enum Known {
     Rank,
     /// From the first input up to the second in steps of the third, all constant.
     Range,
-    /// The shape that the shapes in both constant inputs broadcast to.
-    BroadcastArgs,
     /// The place `[count, rank]` of each element of the constant input that is not zero.
     Where,
 }
@@ -70,7 +60,6 @@ impl Operator for Known {
             Self::Shape => vec![x.shape.len()],
             Self::Rank => vec![],
             Self::Range => vec![Numbers::of(site)?.count()?],
-            Self::BroadcastArgs => vec![broadcast_args(site)?.len()],
             Self::Where => vec![ones(x)?.filter(|one| *one).count(), x.shape.len()],
         };
         Ok(vec![shape])
@@ -83,9 +72,6 @@ impl Operator for Known {
             Self::Shape => integers(y, x.shape.iter().map(|&len| len as i64))?,
             Self::Rank => integers(y, [x.shape.len() as i64])?,
             Self::Range => Numbers::of(site)?.write(y)?,
-            Self::BroadcastArgs => {
-                integers(y, broadcast_args(site)?.into_iter().map(|len| len as i64))?
-            }
             Self::Where => {
                 let places = (0..x.elements()).zip(ones(x)?).filter(|(_, one)| *one);
                 integers(y, places.flat_map(|(at, _)| place(at, &x.shape)))?
@@ -144,15 +130,6 @@ fn ones<'v>(x: &'v Value<'_>) -> Result<impl Iterator<Item = bool> + 'v, Refusal
         _ => element.iter().any(|&byte| byte != 0),
     };
     Ok(data.chunks_exact(width).map(one))
-}
-
-fn broadcast_args(site: &Site<'_>) -> Result<Shape, Refusal> {
-    let shape = |index| {
-        let told = site.integers(index)?;
-        let shape: Result<Shape, _> = told.iter().map(|&len| usize::try_from(len)).collect();
-        shape.map_err(|_| malformed(format!("a shape of {told:?}")))
-    };
-    broadcast_shape(&shape(0)?, &shape(1)?)
 }
 
 /// Start, limit and step of a range.

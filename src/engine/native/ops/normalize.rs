@@ -1,8 +1,6 @@
 //! Normalizations over the last axis.
 
-mod inverse_root;
-
-use self::inverse_root::InverseRoot;
+use super::shared::inverse_root::InverseRoot;
 use super::shared::quant8::Quant8;
 use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step};
 use super::{malformed, nhwc, unsupported};

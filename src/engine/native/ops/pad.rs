@@ -1,6 +1,6 @@
 //! Padding with real zeros, a value, or the tensor's own reflection.
 
-use super::shared::moves::{End, Move, moved, same_type, zero};
+use super::shared::moves::{End, Move, moved, same_meaning, same_meaning8, same_type, zero};
 use super::{
     Border, Compiled, Entry, Kernel, Kind, Operator, Refusal, Role, Site, Step, malformed,
 };
@@ -38,8 +38,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     },
 ];
 
-/// Amounts `[rank, 2]` in the constant second input, filled with the third input, or with real 0 of the
-/// output without one. Elements are moved as they are, whatever the output's quantization, as in LiteRT.
+/// Amounts `[rank, 2]` in the constant second input, filled with the third input, or with real 0
+/// without one.
 #[derive(Debug)]
 pub(super) struct Pad;
 
@@ -90,6 +90,7 @@ impl Operator for Pad {
         }
         let inside = Move::new(x.shape.clone(), End::dense(&x.shape), to);
         let Some(value) = site.optional(2) else {
+            same_meaning8(x, y)?;
             return moved(site, (x.shape != y.shape).then(|| zero(y)), vec![inside]);
         };
         if value.elements() != 1 {
@@ -110,6 +111,7 @@ impl Operator for MirrorPad {
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let (x, y) = (site.input(0)?, site.output()?);
         same_type(x, y)?;
+        same_meaning(x, y)?;
         let mut sources = Vec::with_capacity(x.shape.len());
         for ((&len, [before, after]), stride) in
             x.shape.iter().zip(amounts(site)?).zip(dense(&x.shape))

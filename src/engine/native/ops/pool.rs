@@ -1,29 +1,45 @@
-//! Average and maximum over windows. What lies outside the input takes no part.
+//! Averages, maxima and root mean squares over windows. What lies outside the input takes no part.
 
+mod folds;
+
+use self::folds::{
+    Average, Fold, LANES, MaxBytes, MaxFloats, MaxWords, Mean, RootMeanSquare, WordAverage,
+};
 use super::shared::quant8::Quant8;
 use super::shared::requantize::range;
+use super::shared::scaling::{Clamp, steps};
 use super::shared::window::Sliding;
 use super::{
     ACTIVATIONS, Compiled, Entry, Kernel, Kind, Operator, PADDINGS, Refusal, Site, Step,
     activation, nhwc, padding, unsupported,
 };
-use crate::engine::native::graph::{Activation, Shape, Window};
+use crate::data::{DType, Quantization};
+use crate::engine::native::graph::{Activation, Quant, Shape, Value, Window};
 use crate::engine::native::memory::Memory;
 use crate::engine::native::tflite::Options;
+
+const KINDS: &[Kind] = &[Kind::Float32, Kind::Int8, Kind::Uint8, Kind::Int16];
 
 pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "AVERAGE_POOL_2D",
         options: 5,
         lower: |options| Ok(Box::new(Pool2d::read(options, PoolKind::Average)?)),
-        kinds: &[Kind::Int8, Kind::Uint8],
+        kinds: KINDS,
         attributes: &[("padding", PADDINGS), ("activation", ACTIVATIONS)],
     },
     Entry {
         name: "MAX_POOL_2D",
         options: 5,
         lower: |options| Ok(Box::new(Pool2d::read(options, PoolKind::Max)?)),
-        kinds: &[Kind::Int8, Kind::Uint8],
+        kinds: KINDS,
+        attributes: &[("padding", PADDINGS), ("activation", ACTIVATIONS)],
+    },
+    Entry {
+        name: "L2_POOL_2D",
+        options: 5,
+        lower: |options| Ok(Box::new(Pool2d::read(options, PoolKind::RootMeanSquare)?)),
+        kinds: &[Kind::Float32],
         attributes: &[("padding", PADDINGS), ("activation", ACTIVATIONS)],
     },
 ];
@@ -33,6 +49,7 @@ pub(super) const ENTRIES: &[Entry] = &[
 pub(super) enum PoolKind {
     Average,
     Max,
+    RootMeanSquare,
 }
 
 /// x `[n, h, w, c]`.
@@ -60,6 +77,50 @@ impl Pool2d {
         let [_, height, width, _] = nhwc(site.input(0)?, "the input")?;
         Sliding::new(self.window, self.kernel, [height, width])
     }
+
+    fn step(&self, site: &Site<'_>, fold: impl Fold) -> Result<Compiled, Refusal> {
+        let (x, y) = (site.input(0)?, site.output()?);
+        let window = self.fit(site)?;
+        let work = y.elements() as u64 * window.taps_max() as u64;
+        let step = Step::new(Pool { window, channels: x.shape[3], fold }, 0);
+        Ok(Step { work, ..step }.into())
+    }
+
+    fn bytes(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
+        let quant = Quant8::of(site.input(0)?)?;
+        if !quant.same(&Quant8::of(site.output()?)?) {
+            return Err(unequal());
+        }
+        let (low, high) = range(quant, self.activation);
+        let (low, high) = (low as i8, high as i8);
+        match self.kind {
+            PoolKind::Average => self.step(site, Average { origin: quant.origin, low, high }),
+            PoolKind::Max => self.step(site, MaxBytes { low, high }),
+            PoolKind::RootMeanSquare => Err(unsupported("8-bit integers")),
+        }
+    }
+
+    fn words(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
+        let scale = |value: &Value<'_>| match value.quant {
+            Quant::Tensor(Quantization { scale, zero_point: 0 }) => Ok(scale),
+            _ => Err(unsupported("int16 without a scale, or with a zero point")),
+        };
+        let (x, y) = (scale(site.input(0)?)?, scale(site.output()?)?);
+        if (x - y).abs() > 1e-6 * x {
+            return Err(unequal());
+        }
+        let (low, high) = steps(y, 0, self.activation, (-32768, 32767));
+        let (low, high) = (low as i16, high as i16);
+        match self.kind {
+            PoolKind::Average => self.step(site, WordAverage { low, high }),
+            PoolKind::Max => self.step(site, MaxWords { low, high }),
+            PoolKind::RootMeanSquare => Err(unsupported("16-bit integers")),
+        }
+    }
+}
+
+fn unequal() -> Refusal {
+    unsupported("an output quantized unlike the input")
 }
 
 impl Operator for Pool2d {
@@ -69,10 +130,16 @@ impl Operator for Pool2d {
     }
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
-        let origin = Quant8::of(site.input(0)?)?.origin;
-        match self.kind {
-            PoolKind::Average => self.compile_with(site, Average { origin }),
-            PoolKind::Max => self.compile_with(site, Max),
+        let clamp = Clamp::new(self.activation);
+        match (site.input(0)?.dtype, site.output()?.dtype) {
+            (DType::F32, DType::F32) => match self.kind {
+                PoolKind::Average => self.step(site, Mean { clamp }),
+                PoolKind::Max => self.step(site, MaxFloats { clamp }),
+                PoolKind::RootMeanSquare => self.step(site, RootMeanSquare { clamp }),
+            },
+            (DType::I16, DType::I16) => self.words(site),
+            (DType::I8, DType::I8) | (DType::U8, DType::U8) => self.bytes(site),
+            (x, y) => Err(unsupported(format!("an input of {x} and an output of {y}"))),
         }
     }
 }
@@ -82,72 +149,12 @@ impl Operator for Pool2d {
 struct Pool<F> {
     window: Sliding,
     channels: usize,
-    low: i8,
-    high: i8,
     fold: F,
-}
-
-/// How a pool makes one value of many.
-trait Fold: Send + Sync + std::fmt::Debug + 'static {
-    /// Before any value was seen.
-    const EMPTY: i32;
-    fn take(&self, folded: i32, x: i32) -> i32;
-    fn finish(&self, folded: i32, count: i32) -> i32;
-}
-
-/// The integer mean rounded half away from zero, of the file's own integers.
-#[derive(Debug)]
-struct Average {
-    /// What the file's integers exceed the arena's by.
-    origin: i32,
-}
-
-impl Fold for Average {
-    const EMPTY: i32 = 0;
-    fn take(&self, folded: i32, x: i32) -> i32 {
-        folded.wrapping_add(x + self.origin)
-    }
-    fn finish(&self, folded: i32, count: i32) -> i32 {
-        let half = if folded > 0 { count / 2 } else { -(count / 2) };
-        folded.wrapping_add(half) / count - self.origin
-    }
-}
-
-#[derive(Debug)]
-struct Max;
-
-impl Fold for Max {
-    const EMPTY: i32 = i32::MIN;
-    fn take(&self, folded: i32, x: i32) -> i32 {
-        folded.max(x)
-    }
-    fn finish(&self, folded: i32, _count: i32) -> i32 {
-        folded
-    }
-}
-
-/// Channels that go together.
-const LANES: usize = 16;
-
-impl Pool2d {
-    fn compile_with(&self, site: &Site<'_>, fold: impl Fold) -> Result<Compiled, Refusal> {
-        let (x, y) = (site.input(0)?, site.output()?);
-        let window = self.fit(site)?;
-        let quant = Quant8::of(x)?;
-        if !quant.same(&Quant8::of(y)?) {
-            return Err(unsupported("an output quantized unlike the input"));
-        }
-        let (low, high) = range(quant, self.activation);
-        let (low, high) = (low as i8, high as i8);
-        let work = y.elements() as u64 * window.taps_max() as u64;
-        let step = Step::new(Pool { window, channels: x.shape[3], low, high, fold }, 0);
-        Ok(Step { work, ..step }.into())
-    }
 }
 
 impl<F: Fold> Kernel for Pool<F> {
     fn run(&self, memory: &mut Memory<'_>) {
-        let (x, y) = memory.unary::<i8, i8>();
+        let (x, y) = memory.unary::<F::X, F::X>();
         let ([height, width], [rows, columns]) = (self.window.input, self.window.output);
         let images = x.chunks_exact(height * width * self.channels);
         for (x, y) in images.zip(y.chunks_exact_mut(rows * columns * self.channels)) {
@@ -159,42 +166,23 @@ impl<F: Fold> Kernel for Pool<F> {
 }
 
 impl<F: Fold> Pool<F> {
-    fn pixel(&self, x: &[i8], at: [usize; 2], y: &mut [i8]) {
+    fn pixel(&self, x: &[F::X], at: [usize; 2], y: &mut [F::X]) {
         for (block, y) in y.chunks_mut(LANES).enumerate() {
             let first = block * LANES;
             let mut folded = [F::EMPTY; LANES];
-            let mut count = 0;
+            let mut count = 0i32;
             for (_, place_y) in self.window.taps(0, at[0]) {
                 for (_, place_x) in self.window.taps(1, at[1]) {
                     let start = (place_y * self.window.input[1] + place_x) * self.channels + first;
                     for (folded, &x) in folded.iter_mut().zip(&x[start..start + y.len()]) {
-                        *folded = self.fold.take(*folded, i32::from(x));
+                        *folded = self.fold.take(*folded, x);
                     }
                     count += 1;
                 }
             }
             for (y, &folded) in y.iter_mut().zip(&folded) {
-                let value = self.fold.finish(folded, count).clamp(-128, 127) as i8;
-                *y = value.clamp(self.low, self.high);
+                *y = self.fold.finish(folded, count.max(1));
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn averages_round_half_away_from_zero_of_the_files_integers() {
-        let of = |origin, values: [i32; 2]| {
-            let average = Average { origin };
-            let sum = values.iter().fold(0, |sum, &v| average.take(sum, v));
-            average.finish(sum, 2)
-        };
-        assert_eq!(of(0, [1, 2]), 2);
-        assert_eq!(of(0, [-1, -2]), -2);
-        // As uint8 these are 127 and 126: 126.5 rounds up.
-        assert_eq!(of(128, [-1, -2]), -1);
     }
 }

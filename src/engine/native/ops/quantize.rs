@@ -1,11 +1,13 @@
 //! Between real and quantized values, and from one quantization to another.
 
+use super::shared::each::{each, looked_up};
 use super::shared::fixed::Factor;
+use super::shared::linear::Linear;
 use super::shared::quant8::Quant8;
 use super::shared::requantize::Requantize;
 use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Role, Site, Step, unsupported};
 use crate::data::DType;
-use crate::engine::native::graph::{Activation, Shape};
+use crate::engine::native::graph::{Activation, Quant, Shape};
 use crate::engine::native::memory::Memory;
 
 pub(super) const ENTRIES: &[Entry] = &[
@@ -13,14 +15,14 @@ pub(super) const ENTRIES: &[Entry] = &[
         name: "QUANTIZE",
         options: 0,
         lower: |_| Ok(Box::new(Quantize)),
-        kinds: &[Kind::Int8, Kind::Uint8],
-        attributes: &[("from", &["float32", "int8", "uint8"])],
+        kinds: &[Kind::Int8, Kind::Uint8, Kind::Int16],
+        attributes: &[("from", &["float32", "int8", "uint8", "int16", "int32"])],
     },
     Entry {
         name: "DEQUANTIZE",
         options: 0,
         lower: |_| Ok(Box::new(Dequantize)),
-        kinds: &[Kind::Int8, Kind::Uint8],
+        kinds: &[Kind::Float16, Kind::Int8, Kind::Int8Channel, Kind::Uint8, Kind::Int16],
         attributes: &[],
     },
 ];
@@ -33,26 +35,6 @@ pub(super) struct Quantize;
 #[derive(Debug)]
 pub(super) struct Dequantize;
 
-/// `round(x / scale) + zero_point`, by the scale's reciprocal as XNNPACK.
-#[derive(Debug)]
-struct FromReal {
-    steps_per_unit: f32,
-    output: Requantize,
-}
-
-/// `scale * (x - zero_point)`.
-#[derive(Debug)]
-struct ToReal {
-    scale: f32,
-    zero_point: i32,
-}
-
-/// Any function of one byte.
-#[derive(Debug)]
-struct Table {
-    outputs: Box<[i8; 256]>,
-}
-
 impl Operator for Quantize {
     fn role(&self, _site: &Site<'_>) -> Role {
         Role::Quantize
@@ -64,19 +46,36 @@ impl Operator for Quantize {
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let (x, y) = (site.input(0)?, site.output()?);
-        let out = Quant8::of(y)?;
+        let bytes = |dtype| matches!(dtype, DType::I8 | DType::U8);
+        if bytes(x.dtype) && bytes(y.dtype) {
+            let convert = Convert::new(Quant8::of(x)?, Quant8::of(y)?)?;
+            return Ok(looked_up(site, |x| convert.of(x))?.into());
+        }
+        let to = Linear::of(y)?;
         if x.dtype == DType::F32 {
-            let output = Requantize::new(out, Activation::None);
-            let kernel = FromReal { steps_per_unit: 1.0 / out.scale, output };
-            return Ok(Step::new(kernel, y.elements()).into());
+            let (out, per_unit) = (Quant8::of(y).ok(), 1.0 / to.scale);
+            return Ok(match out {
+                // XNNPACK's.
+                Some(out) => {
+                    let output = Requantize::new(out, Activation::None);
+                    each(site, move |x: f32| output.quantize(x * per_unit))?
+                }
+                None => each(site, move |x: f32| to.raw((x / to.scale).round() as i32) as i16)?,
+            }
+            .into());
         }
-        let convert = Convert::new(Quant8::of(x)?, out)?;
-        let mut outputs = Box::new([0; 256]);
-        for x in i8::MIN..=i8::MAX {
-            outputs[index(x)] = convert.of(x);
+        let from = Linear::of(x)?;
+        let factor = factor(from.scale, to.scale)?;
+        let of = move |x: i32| to.raw(factor.times(x.wrapping_sub(from.zero_point)));
+        Ok(match (x.dtype, y.dtype) {
+            (DType::I8 | DType::U8, DType::I16) => each(site, move |x: i8| of(x.into()) as i16)?,
+            (DType::I16, DType::I16) => each(site, move |x: i16| of(x.into()) as i16)?,
+            (DType::I16, DType::I8 | DType::U8) => each(site, move |x: i16| of(x.into()) as i8)?,
+            (DType::I32, DType::I16) => each(site, move |x: i32| of(x) as i16)?,
+            (DType::I32, DType::I8 | DType::U8) => each(site, move |x: i32| of(x) as i8)?,
+            (from, to) => return Err(unsupported(format!("{from} to {to}"))),
         }
-        let step = Step::new(Table { outputs }, y.elements());
-        Ok(Step { weight_bytes: 256, in_place: true, ..step }.into())
+        .into())
     }
 }
 
@@ -98,15 +97,61 @@ impl Operator for Dequantize {
         if x.dtype == DType::F32 {
             return Ok(Compiled::Alias);
         }
-        let Quant8 { scale, zero_point, .. } = Quant8::of(x)?;
-        Ok(Step::new(ToReal { scale, zero_point }, y.elements()).into())
+        if let Quant::Channels { axis, scales } = &x.quant {
+            return channels(site, *axis, scales);
+        }
+        let Linear { scale, zero_point, .. } = Linear::of(x)?;
+        let real = move |x: i32| (x.wrapping_sub(zero_point)) as f32 * scale;
+        Ok(match x.dtype {
+            DType::I16 => each(site, move |x: i16| real(x.into()))?,
+            DType::I32 => each(site, move |x: i32| real(x))?,
+            _ => each(site, move |x: i8| real(x.into()))?,
+        }
+        .into())
     }
 }
 
-/// From one quantization to another.
+/// TFLite's factor between two scales.
+fn factor(from: f32, to: f32) -> Result<Factor, Refusal> {
+    let factor = Factor::new(f64::from(from) / f64::from(to));
+    factor.ok_or_else(|| unsupported(format!("scales {from} and {to}, too far apart")))
+}
+
+/// Weights with one scale for each channel, made real.
+fn channels(site: &Site<'_>, axis: usize, scales: &[f32]) -> Result<Compiled, Refusal> {
+    let x = site.input(0)?;
+    if x.dtype != DType::I8 {
+        return Err(unsupported(format!("{} with one scale per channel", x.dtype)));
+    }
+    site.budget.take_for::<f32>(scales.len())?;
+    let inner = x.shape[axis + 1..].iter().product();
+    let kernel = Channels { inner, scales: scales.to_vec() };
+    Ok(Step::new(kernel, x.elements()).into())
+}
+
+#[derive(Debug)]
+struct Channels {
+    /// Elements that follow one another in a channel.
+    inner: usize,
+    scales: Vec<f32>,
+}
+
+impl Kernel for Channels {
+    fn run(&self, memory: &mut Memory<'_>) {
+        let (x, y) = memory.unary::<i8, f32>();
+        let rows = x.chunks_exact(self.inner).zip(y.chunks_exact_mut(self.inner));
+        for ((x, y), &scale) in rows.zip(self.scales.iter().cycle()) {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = f32::from(x) * scale;
+            }
+        }
+    }
+}
+
+/// From one quantization of 8 bits to another.
 #[derive(Clone, Copy, Debug)]
 struct Convert {
-    factor: Multiplier,
+    multiplier: Multiplier,
     from: i32,
     to: i32,
 }
@@ -123,53 +168,21 @@ enum Multiplier {
 impl Convert {
     fn new(x: Quant8, y: Quant8) -> Result<Self, Refusal> {
         let ratio = x.scale / y.scale;
-        let factor = if x.origin == y.origin && (2f32.powi(-8)..=2f32.powi(7)).contains(&ratio) {
+        let multiplier = if x.origin == y.origin && (2f32.powi(-8)..=2f32.powi(7)).contains(&ratio) {
             Multiplier::Bits8((256.0 * ratio).round_ties_even() as i32)
         } else {
-            let factor = Factor::new(f64::from(x.scale) / f64::from(y.scale));
-            let far = || unsupported(format!("scales {} and {}, too far apart", x.scale, y.scale));
-            Multiplier::Fixed(factor.ok_or_else(far)?)
+            Multiplier::Fixed(factor(x.scale, y.scale)?)
         };
-        Ok(Self { factor, from: x.zero_point, to: y.zero_point })
+        Ok(Self { multiplier, from: x.zero_point, to: y.zero_point })
     }
 
     fn of(self, x: i8) -> i8 {
         let x = i32::from(x) - self.from;
-        let steps = match self.factor {
+        let steps = match self.multiplier {
             Multiplier::Bits8(factor) => (x * factor + 128) >> 8,
             Multiplier::Fixed(factor) => factor.times(x),
         };
         steps.saturating_add(self.to).clamp(-128, 127) as i8
-    }
-}
-
-/// Where the table has the output for `x`.
-#[inline(always)]
-fn index(x: i8) -> usize {
-    usize::from(x.cast_unsigned())
-}
-
-impl Kernel for FromReal {
-    fn run(&self, memory: &mut Memory<'_>) {
-        let (x, y) = memory.unary::<f32, i8>();
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = self.output.quantize(x * self.steps_per_unit);
-        }
-    }
-}
-
-impl Kernel for ToReal {
-    fn run(&self, memory: &mut Memory<'_>) {
-        let (x, y) = memory.unary::<i8, f32>();
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = (i32::from(x) - self.zero_point) as f32 * self.scale;
-        }
-    }
-}
-
-impl Kernel for Table {
-    fn run(&self, memory: &mut Memory<'_>) {
-        memory.map::<i8, i8>(|x| self.outputs[index(x)]);
     }
 }
 

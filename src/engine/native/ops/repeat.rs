@@ -1,6 +1,6 @@
 //! Elements repeated: tiles, broadcasts, fills.
 
-use super::shared::moves::{End, Move, moved};
+use super::shared::moves::{End, Move, moved, nothing};
 use super::shared::walk::broadcast;
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, malformed};
 use crate::engine::native::graph::Shape;
@@ -96,7 +96,7 @@ impl Operator for Repeat {
                 let from = End { start: 0, strides: vec![0; y.shape.len()] };
                 Move { input: 1, ..Move::new(y.shape.clone(), from, to) }
             }
-            Self::Zeros => return moved(site, Some([0; 8]), Vec::new()),
+            Self::Zeros => return moved(site, Some(nothing(y)), Vec::new()),
         };
         moved(site, None, vec![area])
     }

@@ -1,5 +1,6 @@
 //! The same elements under another shape: nothing is moved.
 
+use super::shared::moves::{End, Move, moved, same_meaning};
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, axis_of, malformed};
 use crate::engine::native::graph::Shape;
 use crate::engine::native::tflite::Options;
@@ -73,12 +74,20 @@ impl Operator for Reshape {
             let (from, to) = ((x.dtype, &x.shape), (y.dtype, &y.shape));
             return Err(malformed(format!("{from:?} cannot become {to:?}")));
         }
-        Ok(Compiled::Alias)
+        if let Self::Expand = self {
+            same_meaning(x, y)?;
+        }
+        let whole = || End::dense(&x.shape);
+        moved(site, None, vec![Move::new(x.shape.clone(), whole(), whole())])
     }
 }
 
 /// `told` with its -1 replaced so that it holds `elements`.
 fn resolve(told: &[i64], elements: usize) -> Result<Shape, Refusal> {
+    // Old files say a scalar so.
+    if told == [0] && elements == 1 {
+        return Ok(Shape::new());
+    }
     let wrong = || malformed(format!("{elements} elements cannot take the shape {told:?}"));
     let mut known = 1usize;
     for &dim in told.iter().filter(|&&dim| dim != -1) {
@@ -86,7 +95,7 @@ fn resolve(told: &[i64], elements: usize) -> Result<Shape, Refusal> {
         known = known.checked_mul(dim).ok_or_else(wrong)?;
     }
     let free = told.iter().filter(|&&dim| dim == -1).count();
-    if free > 1 || elements % known != 0 || (free == 0 && known != elements) {
+    if free > 1 || !elements.is_multiple_of(known) || (free == 0 && known != elements) {
         return Err(wrong());
     }
     Ok(told.iter().map(|&dim| usize::try_from(dim).unwrap_or(elements / known)).collect())

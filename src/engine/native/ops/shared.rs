@@ -1,16 +1,25 @@
 //! What operators have in common: arithmetic, walks, windows.
 
+pub(super) mod cutout;
 pub(super) mod dot;
 pub(super) mod dynamic;
+pub(super) mod each;
 pub(super) mod filters;
+pub(super) mod fixed16;
 pub(super) mod fixed;
+pub(super) mod heap;
 pub(super) mod index;
+pub(super) mod inverse_root;
 pub(super) mod layer;
+pub(super) mod linear;
+pub(super) mod matrix;
 pub(super) mod moves;
 pub(super) mod pairs;
 pub(super) mod quant8;
 pub(super) mod requantize;
 pub(super) mod scaling;
 pub(super) mod scratch;
+pub(super) mod sequence;
+pub(super) mod squash;
 pub(super) mod walk;
 pub(super) mod window;

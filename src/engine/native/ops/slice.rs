@@ -1,11 +1,9 @@
 //! A box cut out of a tensor, or written into one.
 
-use super::shared::index::{Index, index_of};
-use super::shared::moves::{End, Move, moved, same_type};
-use super::shared::walk::{Walk, dense};
+use super::shared::cutout::Cutout;
+use super::shared::moves::{End, Move, moved, same_meaning8, same_type};
 use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed};
-use crate::engine::native::graph::{Shape, width};
-use crate::engine::native::limits::RANK_MAX;
+use crate::engine::native::graph::Shape;
 use crate::engine::native::memory::Memory;
 
 pub(super) const ENTRIES: &[Entry] = &[
@@ -70,11 +68,10 @@ impl Operator for Slice {
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let (x, y) = (site.input(0)?, site.output()?);
+        same_meaning8(x, y)?;
         let Some(begin) = known_begin(site)? else {
-            let kernel = Window::new(site, 1, &x.shape, &y.shape)?;
-            same_type(x, y)?;
-            let step = Step::new(SliceKernel(kernel), y.elements());
-            return Ok(Step { reads: vec![0, 1], ..step }.into());
+            let places = (0..x.shape.len()).map(Some).collect();
+            return Cutout::new(site, 1, [&x.shape, &y.shape], places)?.cut(site);
         };
         let mut from = End::dense(&x.shape);
         for (axis, &begin) in begin.iter().enumerate() {
@@ -93,76 +90,15 @@ impl Operator for Update {
         let (x, part, y) = (site.input(0)?, site.input(1)?, site.output()?);
         same_type(x, y)?;
         same_type(part, y)?;
-        let kernel = UpdateKernel(Window::new(site, 2, &y.shape, &part.shape)?);
+        let places = (0..y.shape.len()).map(Some).collect();
+        let kernel = UpdateKernel(Cutout::new(site, 2, [&y.shape, &part.shape], places)?);
         let work = y.elements() + part.elements();
         Ok(Step { reads: vec![0, 1, 2], ..Step::new(kernel, work) }.into())
     }
 }
 
-/// A box somewhere in a larger tensor.
 #[derive(Debug)]
-struct Window {
-    width: usize,
-    /// Over the box's shape; in the large tensor, from its beginning on, and in a dense one.
-    walk: Walk,
-    /// Of the large tensor, by axis: its stride, and the furthest that the box can begin.
-    axes: Vec<(usize, usize)>,
-    begin: Index,
-}
-
-impl Window {
-    /// A box of shape `part` in one of shape `whole`, which begins where input `input` says.
-    fn new(
-        site: &Site<'_>,
-        input: usize,
-        whole: &[usize],
-        part: &[usize],
-    ) -> Result<Self, Refusal> {
-        let begin = site.input(input)?;
-        let free = whole.iter().zip(part).map(|(whole, part)| whole.checked_sub(*part));
-        let free: Option<Vec<usize>> = free.collect();
-        let fits = whole.len() == part.len() && begin.elements() == whole.len();
-        let wrong = || malformed(format!("{part:?} in {whole:?} from {:?}", begin.shape));
-        let free = free.filter(|_| fits && !part.contains(&0)).ok_or_else(wrong)?;
-        let strides = dense(whole);
-        Ok(Self {
-            width: width(site.output()?.dtype).unwrap_or(1),
-            axes: strides.iter().copied().zip(free).collect(),
-            walk: Walk::new(part.to_vec(), [strides, dense(part)]),
-            begin: index_of(begin)?,
-        })
-    }
-
-    /// Where the box begins in the large tensor.
-    fn first(&self, begin: &[u8]) -> usize {
-        let place = |(i, &(stride, most)): (usize, &(usize, usize))| {
-            let begin = usize::try_from(self.begin.at(begin, i)).unwrap_or(0);
-            begin.min(most) * stride
-        };
-        debug_assert!(self.axes.len() <= RANK_MAX);
-        self.axes.iter().enumerate().map(place).sum()
-    }
-
-    /// Calls `each` for the bytes of every row: where in the large tensor, and where in the box.
-    fn rows(&self, begin: &[u8], mut each: impl FnMut(usize, usize, usize)) {
-        let first = self.first(begin);
-        let bytes = self.walk.row() * self.width;
-        self.walk.rows(|[at, of]| each((first + at) * self.width, of * self.width, bytes));
-    }
-}
-
-#[derive(Debug)]
-struct SliceKernel(Window);
-
-#[derive(Debug)]
-struct UpdateKernel(Window);
-
-impl Kernel for SliceKernel {
-    fn run(&self, memory: &mut Memory<'_>) {
-        let ([x, begin], [y], _) = memory.parts();
-        self.0.rows(begin, |from, to, n| y[to..to + n].copy_from_slice(&x[from..from + n]));
-    }
-}
+struct UpdateKernel(Cutout);
 
 impl Kernel for UpdateKernel {
     fn run(&self, memory: &mut Memory<'_>) {

@@ -1,6 +1,6 @@
 //! One tensor taken apart.
 
-use super::shared::moves::{End, Move, moved};
+use super::shared::moves::{End, Move, moved, same_meaning, same_meaning8};
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, axis_of, malformed};
 use crate::engine::native::graph::{Shape, Value};
 
@@ -62,7 +62,7 @@ impl Split {
         let axis = axis_of(axis, shape.len())?;
         let wrong = || malformed(format!("{shape:?} in {count} parts along axis {axis}"));
         let parts = match self {
-            Self::Evenly if count > 0 && shape[axis] % count == 0 => {
+            Self::Evenly if count > 0 && shape[axis].is_multiple_of(count) => {
                 vec![shape[axis] / count; count]
             }
             Self::Sizes => sizes(&site.integers(1)?, shape[axis]).ok_or_else(wrong)?,
@@ -105,6 +105,12 @@ impl Operator for Split {
         let mut from = End::dense(&x.shape);
         let mut moves = Vec::with_capacity(parts.len());
         for (output, len) in parts.into_iter().enumerate() {
+            let y = site.output_at(output)?;
+            match self {
+                Self::Evenly => same_meaning8(x, y)?,
+                Self::Unpack { .. } => same_meaning(x, y)?,
+                Self::Sizes => {}
+            }
             let mut shape = x.shape.clone();
             shape[axis] = len;
             let to = End::dense(&shape);

@@ -1,7 +1,8 @@
 //! Slices as Python writes them: `x[1:, ::-2, ..., 0, newaxis]`.
 
-use super::shared::moves::{End, Move, moved};
-use super::{Compiled, Entry, Kind, Operator, Refusal, Site, malformed};
+use super::shared::cutout::Cutout;
+use super::shared::moves::{End, Move, moved, same_meaning8};
+use super::{Compiled, Entry, Kind, Operator, Refusal, Site, malformed, unsupported};
 use crate::engine::native::graph::Shape;
 
 pub(super) const ENTRIES: &[Entry] = &[Entry {
@@ -25,6 +26,9 @@ pub(super) const ENTRIES: &[Entry] = &[Entry {
 
 /// From the second input up to the third in steps of the fourth, all constant. Bit `i` of a mask is about
 /// their element `i`.
+///
+/// A beginning that is computed at run time may only choose the elements whose axes the output lacks, as
+/// in `x[:, i]`: then the shape does not depend on it. It is brought inside; LiteRT's run fails there.
 #[derive(Debug, Default)]
 pub(super) struct StridedSlice {
     /// The beginning is that of the axis.
@@ -49,14 +53,30 @@ struct Cut {
     len: usize,
     /// Axis of the input; `None` for a new one.
     axis: Option<usize>,
-    /// The output lacks it.
-    dropped: bool,
+    /// The output lacks it; it is about this element of the beginning.
+    dropped: Option<usize>,
 }
 
 impl StridedSlice {
     fn cuts(&self, site: &Site<'_>) -> Result<Vec<Cut>, Refusal> {
-        let told = [site.integers(1)?, site.integers(2)?, site.integers(3)?];
-        self.cut(&site.input(0)?.shape, [&told[0], &told[1], &told[2]])
+        let (shape, step) = (&site.input(0)?.shape, site.integers(3)?);
+        if Self::is_computed(site)? {
+            let given = self.new_axis | self.ellipsis | self.shrink | (self.begin & self.end);
+            let open =
+                (0..step.len()).any(|i| given.checked_shr(i as u32).is_none_or(|m| m & 1 == 0));
+            if open || step.iter().any(|&step| step != 1) {
+                let why = "its limits are computed at run time, and the shape of the output depends on them";
+                return Err(unsupported(why));
+            }
+            let none = vec![0; step.len()];
+            return self.cut(shape, [&none, &none, &step]);
+        }
+        self.cut(shape, [&site.integers(1)?, &site.integers(2)?, &step])
+    }
+
+    /// Whether the model computes where the slice begins.
+    fn is_computed(site: &Site<'_>) -> Result<bool, Refusal> {
+        Ok(site.input(1)?.data.is_none())
     }
 
     fn cut(&self, shape: &[usize], told: [&[i64]; 3]) -> Result<Vec<Cut>, Refusal> {
@@ -77,7 +97,7 @@ impl StridedSlice {
             step: 1,
             len: shape[axis],
             axis: Some(axis),
-            dropped: false,
+            dropped: None,
         };
         let mut cuts = Vec::new();
         let mut axis = 0;
@@ -86,12 +106,18 @@ impl StridedSlice {
                 cuts.extend((axis..axis + free).map(whole));
                 axis += free;
             } else if fresh(i) {
-                cuts.push(Cut { start: 0, step: 1, len: 1, axis: None, dropped: false });
+                cuts.push(Cut { start: 0, step: 1, len: 1, axis: None, dropped: None });
             } else {
                 let masks = [self.begin, self.end, self.shrink].map(|mask| bit(mask, i));
                 let range = self.range(shape[axis], [begin[i], end[i], step[i]], masks);
                 let (start, step, len) = range.ok_or_else(wrong)?;
-                cuts.push(Cut { start, step, len, axis: Some(axis), dropped: masks[2] });
+                cuts.push(Cut {
+                    start,
+                    step,
+                    len,
+                    axis: Some(axis),
+                    dropped: masks[2].then_some(i),
+                });
                 axis += 1;
             }
         }
@@ -141,11 +167,19 @@ impl StridedSlice {
 impl Operator for StridedSlice {
     fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
         let cuts = self.cuts(site)?;
-        Ok(vec![cuts.iter().filter(|cut| !cut.dropped).map(|cut| cut.len).collect()])
+        Ok(vec![cuts.iter().filter(|cut| cut.dropped.is_none()).map(|cut| cut.len).collect()])
     }
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let (x, cuts) = (site.input(0)?, self.cuts(site)?);
+        same_meaning8(x, site.output()?)?;
+        if Self::is_computed(site)? {
+            // New axes change nothing in memory.
+            let own: Vec<&Cut> = cuts.iter().filter(|cut| cut.axis.is_some()).collect();
+            let part: Shape = own.iter().map(|cut| cut.len).collect();
+            let places = own.iter().map(|cut| cut.dropped).collect();
+            return Cutout::new(site, 1, [&x.shape, &part], places)?.cut(site);
+        }
         let shape: Shape = cuts.iter().map(|cut| cut.len).collect();
         let own = End::dense(&x.shape);
         let mut from = End { start: 0, strides: vec![0; cuts.len()] };

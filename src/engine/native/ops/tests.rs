@@ -1,8 +1,11 @@
 //! Operators on values small enough to compute by hand.
 
+mod moves;
+
 use std::borrow::Cow;
 
-use super::add::Add;
+use super::arithmetic::{Arithmetic, Operation};
+use super::batch_matmul::BatchMatMul;
 use super::conv2d::Conv2d;
 use super::depthwise::DepthwiseConv2d;
 use super::fully_connected::FullyConnected;
@@ -10,6 +13,7 @@ use super::pad::Pad;
 use super::pool::{Pool2d, PoolKind};
 use super::reduce::{Reduce, Reduction};
 use super::softmax::Softmax;
+use super::transpose_conv::TransposeConv;
 use super::{Kind, Operator, entries};
 use crate::data::{DType, Quantization};
 use crate::engine::EngineError;
@@ -122,6 +126,101 @@ fn convolution_of_uint8_subtracts_both_zero_points() {
 }
 
 #[test]
+fn groups_see_their_own_channels_only() {
+    let op = Conv2d { window: window(Padding::Same), activation: Activation::None };
+    let values = vec![
+        int8(&[1, 1, 2, 2], 1.0, 1),
+        constant(int8(&[2, 1, 2, 1], 1.0, 0), &[1, 2, 3, 4]),
+        words(&[2], &[0, 1]),
+        int8(&[1, 1, 2, 2], 1.0, 0),
+    ];
+    // Real inputs (1, 10) then (2, 20); the window's border is to the right.
+    assert_eq!(run(op, values, &[&[2, 11, 3, 21]]), [1 + 4, 30 + 80 + 1, 2, 61]);
+}
+
+#[test]
+fn transposed_convolution_spreads_pixels_and_adds_where_they_meet() {
+    let valid = Window { stride: [1, 2], ..window(Padding::Valid) };
+    let op = TransposeConv { window: valid, activation: Activation::None };
+    let values = vec![
+        words(&[4], &[1, 1, 6, 1]),
+        constant(int8(&[1, 1, 3, 1], 1.0, 0), &[1, 2, 3]),
+        int8(&[1, 1, 2, 1], 1.0, -1),
+        words(&[1], &[10]),
+        int8(&[1, 1, 6, 1], 1.0, 0),
+    ];
+    // Real inputs 4 and 5, two columns apart; nothing reaches the last column.
+    let sums = [4, 8, 12 + 5, 10, 15, 0];
+    assert_eq!(run(op, values, &[&[3, 4]]), sums.map(|sum: i8| sum + 10));
+}
+
+#[test]
+fn hostile_transposed_convolutions_are_refused() {
+    let op = |stride| {
+        let window = Window { stride, ..window(Padding::Same) };
+        TransposeConv { window, activation: Activation::None }
+    };
+    let values = |shape: [i32; 4]| {
+        vec![
+            words(&[4], &shape),
+            constant(int8(&[1, 1, 3, 1], 1.0, 0), &[1, 2, 3]),
+            int8(&[1, 1, 2, 1], 1.0, 0),
+            int8(&[1, 1, 2, 1], 1.0, 0),
+        ]
+    };
+    for shape in [[1, 1, 0, 1], [1, -1, 2, 1], [2, 1, 2, 1], [1, 1, 2, 3]] {
+        let error = compile(op([1, 1]), values(shape)).unwrap_err();
+        assert!(error.to_string().contains("output ["), "{error}");
+    }
+    let error = compile(op([1 << 20; 2]), values([1, 10_000, 10_000, 1])).unwrap_err();
+    assert!(matches!(error, EngineError::TooLarge { .. }), "{error}");
+}
+
+#[test]
+fn weights_without_elements_are_refused() {
+    let refused = |error: Result<Program, EngineError>| {
+        let error = error.unwrap_err();
+        assert!(matches!(error, EngineError::Malformed { .. }), "{error}");
+    };
+    let empty = |shape: &[usize]| constant(int8(shape, 1.0, 0), &[]);
+    for weights in [[0, 2], [2, 0], [0, 0]] {
+        let op =
+            FullyConnected { activation: Activation::None, keep_dims: false, asymmetric: false };
+        refused(compile(op, vec![int8(&[1, 2], 1.0, 0), empty(&weights), int8(&[1, 2], 1.0, 0)]));
+        let op = BatchMatMul { adjoint: [false, false] };
+        refused(compile(op, vec![int8(&[1, 2], 1.0, 0), empty(&weights), int8(&[1, 2], 1.0, 0)]));
+    }
+    let image = || int8(&[1, 2, 2, 2], 1.0, 0);
+    for weights in [[0, 1, 1, 2], [2, 0, 1, 2], [2, 1, 0, 2], [2, 1, 1, 0], [0, 0, 0, 0]] {
+        let op = Conv2d { window: window(Padding::Same), activation: Activation::None };
+        refused(compile(op, vec![image(), empty(&weights), image()]));
+        let op = TransposeConv { window: window(Padding::Same), activation: Activation::None };
+        refused(compile(op, vec![words(&[4], &[1, 2, 2, 2]), empty(&weights), image(), image()]));
+    }
+    for weights in [[1, 1, 1, 0], [1, 0, 1, 2], [0, 1, 1, 2]] {
+        let op = DepthwiseConv2d { window: window(Padding::Same), activation: Activation::None };
+        refused(compile(op, vec![image(), empty(&weights), image()]));
+    }
+}
+
+#[test]
+fn products_of_matrices_turn_and_repeat_them() {
+    let values = || {
+        let (a, b) = (int8(&[2, 1, 2], 1.0, 1), int8(&[2, 1], 1.0, 2));
+        vec![a, b, int8(&[2, 1, 1], 1.0, 0)]
+    };
+    // Real rows (1, 2) and (3, 4) by the column (5, 6).
+    let op = BatchMatMul { adjoint: [false, false] };
+    assert_eq!(run(op, values(), &[&[2, 3, 4, 5], &[7, 8]]), [17, 39]);
+    let values = vec![int8(&[2, 2], 1.0, 0), int8(&[1, 2], 1.0, 0), int8(&[2, 1], 1.0, 0)];
+    // Columns (1, 3) and (2, 4) by the row (5, 6).
+    let op = BatchMatMul { adjoint: [true, true] };
+    assert_eq!(run(op, values, &[&[1, 2, 3, 4], &[5, 6]]), [23, 34]);
+    let values = vec![int8(&[2, 3], 1.0, 0), int8(&[2, 3], 1.0, 0), int8(&[2, 3], 1.0, 0)];
+    assert!(compile(BatchMatMul { adjoint: [false, false] }, values).is_err());
+}
+
+#[test]
 fn each_filter_has_its_own_scale() {
     let weights = Value {
         quant: Quant::Channels { axis: 0, scales: vec![1.0, 0.25] },
@@ -168,7 +267,11 @@ fn a_mean_keeps_the_other_axes() {
 fn an_added_row_repeats() {
     let row = constant(int8(&[2], 1.0, 0), &[10, 20]);
     let values = vec![int8(&[2, 2], 1.0, 0), row, int8(&[2, 2], 1.0, 1)];
-    let op = Add { activation: Activation::None };
+    let op = Arithmetic {
+        operation: Operation::Add,
+        activation: Activation::None,
+        shifts: true,
+    };
     assert_eq!(run(op, values, &[&[1, 2, 3, 4]]), [12, 23, 14, 25]);
 }
 
@@ -198,8 +301,11 @@ fn a_node_that_breaks_its_rules_is_named() {
     assert!(error.unwrap_err().to_string().contains("node 0 (TEST): weights [2, 2] for [1, 3]"));
     let error = wrong(vec![x(), weights(), words(&[3], &[0; 3]), x()]).unwrap_err();
     assert!(error.to_string().contains("3 biases for 2 filters"), "{error}");
-    let error = wrong(vec![x(), int8(&[2, 2], 1.0, 0), words(&[2], &[0; 2]), x()]).unwrap_err();
-    assert!(matches!(error, EngineError::Unsupported { .. }), "{error}");
+    let no_bias = vec![int8(&[1, 1, 1, 2], 1.0, 0), int8(&[1, 1, 1, 2], 1.0, 0), words(&[1], &[0])];
+    let op = Conv2d { window: window(Padding::Valid), activation: Activation::None };
+    let y = int8(&[1, 1, 1, 1], 1.0, 0);
+    let error = compile(op, no_bias.into_iter().chain([y]).collect()).unwrap_err();
+    assert!(error.to_string().contains("weights that are not constant"), "{error}");
 }
 
 #[test]
@@ -220,7 +326,11 @@ fn more_work_than_the_limit_is_refused() {
 fn nodes_with_constant_inputs_are_run_at_load() {
     let a = constant(int8(&[2], 1.0, 0), &[1, 2]);
     let values = vec![a, constant(int8(&[1], 1.0, 0), &[10]), int8(&[2], 1.0, 0)];
-    let op = Add { activation: Activation::None };
+    let op = Arithmetic {
+        operation: Operation::Add,
+        activation: Activation::None,
+        shifts: true,
+    };
     let program = compile(op, values).unwrap();
     assert!(program.steps.is_empty());
     let Place::Constant(span) = program.outputs[0].clone() else { panic!("not a constant") };

@@ -1,6 +1,6 @@
 //! Axes in another order.
 
-use super::shared::moves::{End, Move, moved};
+use super::shared::moves::{End, Move, moved, same_meaning8};
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, axis_of, malformed};
 use crate::engine::native::graph::Shape;
 
@@ -36,6 +36,7 @@ impl Operator for Transpose {
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let (x, y) = (site.input(0)?, site.output()?);
+        same_meaning8(x, y)?;
         let own = End::dense(&x.shape).strides;
         let strides = order(site)?.into_iter().map(|axis| own[axis]).collect();
         let from = End { start: 0, strides };

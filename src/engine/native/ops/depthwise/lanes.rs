@@ -75,7 +75,7 @@ impl Lanes for Bytes {
         let bias = layer.bias_i32()?;
         layer.take::<i16>(layer.weights.elements())?;
         let less = |w: i8| i16::from(w) - zero_point as i16;
-        let weights = layer.bytes()?.into_iter().map(less).collect();
+        let weights = layer.bytes(None)?.into_iter().map(less).collect();
         Ok((Self { bias, zero_point: x.zero_point as i16, output }, weights))
     }
 
@@ -114,7 +114,7 @@ impl Lanes for Words {
     type Image = ();
 
     fn compile(layer: &Layer<'_>) -> Result<(Self, Vec<i8>), Refusal> {
-        Ok((Self { bias: layer.bias_i64()?, output: layer.word_scaling()? }, layer.bytes()?))
+        Ok((Self { bias: layer.bias_i64()?, output: layer.word_scaling()? }, layer.bytes(None)?))
     }
 
     fn prepare<'a>(&self, x: &'a [i16], _scratch: &'a mut [u8]) -> (&'a [i16], ()) {
@@ -159,7 +159,7 @@ impl Lanes for Hybrid {
         let (bias, scales) = (layer.bias_f32()?, layer.symmetric_scales()?);
         layer.take::<i32>(bias.len())?;
         let (none, dynamic, clamp) = (vec![0; bias.len()], layer.dynamic, layer.clamp());
-        Ok((Self { none, bias, scales, dynamic, clamp }, layer.bytes()?))
+        Ok((Self { none, bias, scales, dynamic, clamp }, layer.bytes(None)?))
     }
 
     fn scratch(len: usize) -> usize {
@@ -205,7 +205,7 @@ impl Lanes for Floats {
     type Image = ();
 
     fn compile(layer: &Layer<'_>) -> Result<(Self, Vec<f32>), Refusal> {
-        Ok((Self { bias: layer.bias_f32()?, clamp: layer.clamp() }, layer.floats()?))
+        Ok((Self { bias: layer.bias_f32()?, clamp: layer.clamp() }, layer.floats(None)?))
     }
 
     fn prepare<'a>(&self, x: &'a [f32], _scratch: &'a mut [u8]) -> (&'a [f32], ()) {

@@ -228,6 +228,12 @@ impl<T> QuantProduct<T> {
             of: PhantomData,
         })
     }
+
+    /// The product at the output's scale; what does not fit 32 bits wraps around, as there.
+    #[inline(always)]
+    fn times(&self, product: i64) -> i64 {
+        i64::from(self.factor.product(product) as i32)
+    }
 }
 
 impl<T> Fold for QuantProduct<T>
@@ -242,10 +248,10 @@ where
     #[inline(always)]
     fn add(&self, sum: i64, x: T) -> i64 {
         let x = x.into() - self.zero_points[0];
-        if sum == Self::START { x } else { self.factor.times_wide(sum * x).into() }
+        if sum == Self::START { x } else { self.times(sum * x) }
     }
     fn end(&self, sum: i64) -> T {
-        let y = i64::from(self.factor.times_wide(sum)) + self.zero_points[1];
+        let y = self.times(sum) + self.zero_points[1];
         T::try_from(y.clamp(self.low, self.high)).unwrap_or_default()
     }
 }

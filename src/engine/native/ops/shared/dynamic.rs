@@ -25,8 +25,8 @@ const MAGIC: f32 = 12_582_912.0;
 impl Dynamic {
     /// Writes `x` as bytes.
     ///
-    /// Sources: XNNPACK, "quantization.h"; TFLite, `AsymmetricQuantizeFloats` and
-    /// `SymmetricQuantizeFloats`.
+    /// Sources: XNNPACK, "quantization.h"; TFLite, "neon_tensor_utils.cc", which runs on
+    /// x86-64, too.
     pub(in super::super) fn quantize(self, x: &[f32], bytes: &mut [i8]) -> Range {
         let (low, high) = x.iter().fold((0f32, 0f32), |(low, high), &x| (low.min(x), high.max(x)));
         match self {
@@ -40,7 +40,7 @@ impl Dynamic {
                 let most = high.max(-low);
                 let steps_per_unit = 127.0 / most;
                 for (byte, &x) in bytes.iter_mut().zip(x) {
-                    *byte = ((x * steps_per_unit).round() as i32).clamp(-127, 127) as i8;
+                    *byte = away(x * steps_per_unit).clamp(-127, 127) as i8;
                 }
                 Range { scale: most / 127.0, zero_point: 0 }
             }
@@ -71,11 +71,16 @@ fn asymmetric(x: &[f32], bytes: &mut [i8], low: f32, high: f32) -> Range {
     let zero_point = if near_low { -128.0 - ends[0] } else { 127.0 - ends[1] };
     let zero_point = zero_point.clamp(-128.0, 127.0).round() as i32;
     let scale = scale as f32;
-    let (steps_per_unit, offset) = (1.0 / scale, zero_point as f32);
+    let steps_per_unit = (1.0 / f64::from(scale)) as f32;
     for (byte, &x) in bytes.iter_mut().zip(x) {
-        *byte = ((offset + x * steps_per_unit).round() as i32).clamp(-128, 127) as i8;
+        *byte = away(x * steps_per_unit).saturating_add(zero_point).clamp(-128, 127) as i8;
     }
     Range { scale, zero_point }
+}
+
+/// The nearest integer, halves away from zero.
+fn away(steps: f32) -> i32 {
+    (steps + if steps < 0.0 { -0.5 } else { 0.5 }) as i32
 }
 
 #[cfg(test)]

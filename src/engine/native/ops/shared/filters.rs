@@ -65,23 +65,10 @@ pub(in super::super) struct Packed<W, B, A> {
     arithmetic: A,
 }
 
-impl<W: Copy, B: Copy, A> Packed<W, B, A> {
-    fn new(
-        layer: &Layer<'_>,
-        weights: Vec<W>,
-        taken: Option<&[usize]>,
-        bias: Vec<B>,
-        arithmetic: A,
-    ) -> Result<Self, Refusal> {
+impl<W, B, A> Packed<W, B, A> {
+    fn new(layer: &Layer<'_>, weights: Vec<W>, bias: Vec<B>, arithmetic: A) -> Self {
         let n = layer.channels();
-        let all = weights.len() / n.max(1);
-        let Some(taken) = taken else {
-            return Ok(Self { k: all, n, weights, bias, arithmetic });
-        };
-        layer.take::<W>(taken.len().saturating_mul(n))?;
-        let picked = (0..n).flat_map(|filter| taken.iter().map(move |&i| filter * all + i));
-        let weights = picked.map(|i| weights[i]).collect();
-        Ok(Self { k: taken.len(), n, weights, bias, arithmetic })
+        Self { k: weights.len() / n.max(1), n, weights, bias, arithmetic }
     }
 
     fn bytes(&self, channel: usize) -> usize {
@@ -118,7 +105,7 @@ impl Filters for ByteFilters {
         let (x, output, zero_point) = layer.byte_scaling()?;
         let arithmetic = ByteArithmetic { x_zero: x.zero_point as i8, zero_point, output };
         let bias = layer.bias_i32()?;
-        let mut packed = Self::new(layer, layer.bytes()?, taken, bias, arithmetic)?;
+        let mut packed = Self::new(layer, layer.bytes(taken)?, bias, arithmetic);
         for i in 0..packed.n {
             // Σ (x - zx)(w - zw) = Σ x w - zw Σ x - zx Σ w + k zx zw; only the second is left to rows.
             let both =
@@ -171,7 +158,7 @@ impl Filters for WordFilters {
 
     fn compile(layer: &Layer<'_>, taken: Option<&[usize]>) -> Result<Self, Refusal> {
         let (bias, output) = (layer.bias_i64()?, layer.word_scaling()?);
-        Self::new(layer, layer.bytes()?, taken, bias, output)
+        Ok(Self::new(layer, layer.bytes(taken)?, bias, output))
     }
 
     fn k(&self) -> usize {
@@ -212,7 +199,8 @@ impl Filters for FloatFilters {
     type Image = ();
 
     fn compile(layer: &Layer<'_>, taken: Option<&[usize]>) -> Result<Self, Refusal> {
-        Self::new(layer, layer.floats()?, taken, layer.bias_f32()?, layer.clamp())
+        let (weights, bias) = (layer.floats(taken)?, layer.bias_f32()?);
+        Ok(Self::new(layer, weights, bias, layer.clamp()))
     }
 
     fn k(&self) -> usize {
@@ -268,7 +256,7 @@ impl Filters for HybridFilters {
             sums: Vec::new(),
         };
         let bias = layer.bias_f32()?;
-        let mut packed = Self::new(layer, layer.bytes()?, taken, bias, arithmetic)?;
+        let mut packed = Self::new(layer, layer.bytes(taken)?, bias, arithmetic);
         layer.take::<i32>(packed.n)?;
         packed.arithmetic.sums = (0..packed.n).map(|i| sum(packed.filter(i))).collect();
         Ok(packed)

@@ -27,6 +27,29 @@ impl Factor {
         (exponent <= 22).then_some(Self { mantissa, exponent })
     }
 
+    /// `mantissa * 2^(exponent - 31)`; 0 where that is below 2^-32.
+    pub(in super::super) fn of(mantissa: i32, exponent: i32) -> Self {
+        if exponent < -31 {
+            return Self { mantissa: 0, exponent: 0 };
+        }
+        Self { mantissa, exponent: exponent.min(31) }
+    }
+
+    /// Two to this, times the mantissa, times 2^-31.
+    pub(in super::super) fn exponent(self) -> i32 {
+        self.exponent
+    }
+
+    /// The factor times two to the `bits`.
+    pub(in super::super) fn shifted(self, bits: i32) -> Self {
+        Self::of(self.mantissa, self.exponent + bits)
+    }
+
+    /// The factor with the other sign.
+    pub(in super::super) fn negated(self) -> Self {
+        Self { mantissa: -self.mantissa, ..self }
+    }
+
     /// The factor divided by `count`, which is at least 1, cut off as the reference does for means.
     pub(in super::super) fn over(self, count: u64) -> Self {
         // No more bits are gained than the exponent can still pay for.
@@ -37,35 +60,43 @@ impl Factor {
         Self { mantissa: mantissa as i32, exponent: self.exponent - bits }
     }
 
-    /// `x`, of 48 bits, times the factor cut to 16 bits; rounded once, half up.
+    /// `x`, of 48 bits, times the factor cut to 16 bits; rounded once, half up. What does not fit 32
+    /// bits is the nearest number that does.
     pub(in super::super) fn times_wide(self, x: i64) -> i32 {
+        self.product(x).clamp(i32::MIN.into(), i32::MAX.into()) as i32
+    }
+
+    /// The same, of 64 bits.
+    pub(in super::super) fn product(self, x: i64) -> i64 {
         let short =
             if self.mantissa < 0x7fff_0000 { (self.mantissa + (1 << 15)) >> 16 } else { 0x7fff };
         let shift = (15 - self.exponent).clamp(1, 62);
-        (x.wrapping_mul(i64::from(short)).wrapping_add(1 << (shift - 1)) >> shift) as i32
+        x.wrapping_mul(i64::from(short)).wrapping_add(1 << (shift - 1)) >> shift
     }
 
-    /// `x` times the factor, rounded once, half up: as the library does that multiplies TFLite's
-    /// matrices. Source: ruy, "apply_multiplier.cc".
-    pub(in super::super) fn times_once(self, x: i32) -> i32 {
-        let shift = (31 - self.exponent).clamp(1, 62);
-        let product = i64::from(x) * i64::from(self.mantissa);
-        (product.wrapping_add(1 << (shift - 1)) >> shift) as i32
-    }
-
-    /// `x` times the factor, rounded twice: to 31 fraction bits, then to none. Products with a
-    /// factor above 1 have to fit 32 bits.
-    pub(in super::super) fn times(self, x: i32) -> i32 {
+    /// The product with `x` to 31 fraction bits, halves up, and the shift that is left. Products with
+    /// a factor above 1 have to fit 32 bits.
+    fn high(self, x: i32) -> (i64, u32) {
         let product = i64::from(x.wrapping_shl(self.exponent.max(0).cast_unsigned()))
             * i64::from(self.mantissa);
-        // Halves go up here…
         let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
-        let high = ((product + nudge) / (1 << 31)) as i32;
-        // … and away from zero here.
-        let shift = (-self.exponent).max(0).cast_unsigned();
+        ((product + nudge) / (1 << 31), (-self.exponent).max(0).cast_unsigned())
+    }
+
+    /// `x` times the factor, rounded twice: to 31 fraction bits, then to none, halves up both times.
+    /// So does the library that multiplies matrices for TFLite's own kernels.
+    pub(in super::super) fn times_up(self, x: i32) -> i32 {
+        let (high, shift) = self.high(x);
+        ((high + ((1i64 << shift) >> 1)) >> shift) as i32
+    }
+
+    /// `x` times the factor, rounded twice: to 31 fraction bits, halves up, then to none, halves away
+    /// from zero.
+    pub(in super::super) fn times(self, x: i32) -> i32 {
+        let (high, shift) = self.high(x);
         let mask = (1i64 << shift) - 1;
-        let (remainder, threshold) = (i64::from(high) & mask, (mask >> 1) + i64::from(high < 0));
-        (i64::from(high) >> shift) as i32 + i32::from(remainder > threshold)
+        let (remainder, threshold) = (high & mask, (mask >> 1) + i64::from(high < 0));
+        (high >> shift) as i32 + i32::from(remainder > threshold)
     }
 }
 
@@ -77,7 +108,7 @@ mod tests {
     fn halves_go_up_and_after_a_shift_away_from_zero() {
         let half = Factor::new(0.5).unwrap();
         assert_eq!([1, -1, 2, 3, -3].map(|x| half.times(x)), [1, 0, 1, 2, -1]);
-        assert_eq!([1, -1, 3, -3].map(|x| half.times_once(x)), [1, 0, 2, -1]);
+        assert_eq!([1, -1, 3, -3].map(|x| half.times_up(x)), [1, 0, 2, -1]);
         let quarter = Factor::new(0.25).unwrap();
         assert_eq!([2, -2, 6, -6].map(|x| quarter.times(x)), [1, -1, 2, -2]);
     }

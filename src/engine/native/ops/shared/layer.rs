@@ -2,7 +2,7 @@
 
 use super::super::{Refusal, Site, malformed, unsupported};
 use super::dynamic::Dynamic;
-use super::quant8::{Quant8, constant_i8};
+use super::quant8::Quant8;
 use super::scaling::{Bytes, Clamp, Ratios, WordScaling, Words};
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Activation, Quant, Value};
@@ -20,8 +20,8 @@ pub(in super::super) struct Layer<'a> {
     activation: Activation,
     /// LiteRT runs it with TFLite's own kernels, not XNNPACK's.
     pub(in super::super) builtin: bool,
-    /// Those round 32-bit sums once, not twice.
-    pub(in super::super) once: bool,
+    /// Those round halves up, not away from zero.
+    pub(in super::super) up: bool,
     /// How it quantizes real activations for integer weights.
     pub(in super::super) dynamic: Dynamic,
     /// It multiplies the input's scale by the weights' in `f32` even where the rest is in `f64`.
@@ -60,7 +60,7 @@ impl<'a> Layer<'a> {
             axis,
             activation,
             builtin: false,
-            once: false,
+            up: false,
             dynamic: Dynamic::Delegate,
             short_product: false,
             words: WordScaling::Wide,
@@ -82,27 +82,44 @@ impl<'a> Layer<'a> {
         }
     }
 
-    pub(in super::super) fn has_bias(&self) -> bool {
-        self.bias.is_some()
-    }
-
     /// Number of outputs' channels.
     pub(in super::super) fn channels(&self) -> usize {
         self.weights.shape.get(self.axis).copied().unwrap_or(1)
     }
 
-    /// The weights as bytes, as they would lie in the arena.
-    pub(in super::super) fn bytes(&self) -> Result<Vec<i8>, Refusal> {
-        self.site.budget.take(self.weights.elements())?;
-        constant_i8(self.weights, "weights")
+    /// The weights as bytes, as they would lie in the arena: all, or of each filter the elements at
+    /// `taken`, where the outputs' channels come first.
+    pub(in super::super) fn bytes(&self, taken: Option<&[usize]>) -> Result<Vec<i8>, Refusal> {
+        let flip = match self.weights.dtype {
+            DType::I8 => 0,
+            DType::U8 => 0x80,
+            other => return Err(unsupported(format!("weights of {other}"))),
+        };
+        self.picked(taken, |[byte]| (byte ^ flip).cast_signed())
     }
 
-    /// The weights as real numbers.
-    pub(in super::super) fn floats(&self) -> Result<Vec<f32>, Refusal> {
-        self.site.budget.take_for::<f32>(self.weights.elements())?;
+    /// The same as real numbers.
+    pub(in super::super) fn floats(&self, taken: Option<&[usize]>) -> Result<Vec<f32>, Refusal> {
+        self.picked(taken, f32::from_le_bytes)
+    }
+
+    fn picked<const W: usize, T>(
+        &self,
+        taken: Option<&[usize]>,
+        read: impl Fn([u8; W]) -> T,
+    ) -> Result<Vec<T>, Refusal> {
         let data = self.weights.data.as_ref();
         let data = data.ok_or_else(|| unsupported("weights that are not constant"))?;
-        Ok(data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+        let values = data.as_chunks().0;
+        let n = self.channels();
+        let Some(taken) = taken else {
+            self.site.budget.take_for::<T>(values.len())?;
+            return Ok(values.iter().map(|bytes| read(*bytes)).collect());
+        };
+        self.site.budget.take_for::<T>(taken.len().saturating_mul(n))?;
+        let all = values.len() / n.max(1);
+        let places = (0..n).flat_map(|filter| taken.iter().map(move |&i| filter * all + i));
+        Ok(places.map(|i| read(values[i])).collect())
     }
 
     /// Takes room for `count` more numbers of `T`.
@@ -199,7 +216,7 @@ impl<'a> Layer<'a> {
         let (x, y) = (Quant8::of(self.x)?, Quant8::of(self.y)?);
         let (ratios, zero_point) = self.ratios(x.scale, y.scale)?;
         let scaling = if self.builtin {
-            Bytes::fixed(&ratios, self.once, y, self.activation)?
+            Bytes::fixed(&ratios, self.up, y, self.activation)?
         } else {
             Bytes::real(&ratios, y, self.activation)?
         };
@@ -217,7 +234,7 @@ impl<'a> Layer<'a> {
             return Err(unsupported("int8 weights with a zero point for int16 activations"));
         }
         let how = match self.words {
-            WordScaling::Wide if self.is_narrow() && self.once => WordScaling::Once,
+            WordScaling::Wide if self.is_narrow() && self.up => WordScaling::Up,
             WordScaling::Wide if self.is_narrow() => WordScaling::Narrow,
             how => how,
         };

@@ -1,6 +1,6 @@
 //! Elements moved about unchanged: boxes of one tensor copied into boxes of another, whatever their type.
 
-use super::super::{Compiled, Kernel, Refusal, Site, Step, malformed};
+use super::super::{Compiled, Kernel, Refusal, Site, Step, malformed, unsupported};
 use super::walk::dense;
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Quant, Value, width};
@@ -171,6 +171,7 @@ pub(in super::super) fn moved(
     fill: Option<[u8; 8]>,
     moves: Vec<Move>,
 ) -> Result<Compiled, Refusal> {
+    let count = moves.len();
     let mut reads = Vec::new();
     let mut kept = Vec::with_capacity(moves.len());
     let first = site.output_at(0)?;
@@ -190,7 +191,8 @@ pub(in super::super) fn moved(
         let elements = shape.iter().product();
         let free = x.data.is_none() && area.input == 0 && !site.is_state(0);
         let whole = area.is_whole(elements) && x.elements() == elements;
-        if free && whole && site.node.outputs.len() == 1 && y.elements() == elements {
+        let alone = count == 1 && site.node.outputs.len() == 1;
+        if free && whole && alone && y.elements() == elements {
             return Ok(Compiled::Alias);
         }
         work += elements;
@@ -214,6 +216,23 @@ pub(in super::super) fn same_type(x: &Value<'_>, y: &Value<'_>) -> Result<(), Re
     Err(malformed(format!("an output of {} for an input of {}", y.dtype, x.dtype)))
 }
 
+/// An error where what is moved would get another scale, which LiteRT refuses, too.
+pub(in super::super) fn same_meaning(x: &Value<'_>, y: &Value<'_>) -> Result<(), Refusal> {
+    if let (Quant::Tensor(from), Quant::Tensor(to)) = (&x.quant, &y.quant)
+        && (from.zero_point != to.zero_point
+            || (from.scale - to.scale).abs() > 1e-6 * from.scale.abs())
+    {
+        return Err(unsupported("an output quantized unlike the input"));
+    }
+    Ok(())
+}
+
+/// The same for operators that LiteRT gives to XNNPACK where elements are 8-bit: others it moves as they
+/// are.
+pub(in super::super) fn same_meaning8(x: &Value<'_>, y: &Value<'_>) -> Result<(), Refusal> {
+    if x.dtype == DType::I16 { Ok(()) } else { same_meaning(x, y) }
+}
+
 /// Real zero as an element of `value` in the arena, in as many of the bytes as it has.
 pub(in super::super) fn zero(value: &Value<'_>) -> [u8; 8] {
     let integer = match value.quant {
@@ -226,6 +245,12 @@ pub(in super::super) fn zero(value: &Value<'_>) -> [u8; 8] {
         DType::U8 => (integer ^ 0x80).to_le_bytes(),
         _ => integer.to_le_bytes(),
     }
+}
+
+/// The number 0 as an element of `value` in the arena, whatever it stands for.
+pub(in super::super) fn nothing(value: &Value<'_>) -> [u8; 8] {
+    let flipped = if value.dtype == DType::U8 { 0x80 } else { 0 };
+    [flipped, 0, 0, 0, 0, 0, 0, 0]
 }
 
 #[derive(Debug)]

@@ -9,10 +9,11 @@ use super::super::{Kernel, Refusal, Site, Step, malformed};
 use super::walk::{Walk, broadcast};
 use crate::engine::native::memory::Memory;
 
-/// The step that computes `f` of the first two inputs, elements of type `X`, into elements of type `Y`.
-pub(in super::super) fn pairs<X: Element, Y: Element>(
+/// The step that computes `f` of the first two inputs, elements of types `A` and `B`, into elements
+/// of type `Y`.
+pub(in super::super) fn pairs<A: Element, B: Element, Y: Element>(
     site: &Site<'_>,
-    f: impl Fn(X, X) -> Y + Send + Sync + 'static,
+    f: impl Fn(A, B) -> Y + Send + Sync + 'static,
 ) -> Result<Step, Refusal> {
     let (a, b, y) = (site.input(0)?, site.input(1)?, site.output()?);
     let walk = if a.shape == y.shape && b.shape == y.shape {
@@ -34,22 +35,30 @@ pub(in super::super) trait Element: Pod + Send + Sync {}
 
 impl<T: Pod + Send + Sync> Element for T {}
 
-struct Pairs<X, Y, F> {
+struct Pairs<A, B, Y, F> {
     /// `None` where both inputs have the output's shape.
     walk: Option<Walk>,
     f: F,
-    types: PhantomData<(X, Y)>,
+    types: PhantomData<(A, B, Y)>,
 }
 
-impl<X, Y, F> fmt::Debug for Pairs<X, Y, F> {
+impl<A, B, Y, F> fmt::Debug for Pairs<A, B, Y, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pairs").field("walk", &self.walk).finish_non_exhaustive()
     }
 }
 
-impl<X: Element, Y: Element, F: Fn(X, X) -> Y + Send + Sync> Kernel for Pairs<X, Y, F> {
+impl<A, B, Y, F> Kernel for Pairs<A, B, Y, F>
+where
+    A: Element,
+    B: Element,
+    Y: Element,
+    F: Fn(A, B) -> Y + Send + Sync,
+{
     fn run(&self, memory: &mut Memory<'_>) {
-        let (a, b, y) = memory.binary::<X, Y>();
+        let ([a, b], [y], _) = memory.parts();
+        let (a, b) = (bytemuck::cast_slice::<_, A>(a), bytemuck::cast_slice::<_, B>(b));
+        let y = bytemuck::cast_slice_mut::<_, Y>(y);
         let Some(walk) = &self.walk else {
             for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
                 *y = (self.f)(a, b);

@@ -38,16 +38,3 @@ impl Quant8 {
             && (self.scale - other.scale).abs() <= 1e-6 * self.scale.abs()
     }
 }
-
-/// The bytes of an 8-bit constant as they would lie in the arena.
-pub(in super::super) fn constant_i8(value: &Value<'_>, what: &str) -> Result<Vec<i8>, Refusal> {
-    let Some(data) = &value.data else {
-        return Err(unsupported(format!("{what} that are not constant")));
-    };
-    let flip = match value.dtype {
-        DType::I8 => 0,
-        DType::U8 => 0x80,
-        other => return Err(unsupported(format!("{what} of {other}"))),
-    };
-    Ok(data.iter().map(|&byte| (byte ^ flip).cast_signed()).collect())
-}

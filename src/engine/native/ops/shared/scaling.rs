@@ -41,7 +41,7 @@ pub(in super::super) enum Bytes {
     /// As XNNPACK: in `f32`.
     Real { scales: Vec<f32>, output: Requantize },
     /// As TFLite's own kernels: in fixed point.
-    Fixed { factors: Vec<Factor>, once: bool, zero_point: i32, low: i32, high: i32 },
+    Fixed { factors: Vec<Factor>, up: bool, zero_point: i32, low: i32, high: i32 },
 }
 
 impl Bytes {
@@ -55,16 +55,16 @@ impl Bytes {
         Ok(Self::Real { scales: scales.collect::<Result<_, _>>()?, output })
     }
 
-    /// Rounded `once` or twice.
+    /// Halves `up`, or away from zero.
     pub(in super::super) fn fixed(
         ratios: &Ratios,
-        once: bool,
+        up: bool,
         y: Quant8,
         activation: Activation,
     ) -> Result<Self, Refusal> {
         let (low, high) = steps(y.scale, y.zero_point, activation, (-128, 127));
         let (factors, zero_point) = (ratios.factors()?, y.zero_point);
-        Ok(Self::Fixed { factors, once, zero_point, low, high })
+        Ok(Self::Fixed { factors, up, zero_point, low, high })
     }
 
     /// The output for `sum` in `channel`.
@@ -72,9 +72,9 @@ impl Bytes {
     pub(in super::super) fn apply(&self, channel: usize, sum: i32) -> i8 {
         match self {
             Self::Real { scales, output } => output.apply(sum, scales[channel]),
-            Self::Fixed { factors, once, zero_point, low, high } => {
+            Self::Fixed { factors, up, zero_point, low, high } => {
                 let factor = factors[channel];
-                let steps = if *once { factor.times_once(sum) } else { factor.times(sum) };
+                let steps = if *up { factor.times_up(sum) } else { factor.times(sum) };
                 steps.saturating_add(*zero_point).clamp(*low, *high) as i8
             }
         }
@@ -86,10 +86,10 @@ impl Bytes {
 pub(in super::super) enum WordScaling {
     /// 64-bit sums by a factor of 16 bits.
     Wide,
-    /// 32-bit sums by one of 32 bits, rounded twice.
+    /// 32-bit sums by one of 32 bits, halves away from zero.
     Narrow,
-    /// The same rounded once.
-    Once,
+    /// The same, halves up.
+    Up,
     /// By an `f64`, halves away from zero.
     Real,
 }
@@ -126,7 +126,7 @@ impl Words {
         let steps = match self.how {
             WordScaling::Wide => self.factors[channel].times_wide(sum),
             WordScaling::Narrow => self.factors[channel].times(sum as i32),
-            WordScaling::Once => self.factors[channel].times_once(sum as i32),
+            WordScaling::Up => self.factors[channel].times_up(sum as i32),
             WordScaling::Real => libm::round(sum as f64 * self.reals[channel]) as i32,
         };
         steps.clamp(self.low, self.high) as i16
@@ -183,7 +183,7 @@ mod tests {
         let ratios = || Ratios { x: 1.0, weights: vec![0.5, 0.25], y: 1.0, short_product: false };
         let words = |how| Words::new(&ratios(), how, Activation::None).unwrap();
         let wide = words(WordScaling::Wide);
-        assert_eq!((wide.apply(0, 3), wide.apply(0, -3), wide.apply(1, 1 << 40)), (2, -1, 32767));
+        assert_eq!((wide.apply(0, 3), wide.apply(0, -3), wide.apply(1, 1 << 30)), (2, -1, 32767));
         let real = words(WordScaling::Real);
         assert_eq!((real.apply(0, 3), real.apply(0, -3), real.apply(1, 6)), (2, -2, 2));
         let narrow = words(WordScaling::Narrow);

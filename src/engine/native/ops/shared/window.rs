@@ -65,7 +65,8 @@ impl Sliding {
 
     /// Whether output pixel (y, x) reads only input pixel (y, x), times the stride.
     pub(in super::super) fn is_pointwise(&self) -> bool {
-        self.kernel == [1, 1] && self.before == [0, 0]
+        let inside = |axis: usize| (self.output[axis] - 1) * self.stride[axis] < self.input[axis];
+        self.kernel == [1, 1] && self.before == [0, 0] && inside(0) && inside(1)
     }
 
     /// The taps along `axis` of output `at` that lie inside the input: `(tap, place)`.
@@ -111,6 +112,9 @@ mod tests {
         let window = Sliding::new(Window { padding, ..same(1, 1) }, [2, 3], [4, 4]).unwrap();
         assert_eq!((window.output, window.before), ([4, 4], [1, 0]));
         assert_eq!(window.taps(1, 3).collect::<Vec<_>>(), [(0, 3)]);
+        let padding = Padding::Explicit { before: [0, 0], after: [0, 1] };
+        let window = Sliding::new(Window { padding, ..same(1, 1) }, [1, 1], [4, 4]).unwrap();
+        assert!(!window.is_pointwise());
     }
 
     #[test]

@@ -1,0 +1,395 @@
+//! One step of an LSTM in fixed point: 8-bit input, output and weights, 16-bit gates and cell.
+//! Whatever activation the options name, the reference's is tanh.
+//! Source: TFLite, `kernels/lstm_eval.cc`, the integer kernel "8x8_16".
+
+use super::{Layer, OUTPUT_STATE, Sizes};
+use crate::data::{DType, Quantization};
+use crate::engine::native::graph::{Quant, Value};
+use crate::engine::native::ops::shared::fixed::Factor;
+use crate::engine::native::ops::shared::dot::dot_i8;
+use crate::engine::native::ops::shared::fixed16::{divide, sigmoid, tanh};
+use crate::engine::native::ops::shared::inverse_root::InverseRoot;
+use crate::engine::native::ops::shared::scratch::scratch_for;
+use crate::engine::native::ops::{Refusal, Site, malformed, unsupported};
+
+/// Weights of a row, with what turns sums into steps of the result.
+#[derive(Debug)]
+struct Product {
+    columns: usize,
+    weights: Vec<i8>,
+    bias: Vec<i32>,
+    factor: Factor,
+}
+
+/// Of a gate's 16-bit sums.
+#[derive(Debug)]
+struct Norm {
+    weights: Vec<i16>,
+    bias: Vec<i32>,
+    factor: Factor,
+    /// Stands for a variance below 1.
+    guard: i32,
+}
+
+#[derive(Debug)]
+struct Gate {
+    input: Product,
+    recurrent: Product,
+    peephole: Option<(Vec<i16>, Factor)>,
+    norm: Option<Norm>,
+}
+
+#[derive(Debug)]
+struct Projection {
+    product: Product,
+    zero_point: i32,
+    /// 0 for none.
+    clip: i8,
+}
+
+/// All weights.
+#[derive(Debug)]
+pub(super) struct IntegerCell {
+    pub(super) sizes: Sizes,
+    /// `None` where the input gate is what the forget gate leaves (CIFG).
+    input: Option<Gate>,
+    forget: Gate,
+    cell: Gate,
+    output: Gate,
+    projection: Option<Projection>,
+    /// The cell's scale is 2 to this power.
+    power: i32,
+    /// 0 for none.
+    clip: i16,
+    hidden: Factor,
+    hidden_zero_point: i32,
+    /// States that take a step together.
+    together: usize,
+}
+
+/// Scale and zero point of a tensor.
+fn quant(value: &Value<'_>, what: &str) -> Result<Quantization, Refusal> {
+    match &value.quant {
+        Quant::Tensor(quantization) => Ok(*quantization),
+        _ => Err(unsupported(format!("{what} without one scale"))),
+    }
+}
+
+/// The constant elements of input `index`: `n`, of `dtype`.
+fn constant<'a>(
+    site: &Site<'a>,
+    index: usize,
+    dtype: DType,
+    n: usize,
+) -> Result<(&'a Value<'a>, &'a [u8]), Refusal> {
+    let value = site.input(index)?;
+    let Some(data) = &value.data else {
+        return Err(unsupported(format!("input {index} is not constant")));
+    };
+    if value.dtype != dtype || value.elements() != n {
+        let found = format!("{} {:?}", value.dtype, value.shape);
+        return Err(unsupported(format!("input {index} is {found}, not {n} {dtype}")));
+    }
+    site.budget.take(data.len())?;
+    Ok((value, data))
+}
+
+fn words(data: &[u8]) -> Vec<i32> {
+    data.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect()
+}
+
+fn halves(data: &[u8]) -> Vec<i16> {
+    data.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect()
+}
+
+fn factor(real: f64) -> Result<Factor, Refusal> {
+    Factor::new(real).ok_or_else(|| malformed(format!("scales that give a factor of {real}")))
+}
+
+impl Product {
+    /// Of the matrix in input `index`; `real` gives the factor from the matrix's scale.
+    fn of(
+        site: &Site<'_>,
+        index: usize,
+        [rows, columns]: [usize; 2],
+        bias: Option<usize>,
+        zero_point: i32,
+        real: impl Fn(f32) -> f32,
+    ) -> Result<Self, Refusal> {
+        let (value, data) = constant(site, index, DType::I8, rows.saturating_mul(columns))?;
+        if value.shape[..] != [rows, columns] {
+            return Err(malformed(format!("matrix {index} of shape {:?}", value.shape)));
+        }
+        let weights: Vec<i8> = data.iter().map(|byte| byte.cast_signed()).collect();
+        site.budget.take_for::<i32>(rows)?;
+        let mut bias = match bias {
+            Some(index) => words(constant(site, index, DType::I32, rows)?.1),
+            None => vec![0; rows],
+        };
+        for (bias, row) in bias.iter_mut().zip(weights.chunks_exact(columns)) {
+            let sum = row.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w)));
+            *bias = bias.wrapping_add(sum.wrapping_mul(zero_point));
+        }
+        let scale = quant(value, "a matrix")?.scale;
+        Ok(Self { columns, weights, bias, factor: factor(f64::from(real(scale)))? })
+    }
+
+    /// For each row, in order, its sum in steps of the result.
+    fn rows(&self, x: &[i8], mut each: impl FnMut(usize, i32)) {
+        let rows = self.weights.chunks_exact(self.columns).zip(&self.bias);
+        for (i, (row, &bias)) in rows.enumerate() {
+            each(i, self.factor.times(bias.wrapping_add(dot_i8(x, row))));
+        }
+    }
+
+    /// Adds the products to `gate`.
+    fn accumulate(&self, x: &[i8], gate: &mut [i16]) {
+        self.rows(x, |i, sum| gate[i] = saturate(sum.wrapping_add(i32::from(gate[i]))));
+    }
+}
+
+fn saturate(x: i32) -> i16 {
+    x.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
+}
+
+/// The power of two that a cell's scale is.
+fn power_of(scale: f32) -> Result<i32, Refusal> {
+    let log = libm::log2(f64::from(scale));
+    let power = log.round();
+    // Sigmoid and tanh take 0 to 6 integer bits of 15.
+    if (log - power).abs() >= 1e-3 || !(-15.0..=-9.0).contains(&power) {
+        return Err(unsupported(format!("a cell scale of {scale}")));
+    }
+    Ok(power as i32)
+}
+
+impl IntegerCell {
+    /// `together` is how many states take a step together.
+    pub(super) fn new(
+        site: &Site<'_>,
+        sizes: Sizes,
+        layer: Layer,
+        together: usize,
+    ) -> Result<Self, Refusal> {
+        let Sizes { cell: n, output, .. } = sizes;
+        let given = |index: usize| site.optional(index).is_some();
+        let (cifg, normed) = (!given(1), given(21));
+        let x = quant(site.input(0)?, "the input")?;
+        let state = quant(site.input(OUTPUT_STATE)?, "the output state")?;
+        let cell = quant(site.input(super::CELL_STATE)?, "the cell")?;
+        let y = quant(site.output()?, "the output")?;
+        let power = power_of(cell.scale)?;
+        let middle = |place: usize| match site.node.intermediates.get(place) {
+            Some(Quant::Tensor(quantization)) => Ok(*quantization),
+            _ => Err(unsupported(format!("intermediate {place} without a scale"))),
+        };
+        let hidden = middle(4)?;
+        let gate = |place: usize, peephole: Option<usize>| {
+            let steps = if normed { middle(place)?.scale } else { 1.0 / 4096.0 };
+            let bias = (!normed).then_some(12 + place);
+            let peephole = peephole.map(|place| 9 + place).filter(|&index| given(index));
+            let peephole = peephole.map(|index| {
+                if output > n {
+                    return Err(unsupported("a peephole and a projection to more outputs than cells"));
+                }
+                let (value, data) = constant(site, index, DType::I16, n)?;
+                let scale = f64::from(quant(value, "a peephole")?.scale);
+                let real = libm::exp2(f64::from(power)) * scale / f64::from(steps);
+                Ok((halves(data), factor(f64::from(real as f32))?))
+            });
+            let norm = normed.then(|| {
+                let (value, data) = constant(site, 20 + place, DType::I16, n)?;
+                let scale = quant(value, "a normalization")?.scale;
+                let bias = words(constant(site, 12 + place, DType::I32, n)?.1);
+                Ok::<_, Refusal>(Norm {
+                    weights: halves(data),
+                    bias,
+                    // 12 fraction bits are left.
+                    factor: factor(f64::from(scale) * 4096.0)?,
+                    guard: ((10000.0 * scale) as i32).max(1),
+                })
+            });
+            Ok::<_, Refusal>(Gate {
+                input: Product::of(site, 1 + place, [n, sizes.input], bias, -x.zero_point, |w| {
+                    w * x.scale / steps
+                })?,
+                recurrent: Product::of(site, 5 + place, [n, output], None, -state.zero_point, |w| {
+                    w * state.scale / steps
+                })?,
+                peephole: peephole.transpose()?,
+                norm: norm.transpose()?,
+            })
+        };
+        let projection = given(16).then(|| {
+            let bias = given(17).then_some(17);
+            let product = Product::of(site, 16, [output, n], bias, hidden.zero_point, |w| {
+                w * hidden.scale / state.scale
+            })?;
+            let clip = (layer.projection_clip / y.scale).min(127.0) as i8;
+            Ok::<_, Refusal>(Projection { product, zero_point: state.zero_point, clip })
+        });
+        let projection = projection.transpose()?;
+        if projection.is_none() && output != n {
+            return Err(malformed(format!("{n} cells give {output} outputs without weights")));
+        }
+        let fraction = 1.0 / 32768.0;
+        let real = (fraction / f64::from(hidden.scale) * fraction) as f32;
+        Ok(Self {
+            sizes,
+            input: (!cifg).then(|| gate(0, Some(0))).transpose()?,
+            forget: gate(1, Some(1))?,
+            cell: gate(2, None)?,
+            output: gate(3, Some(2))?,
+            projection,
+            power,
+            clip: (layer.cell_clip / cell.scale).min(32767.0) as i16,
+            hidden: factor(f64::from(real))?,
+            hidden_zero_point: hidden.zero_point,
+            together,
+        })
+    }
+
+    fn reach(&self, batch: usize) -> Reach {
+        let Sizes { cell, output, .. } = self.sizes;
+        let first = batch * cell;
+        Reach { first, count: (self.together * output).saturating_sub(first).min(cell) }
+    }
+
+    fn products(&self) -> impl Iterator<Item = &Product> {
+        let gates = self.input.iter().chain([&self.forget, &self.cell, &self.output]);
+        gates
+            .flat_map(|gate| [&gate.input, &gate.recurrent])
+            .chain(self.projection.iter().map(|projection| &projection.product))
+    }
+
+    /// Multiply-accumulates of one step.
+    pub(super) fn macs(&self) -> u64 {
+        self.products().map(|product| product.weights.len() as u64).sum()
+    }
+
+    /// Bytes of the packed constants.
+    pub(super) fn bytes(&self) -> usize {
+        self.products().map(|product| product.weights.len() + 4 * product.bias.len()).sum()
+    }
+
+    /// Bytes of scratch of one step: four gates and the hidden row.
+    pub(super) fn scratch(&self) -> Result<usize, Refusal> {
+        scratch_for::<i16>(self.sizes.cell.saturating_mul(5))
+    }
+
+    /// One step: from `x` and both states to the states, of which `output` is also what it gives.
+    ///
+    /// `batch` is the state's place among those of a step.
+    pub(super) fn step(
+        &self,
+        x: &[i8],
+        batch: usize,
+        output: &mut [i8],
+        cell: &mut [i16],
+        scratch: &mut [u8],
+    ) {
+        let reach = self.reach(batch);
+        let n = self.sizes.cell;
+        let (gates, hidden) = scratch.split_at_mut(8 * n);
+        let gates: &mut [i16] = bytemuck::cast_slice_mut(gates);
+        let hidden: &mut [i8] = &mut bytemuck::cast_slice_mut(hidden)[..n];
+        let (input_gate, rest) = gates.split_at_mut(n);
+        let (forget_gate, rest) = rest.split_at_mut(n);
+        let (cell_gate, output_gate) = rest.split_at_mut(n);
+        self.forget.run(x, output, cell, &reach, forget_gate);
+        forget_gate.iter_mut().for_each(|value| *value = sigmoid(*value));
+        match &self.input {
+            Some(gate) => {
+                gate.run(x, output, cell, &reach, input_gate);
+                input_gate.iter_mut().for_each(|value| *value = sigmoid(*value));
+            }
+            None => {
+                for (input, forget) in input_gate.iter_mut().zip(&*forget_gate) {
+                    *input = i16::MAX - forget;
+                }
+            }
+        }
+        self.cell.run(x, output, cell, &reach, cell_gate);
+        cell_gate.iter_mut().for_each(|value| *value = tanh(*value, 3));
+        let shift = (30 + self.power).cast_unsigned();
+        for (i, cell) in cell.iter_mut().enumerate() {
+            let kept = divide(i32::from(forget_gate[i]) * i32::from(*cell), 15) as i16;
+            let new = divide(i32::from(input_gate[i]) * i32::from(cell_gate[i]), shift) as i16;
+            *cell = kept.saturating_add(new);
+            if self.clip > 0 {
+                *cell = (*cell).clamp(-self.clip, self.clip);
+            }
+        }
+        self.output.run(x, output, cell, &reach, output_gate);
+        let bits = (15 + self.power).cast_unsigned();
+        for (value, &cell) in output_gate.iter_mut().zip(&*cell) {
+            let product = i32::from(sigmoid(*value)) * i32::from(tanh(cell, bits));
+            *value = saturate(self.hidden.times(product));
+        }
+        let byte = |x: i32| x.clamp(-128, 127) as i8;
+        let Some(Projection { product, zero_point, clip }) = &self.projection else {
+            for (output, &value) in output.iter_mut().zip(&*output_gate) {
+                *output = byte(i32::from(value) + self.hidden_zero_point);
+            }
+            return;
+        };
+        for (hidden, &value) in hidden.iter_mut().zip(&*output_gate) {
+            *hidden = byte(i32::from(value) - self.hidden_zero_point);
+        }
+        product.rows(hidden, |i, sum| output[i] = byte(sum.saturating_add(*zero_point)));
+        if *clip > 0 {
+            output.iter_mut().for_each(|value| *value = (*value).clamp(-*clip, *clip));
+        }
+    }
+}
+
+/// Which cells of a state the peepholes see.
+///
+/// The reference takes the number of outputs for the length of its rows: with a projection to
+/// fewer, the first cells of all states of a step are seen, under weights that repeat too early.
+struct Reach {
+    first: usize,
+    count: usize,
+}
+
+impl Gate {
+    /// What goes into the gate's activation, with 3 integer bits.
+    fn run(&self, x: &[i8], output: &[i8], cell: &[i16], reach: &Reach, gate: &mut [i16]) {
+        gate.fill(0);
+        self.input.accumulate(x, gate);
+        self.recurrent.accumulate(output, gate);
+        if let Some((weights, factor)) = &self.peephole {
+            for (i, (gate, &cell)) in gate.iter_mut().zip(cell).take(reach.count).enumerate() {
+                let weight = weights[(reach.first + i) % output.len()];
+                let product = factor.times(i32::from(weight) * i32::from(cell));
+                *gate = saturate(product.wrapping_add(i32::from(*gate)));
+            }
+        }
+        if let Some(norm) = &self.norm {
+            norm.run(gate);
+        }
+    }
+}
+
+impl Norm {
+    /// To a mean of 0 and a variance of 1, then scaled and moved.
+    fn run(&self, gate: &mut [i16]) {
+        let n = gate.len() as i64;
+        let (sum, squares) = gate.iter().fold((0i64, 0i64), |(sum, squares), &value| {
+            (sum + i64::from(value), squares + i64::from(value) * i64::from(value))
+        });
+        // 10 fraction bits, and 20.
+        let mean = (sum * 1024 / n) as i32;
+        let variance = squares * ((1 << 20) / n) - i64::from(mean) * i64::from(mean);
+        let variance = (variance / (1 << 20)) as i32;
+        let inverse = InverseRoot::of(if variance < 1 { self.guard } else { variance });
+        let weights = self.weights.iter().zip(&self.bias);
+        for (value, (&weight, &bias)) in gate.iter_mut().zip(weights) {
+            let moved = (i32::from(*value) << 10).wrapping_sub(mean);
+            let product = inverse.times(moved, 0).wrapping_mul(i32::from(weight)).wrapping_add(bias);
+            let product = i64::from(product);
+            let rounded = (if product > 0 { product + 512 } else { product - 512 }) / 1024;
+            *value = saturate(self.factor.times(rounded as i32));
+        }
+    }
+}
