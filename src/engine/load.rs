@@ -12,12 +12,22 @@ const FILE_BYTES_MAX: u64 = 512 << 20;
 
 /// Loads the model in `bytes`.
 ///
-/// `Auto` runs TFLite on the native engine, or on tract where the model is float and the native
-/// engine lacks an operator; ONNX runs on tract. A quantized model is never given to tract.
+/// `Auto` runs TFLite and quantized ONNX on the native engine, or TFLite on tract where the model is
+/// float and the native engine lacks an operator; other ONNX runs on tract, or on the native engine in
+/// builds without tract. A quantized model is never given to tract.
 ///
 /// # Errors
 /// Says which node is the reason, what is damaged, or that the engine chosen is not in this build.
 pub fn load(bytes: &[u8], choice: Choice) -> Result<Box<dyn Model>, EngineError> {
+    load_from(bytes, None, choice)
+}
+
+/// The same for a model that lies in `folder`: ONNX may keep values in files beside it.
+fn load_from(
+    bytes: &[u8],
+    folder: Option<&Path>,
+    choice: Choice,
+) -> Result<Box<dyn Model>, EngineError> {
     match (format_of(bytes)?, choice) {
         (Format::Tflite, Choice::Only(EngineKind::Native)) => native::load(bytes),
         (Format::Tflite, Choice::Only(EngineKind::Tract)) => {
@@ -27,11 +37,15 @@ pub fn load(bytes: &[u8], choice: Choice) -> Result<Box<dyn Model>, EngineError>
             Err(refusal @ EngineError::Unsupported { .. }) => tract_instead(bytes, refusal),
             loaded => loaded,
         },
-        (Format::Onnx, Choice::Only(EngineKind::Native)) => Err(EngineError::Unavailable {
-            engine: EngineKind::Native,
-            why: "it reads TFLite, and this is an ONNX model: use tract".to_owned(),
-        }),
-        (Format::Onnx, Choice::Auto | Choice::Only(EngineKind::Tract)) => tract_onnx(bytes),
+        (Format::Onnx, Choice::Only(EngineKind::Native)) => native::load_onnx(bytes, folder),
+        (Format::Onnx, Choice::Only(EngineKind::Tract)) => tract_onnx(bytes),
+        (Format::Onnx, Choice::Auto) if !cfg!(feature = "tract") => {
+            native::load_onnx(bytes, folder)
+        }
+        (Format::Onnx, Choice::Auto) => match native::is_quantized_onnx(bytes)? {
+            true => native::load_onnx(bytes, folder),
+            false => tract_onnx(bytes),
+        },
     }
 }
 
@@ -115,9 +129,8 @@ pub fn describe(bytes: &[u8]) -> Result<Description, EngineError> {
     match format_of(bytes)? {
         Format::Tflite => native::describe(bytes),
         #[cfg(feature = "tract")]
-        Format::Onnx => super::tract::describe_onnx(bytes),
-        #[cfg(not(feature = "tract"))]
-        Format::Onnx => Err(not_built_in()),
+        Format::Onnx if !native::is_quantized_onnx(bytes)? => super::tract::describe_onnx(bytes),
+        Format::Onnx => native::describe_onnx(bytes),
     }
 }
 
@@ -197,7 +210,7 @@ pub fn load_named(path: &Path, bytes: &[u8], choice: Choice) -> Result<Box<dyn M
         let ending = ending.to_owned();
         return Err(LoadError::Misnamed { path: path.into(), found, ending });
     }
-    load(bytes, choice).map_err(failed)
+    load_from(bytes, path.parent(), choice).map_err(failed)
 }
 
 #[cfg(test)]
@@ -223,9 +236,11 @@ mod tests {
     }
 
     #[test]
-    fn onnx_is_not_for_the_native_engine() {
+    fn onnx_without_a_graph_is_damaged_for_every_engine() {
         let onnx = [8, 8, 18, 0, 18, 0, 18, 0, 18, 0];
-        let error = load(&onnx, Choice::Only(EngineKind::Native)).err().unwrap();
-        assert!(matches!(error, EngineError::Unavailable { engine: EngineKind::Native, .. }));
+        for choice in [Choice::Auto, Choice::Only(EngineKind::Native)] {
+            let error = load(&onnx, choice).err().unwrap();
+            assert!(matches!(error, EngineError::Malformed { format: "ONNX", .. }), "{error}");
+        }
     }
 }

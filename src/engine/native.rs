@@ -8,14 +8,17 @@ mod flexbuffer;
 mod graph;
 mod limits;
 mod memory;
+mod onnx;
 mod ops;
 mod plan;
 mod program;
+mod protobuf;
 mod session;
 #[cfg(test)]
 mod tests;
 mod tflite;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use self::graph::{Graph, Port, Quant};
@@ -33,10 +36,23 @@ use crate::data::{Signature, TensorSpec};
 /// working memory, 512 MiB of weights, 10 000 operators, 2^36 elementary steps for one run.
 pub fn load(bytes: &[u8]) -> Result<Box<dyn Model>, EngineError> {
     let budget = Budget::default();
-    let mut graph = tflite::import(bytes, &budget)?;
-    let program = program::compile(&mut graph, &budget)?;
+    loaded(tflite::import(bytes, &budget)?, &budget)
+}
+
+/// Loads the ONNX model in `bytes`, which may be anything. `folder` is where it lies: values of its
+/// initializers may be in files beside it, and are read from there and nowhere else.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_onnx(bytes: &[u8], folder: Option<&Path>) -> Result<Box<dyn Model>, EngineError> {
+    let budget = Budget::default();
+    loaded(onnx::import(bytes, folder, &budget)?, &budget)
+}
+
+fn loaded(mut graph: Graph<'_>, budget: &Budget) -> Result<Box<dyn Model>, EngineError> {
+    let program = program::compile(&mut graph, budget)?;
     let signature = Arc::new(signature(&graph));
-    Ok(Box::new(NativeModel { signature, program: Arc::new(program) }))
+    Ok(Box::new(NativeModel { format: graph.format, signature, program: Arc::new(program) }))
 }
 
 /// What the TFLite file in `bytes` holds, and which of its operators have a kernel here.
@@ -45,6 +61,22 @@ pub fn load(bytes: &[u8]) -> Result<Box<dyn Model>, EngineError> {
 /// [`EngineError::Malformed`] when the file is damaged.
 pub fn describe(bytes: &[u8]) -> Result<Description, EngineError> {
     tflite::describe(bytes)
+}
+
+/// What the ONNX file in `bytes` holds, and which of its operators have a kernel here.
+///
+/// # Errors
+/// [`EngineError::Malformed`] when the file is damaged.
+pub fn describe_onnx(bytes: &[u8]) -> Result<Description, EngineError> {
+    onnx::describe(bytes)
+}
+
+/// Whether the ONNX file in `bytes` has operators on quantized numbers.
+///
+/// # Errors
+/// [`EngineError::Malformed`] when the file is damaged.
+pub fn is_quantized_onnx(bytes: &[u8]) -> Result<bool, EngineError> {
+    onnx::is_quantized(bytes)
 }
 
 /// What the op table says of one operator of TFLite.
@@ -89,6 +121,8 @@ pub fn operators() -> Vec<OperatorInfo> {
 /// A compiled model.
 #[derive(Debug)]
 struct NativeModel {
+    /// Of the file that it was read from.
+    format: &'static str,
     signature: Arc<Signature>,
     program: Arc<Program>,
 }
@@ -106,7 +140,7 @@ impl Model for NativeModel {
     fn report(&self) -> Report {
         Report {
             engine: EngineKind::Native,
-            reason: "it has a kernel for every operator of this TFLite model".to_owned(),
+            reason: format!("it has a kernel for every operator of this {} model", self.format),
             ops: self.program.ops.clone(),
             weight_bytes: self.program.weight_bytes,
             arena_bytes: Some(self.program.arena_bytes),

@@ -12,6 +12,7 @@ mod deploy;
 mod engines;
 mod mqtt;
 mod mqtt_faults;
+mod onnx;
 mod op_table;
 mod predict;
 mod reference;

@@ -34,7 +34,7 @@ pub(crate) fn seeded(index: u64, len: usize) -> Vec<u8> {
 }
 
 /// FNV-1a.
-fn fnv64(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv64(bytes: &[u8]) -> u64 {
     let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }

@@ -6,7 +6,7 @@ mod lives;
 mod resolve;
 
 use self::lives::Lives;
-pub(super) use self::resolve::resolve;
+pub(super) use self::resolve::{resolve, resolve_node};
 use super::graph::{Graph, Node, ValueId};
 use super::limits::{Budget, Fuel, WORK_MAX};
 use super::memory::{Arena, Memory, Place, Span};

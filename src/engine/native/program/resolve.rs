@@ -61,7 +61,8 @@ fn resolve_within(
     }
 }
 
-fn resolve_node(
+/// Gives the outputs of node `i` their shapes, and their values where they are known before any run.
+pub(in super::super) fn resolve_node(
     graph: &mut Graph<'_>,
     i: usize,
     budget: &Budget,
