@@ -134,6 +134,9 @@ fn index(archive: &mut ZipArchive<Cursor<Vec<u8>>>) -> Index {
     serde_json::from_slice(&member(archive, "index.json").unwrap()).unwrap()
 }
 
+/// What LiteRT runs within MediaPipe's own models only, and refuses in a model of ours.
+const WITHIN_MODELS: [&str; 1] = ["Convolution2DTransposeBias"];
+
 /// For each operator, each type and each value of each attribute there is a case, unless LiteRT
 /// refuses that.
 fn assert_covered(indices: &[Index]) {
@@ -148,7 +151,8 @@ fn assert_covered(indices: &[Index]) {
         cells.extend(cases.map(|(op, kind, _)| (&**op, &**kind, "", "")));
     }
     let mut empty = String::new();
-    for operator in native::operators() {
+    let alone = |operator: &native::OperatorInfo| !WITHIN_MODELS.contains(&operator.name);
+    for operator in native::operators().into_iter().filter(alone) {
         for kind in operator.kinds() {
             let attributes = operator.attributes().iter();
             let values =

@@ -141,7 +141,7 @@ fn groups_see_their_own_channels_only() {
 #[test]
 fn transposed_convolution_spreads_pixels_and_adds_where_they_meet() {
     let valid = Window { stride: [1, 2], ..window(Padding::Valid) };
-    let op = TransposeConv { window: valid, activation: Activation::None };
+    let op = TransposeConv { window: valid, activation: Activation::None, sized: true };
     let values = vec![
         words(&[4], &[1, 1, 6, 1]),
         constant(int8(&[1, 1, 3, 1], 1.0, 0), &[1, 2, 3]),
@@ -158,7 +158,7 @@ fn transposed_convolution_spreads_pixels_and_adds_where_they_meet() {
 fn hostile_transposed_convolutions_are_refused() {
     let op = |stride| {
         let window = Window { stride, ..window(Padding::Same) };
-        TransposeConv { window, activation: Activation::None }
+        TransposeConv { window, activation: Activation::None, sized: true }
     };
     let values = |shape: [i32; 4]| {
         vec![
@@ -194,7 +194,11 @@ fn weights_without_elements_are_refused() {
     for weights in [[0, 1, 1, 2], [2, 0, 1, 2], [2, 1, 0, 2], [2, 1, 1, 0], [0, 0, 0, 0]] {
         let op = Conv2d { window: window(Padding::Same), activation: Activation::None };
         refused(compile(op, vec![image(), empty(&weights), image()]));
-        let op = TransposeConv { window: window(Padding::Same), activation: Activation::None };
+        let op = TransposeConv {
+            window: window(Padding::Same),
+            activation: Activation::None,
+            sized: true,
+        };
         refused(compile(op, vec![words(&[4], &[1, 2, 2, 2]), empty(&weights), image(), image()]));
     }
     for weights in [[1, 1, 1, 0], [1, 0, 1, 2], [0, 1, 1, 2]] {

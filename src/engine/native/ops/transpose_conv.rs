@@ -11,11 +11,13 @@ use super::{
     ACTIVATIONS, Compiled, Entry, Kernel, Kind, Operator, PADDINGS, Refusal, Site, Step,
     activation, malformed, nhwc, padding,
 };
-use crate::engine::native::graph::{Activation, Shape, Window};
+use crate::engine::native::graph::{Activation, Padding, Shape, Window};
 use crate::engine::native::memory::Memory;
 use crate::engine::native::plan::ALIGN;
 
-pub(super) const ENTRIES: &[Entry] = &[Entry {
+pub(super) const ENTRIES: &[Entry] = &[TRANSPOSE_CONV, WITH_BIAS];
+
+const TRANSPOSE_CONV: Entry = Entry {
     name: "TRANSPOSE_CONV",
     options: 49,
     lower: |options| {
@@ -25,7 +27,8 @@ pub(super) const ENTRIES: &[Entry] = &[Entry {
             stride: options.sizes([2, 1], 0)?,
             dilation: [1, 1],
         };
-        Ok(Box::new(TransposeConv { window, activation: activation(options.byte(3, 0)?)? }))
+        let activation = activation(options.byte(3, 0)?)?;
+        Ok(Box::new(TransposeConv { window, activation, sized: true }))
     },
     kinds: &[
         Kind::Float32,
@@ -38,13 +41,42 @@ pub(super) const ENTRIES: &[Entry] = &[Entry {
         Kind::Float16,
     ],
     attributes: &[("padding", PADDINGS), ("activation", ACTIVATIONS)],
-}];
+};
 
-/// Output shape, weights `[co, kh, kw, ci]`, x `[n, h, w, ci]`, bias `[co]`.
+/// MediaPipe's own, in its segmentation models.
+const WITH_BIAS: Entry = Entry {
+    name: "Convolution2DTransposeBias",
+    options: 0,
+    lower: |options| {
+        // 32-bit numbers as they lie in memory: padding (1 is SAME, 2 VALID), stride w, stride h.
+        let (numbers, _) = options.custom().as_chunks::<4>();
+        let &[way, across, down, ..] = numbers else {
+            return Err(malformed(format!("{} bytes of options", options.custom().len())));
+        };
+        let [way, across, down] = [way, across, down].map(i32::from_le_bytes);
+        let stride = [down, across].map(|step| usize::try_from(step).unwrap_or(0));
+        let padding = match way {
+            1 => Padding::Same,
+            2 => Padding::Valid,
+            other => return Err(malformed(format!("padding number {other}"))),
+        };
+        if stride.contains(&0) {
+            return Err(malformed(format!("strides of {across} and {down}")));
+        }
+        let window = Window { padding, stride, dilation: [1, 1] };
+        Ok(Box::new(TransposeConv { window, activation: Activation::None, sized: false }))
+    },
+    kinds: &[Kind::Float32],
+    attributes: &[("padding", PADDINGS)],
+};
+
+/// Output shape, weights `[co, kh, kw, ci]`, x `[n, h, w, ci]`, bias `[co]`; or x, weights, bias.
 #[derive(Debug)]
 pub(super) struct TransposeConv {
     pub(super) window: Window,
     pub(super) activation: Activation,
+    /// The first input is the shape of the output; without it that is as large as can be.
+    pub(super) sized: bool,
 }
 
 /// Sizes, `[height, width]` each.
@@ -95,11 +127,29 @@ struct Phase<F> {
 }
 
 impl TransposeConv {
+    /// Which inputs are x, weights and bias.
+    fn places(&self) -> [usize; 3] {
+        if self.sized { [2, 1, 3] } else { [0, 1, 2] }
+    }
+
     fn fit(&self, site: &Site<'_>) -> Result<(Spread, Shape), Refusal> {
-        let (x, weights) = (site.input(2)?, site.input(1)?);
+        let (x, weights) = (site.input(self.places()[0])?, site.input(1)?);
         let [batch, height, width, channels] = nhwc(x, "the input")?;
         let [n, kh, kw, taken] = nhwc(weights, "the weights")?;
-        let sizes = site.integers(0)?;
+        let sizes = if self.sized {
+            site.integers(0)?
+        } else {
+            let size = |axis: usize, len: usize, kernel: usize| {
+                let stride = self.window.stride[axis];
+                let whole = len.saturating_mul(stride);
+                i64::try_from(match self.window.padding {
+                    Padding::Same => whole,
+                    _ => whole.saturating_sub(stride).saturating_add(kernel),
+                })
+                .unwrap_or(i64::MAX)
+            };
+            vec![batch as i64, size(0, height, kh), size(1, width, kw), n as i64]
+        };
         let wrong = || {
             let (x, weights) = (&x.shape, &weights.shape);
             malformed(format!("output {sizes:?} of weights {weights:?} for {x:?}"))
@@ -148,7 +198,7 @@ impl TransposeConv {
         let scratch = scratch_for::<u8>(image.saturating_add(scratch_for::<F::X>(longest)?))?;
         let work = macs + (layer.x.elements() + layer.y.elements()) as u64;
         let step = Step::new(TransposeKernel { spread, channels, n, phases }, 0);
-        Ok(Step { reads: vec![2], scratch, weight_bytes, macs, work, ..step }.into())
+        Ok(Step { reads: vec![self.places()[0]], scratch, weight_bytes, macs, work, ..step }.into())
     }
 }
 
@@ -158,7 +208,7 @@ impl Operator for TransposeConv {
     }
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
-        let layer = Layer::new(site, [2, 1, 3], 0, self.activation)?;
+        let layer = Layer::new(site, self.places(), 0, self.activation)?;
         match layer.arithmetic()? {
             Arithmetic::Bytes => self.step::<ByteFilters>(site, &layer),
             Arithmetic::Words => self.step::<WordFilters>(site, &layer),
