@@ -13,9 +13,7 @@ use self::real::{RealCell, RealLayout};
 use super::shared::matrix::Rounding;
 use super::shared::sequence::Sequence;
 use super::shared::squash::{SQUASHES, Squash};
-use super::{
-    Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported,
-};
+use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported};
 use crate::data::DType;
 use crate::engine::native::graph::Shape;
 use crate::engine::native::memory::Memory;
@@ -106,7 +104,12 @@ struct Sizes {
 impl Sizes {
     /// From the weights of the output gate, which every variant has: `[cell, input]` from the input
     /// and `[cell, output]` from the output before.
-    fn of(site: &Site<'_>, input: usize, weights: usize, recurrent: usize) -> Result<Self, Refusal> {
+    fn of(
+        site: &Site<'_>,
+        input: usize,
+        weights: usize,
+        recurrent: usize,
+    ) -> Result<Self, Refusal> {
         let pair = |index| match site.input(index)?.shape[..] {
             [rows, columns] => Ok((rows, columns)),
             ref other => Err(malformed(format!("matrix {index} of shape {other:?}"))),
@@ -190,7 +193,8 @@ impl Operator for Lstm {
             other => return Err(unsupported(format!("{other} activations"))),
         };
         let macs = step.macs.saturating_mul(sequence.len() as u64);
-        let work = macs.saturating_add((sequence.len() as u64).saturating_mul(32 * sizes.cell as u64));
+        let work =
+            macs.saturating_add((sequence.len() as u64).saturating_mul(32 * sizes.cell as u64));
         Ok(Step { macs, work, updates: vec![OUTPUT_STATE, CELL_STATE], ..step }.into())
     }
 

@@ -5,9 +5,7 @@ use super::shared::matrix::{Matrix, Rounding, Row, reals};
 use super::shared::scratch::scratch_for;
 use super::shared::sequence::Sequence;
 use super::shared::squash::{SQUASHES, Squash};
-use super::{
-    Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported,
-};
+use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported};
 use crate::data::DType;
 use crate::engine::native::graph::Shape;
 use crate::engine::native::memory::Memory;
@@ -20,7 +18,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         options: 7,
         lower: |options| {
             // RNNOptions: activation, asymmetric inputs.
-            let layer = Layer { activation: Squash::of(options.byte(0, 0)?)?, asymmetric: options.byte(1, 0)? != 0 };
+            let layer = Layer {
+                activation: Squash::of(options.byte(0, 0)?)?,
+                asymmetric: options.byte(1, 0)? != 0,
+            };
             Ok(Box::new(Rnn { time_major: true, layer }))
         },
         kinds: KINDS,
@@ -31,7 +32,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         options: 31,
         lower: |options| {
             // SequenceRNNOptions: time is major, activation, asymmetric inputs.
-            let layer = Layer { activation: Squash::of(options.byte(1, 0)?)?, asymmetric: options.byte(2, 0)? != 0 };
+            let layer = Layer {
+                activation: Squash::of(options.byte(1, 0)?)?,
+                asymmetric: options.byte(2, 0)? != 0,
+            };
             Ok(Box::new(Rnn { time_major: options.byte(0, 0)? != 0, layer }))
         },
         kinds: KINDS,
@@ -43,7 +47,10 @@ pub(super) const ENTRIES: &[Entry] = &[
         lower: |options| {
             // BidirectionalSequenceRNNOptions: time is major, activation, one output, asymmetric
             // inputs.
-            let layer = Layer { activation: Squash::of(options.byte(1, 0)?)?, asymmetric: options.byte(3, 0)? != 0 };
+            let layer = Layer {
+                activation: Squash::of(options.byte(1, 0)?)?,
+                asymmetric: options.byte(3, 0)? != 0,
+            };
             let (time_major, merge) = (options.byte(0, 0)? != 0, options.byte(2, 0)? != 0);
             Ok(Box::new(Both { time_major, merge, layer }))
         },
@@ -117,7 +124,9 @@ impl Cell {
             input,
             units,
             weights,
-            auxiliary: auxiliary.map(|index| Matrix::of(site, index, [units, input])).transpose()?,
+            auxiliary: auxiliary
+                .map(|index| Matrix::of(site, index, [units, input]))
+                .transpose()?,
             recurrent: Matrix::of(site, first + 1, [units, units])?,
             bias: reals(site.input(first + 2)?, units, "a bias")?,
             activation: layer.activation,
@@ -151,7 +160,14 @@ impl Cell {
     }
 
     /// One step: from `x`, `auxiliary` and `state` to `y`, which is the next state.
-    fn step(&self, x: &[f32], auxiliary: &[f32], state: &mut [f32], y: &mut [f32], scratch: &mut [u8]) {
+    fn step(
+        &self,
+        x: &[f32],
+        auxiliary: &[f32],
+        state: &mut [f32],
+        y: &mut [f32],
+        scratch: &mut [u8],
+    ) {
         let scratch: &mut [i8] = bytemuck::cast_slice_mut(scratch);
         let (bytes_x, rest) = scratch.split_at_mut(self.input);
         let (bytes_auxiliary, rest) = rest.split_at_mut(self.input);
@@ -255,7 +271,8 @@ impl Operator for Both {
         let x = site.input(0)?;
         let (sequence, n) = Sequence::of(&x.shape, self.time_major)?;
         let other = site.optional(9);
-        if let Some(other) = other.filter(|other| other.shape != x.shape || other.dtype != x.dtype) {
+        if let Some(other) = other.filter(|other| other.shape != x.shape || other.dtype != x.dtype)
+        {
             return Err(unsupported(format!("a second input of {:?}", other.shape)));
         }
         let weighed = site.optional(10).is_some();

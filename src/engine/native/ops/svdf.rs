@@ -6,9 +6,7 @@ use super::shared::fixed::Factor;
 use super::shared::matrix::{Matrix, Rounding, Row, reals};
 use super::shared::scratch::scratch_for;
 use super::shared::squash::{SQUASHES, Squash};
-use super::{
-    Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported,
-};
+use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported};
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Quant, Shape, Value};
 use crate::engine::native::memory::Memory;
@@ -114,10 +112,13 @@ impl Svdf {
         let Sizes { input, filters, memory, .. } = sizes;
         let constant = |index: usize, dtype: DType, n: usize| {
             let value = site.input(index)?;
-            let data = value.data.as_ref().filter(|_| value.dtype == dtype && value.elements() == n);
+            let data =
+                value.data.as_ref().filter(|_| value.dtype == dtype && value.elements() == n);
             let found = format!("{} {:?}", value.dtype, value.shape);
             site.budget.take(data.map_or(0, |data| data.len()))?;
-            data.ok_or_else(|| unsupported(format!("input {index} is {found}, not {n} constant {dtype}")))
+            data.ok_or_else(|| {
+                unsupported(format!("input {index} is {found}, not {n} constant {dtype}"))
+            })
         };
         let scale = |value: &Value<'_>| match value.quant {
             Quant::Tensor(quantization) => Ok(quantization),
@@ -247,9 +248,10 @@ impl Kernel for IntegerKernel {
                     });
                     state.copy_within(1.., 0);
                     state[steps - 1] = self.into.times(new).clamp(-32768, 32767) as i16;
-                    sum = state.iter().zip(time).fold(sum, |sum, (&s, &t)| {
-                        sum.wrapping_add(i32::from(s) * i32::from(t))
-                    });
+                    sum = state
+                        .iter()
+                        .zip(time)
+                        .fold(sum, |sum, (&s, &t)| sum.wrapping_add(i32::from(s) * i32::from(t)));
                 }
                 let steps = self.out.times(sum).saturating_add(self.zero_points[1]);
                 *y = steps.clamp(-128, 127) as i8;

@@ -79,7 +79,9 @@ impl Both {
                 let why = format!("a second input of {:?} for {:?}", value.shape, x.shape);
                 return Err(unsupported(why));
             }
-            None if weighed => return Err(malformed("weights for a second input that is not there")),
+            None if weighed => {
+                return Err(malformed("weights for a second input that is not there"));
+            }
             None => 0,
         };
         let sizes = [Sizes::of(site, n, 4, 8)?, Sizes::of(site, n, 21, 25)?];
@@ -116,9 +118,8 @@ impl Operator for Both {
             state(site, output, DType::F32, sequence.batch.saturating_mul(sizes.output))?;
             state(site, cell, DType::F32, sequence.batch.saturating_mul(sizes.cell))?;
         }
-        let cell = |side: usize| {
-            RealCell::new(site, &LAYOUTS[side], sizes[side], auxiliary, self.layer)
-        };
+        let cell =
+            |side: usize| RealCell::new(site, &LAYOUTS[side], sizes[side], auxiliary, self.layer);
         let cells = [cell(0)?, cell(1)?];
         let rows = sequence.len() as u64;
         let macs = cells.iter().map(RealCell::macs).sum::<u64>().saturating_mul(rows);
@@ -130,7 +131,8 @@ impl Operator for Both {
         let (merge, second) = (self.merge, auxiliary > 0);
         let kernel = BothKernel { sequence, cells, merge, second, apart };
         let updates = STATES.concat();
-        Ok(Step { reads, updates, scratch, weight_bytes, macs, work, ..Step::new(kernel, 0) }.into())
+        Ok(Step { reads, updates, scratch, weight_bytes, macs, work, ..Step::new(kernel, 0) }
+            .into())
     }
 
     fn foldable(&self) -> bool {

@@ -5,8 +5,8 @@
 use super::{Layer, OUTPUT_STATE, Sizes};
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Quant, Value};
-use crate::engine::native::ops::shared::fixed::Factor;
 use crate::engine::native::ops::shared::dot::dot_i8;
+use crate::engine::native::ops::shared::fixed::Factor;
 use crate::engine::native::ops::shared::fixed16::{divide, sigmoid, tanh};
 use crate::engine::native::ops::shared::inverse_root::InverseRoot;
 use crate::engine::native::ops::shared::scratch::scratch_for;
@@ -190,7 +190,9 @@ impl IntegerCell {
             let peephole = peephole.map(|place| 9 + place).filter(|&index| given(index));
             let peephole = peephole.map(|index| {
                 if output > n {
-                    return Err(unsupported("a peephole and a projection to more outputs than cells"));
+                    return Err(unsupported(
+                        "a peephole and a projection to more outputs than cells",
+                    ));
                 }
                 let (value, data) = constant(site, index, DType::I16, n)?;
                 let scale = f64::from(quant(value, "a peephole")?.scale);
@@ -213,9 +215,14 @@ impl IntegerCell {
                 input: Product::of(site, 1 + place, [n, sizes.input], bias, -x.zero_point, |w| {
                     w * x.scale / steps
                 })?,
-                recurrent: Product::of(site, 5 + place, [n, output], None, -state.zero_point, |w| {
-                    w * state.scale / steps
-                })?,
+                recurrent: Product::of(
+                    site,
+                    5 + place,
+                    [n, output],
+                    None,
+                    -state.zero_point,
+                    |w| w * state.scale / steps,
+                )?,
                 peephole: peephole.transpose()?,
                 norm: norm.transpose()?,
             })
@@ -386,7 +393,8 @@ impl Norm {
         let weights = self.weights.iter().zip(&self.bias);
         for (value, (&weight, &bias)) in gate.iter_mut().zip(weights) {
             let moved = (i32::from(*value) << 10).wrapping_sub(mean);
-            let product = inverse.times(moved, 0).wrapping_mul(i32::from(weight)).wrapping_add(bias);
+            let product =
+                inverse.times(moved, 0).wrapping_mul(i32::from(weight)).wrapping_add(bias);
             let product = i64::from(product);
             let rounded = (if product > 0 { product + 512 } else { product - 512 }) / 1024;
             *value = saturate(self.factor.times(rounded as i32));

@@ -146,9 +146,9 @@ impl RealCell {
     }
 
     fn matrices(&self) -> impl Iterator<Item = &Matrix> {
-        let gates = self.gates().flat_map(|gate| {
-            gate.auxiliary.iter().chain([&gate.weights, &gate.recurrent])
-        });
+        let gates = self
+            .gates()
+            .flat_map(|gate| gate.auxiliary.iter().chain([&gate.weights, &gate.recurrent]));
         gates.chain(self.projection.iter().map(|(matrix, _)| matrix))
     }
 
@@ -165,7 +165,10 @@ impl RealCell {
     /// Reals, then bytes, that one step works with.
     fn room(&self) -> (usize, usize) {
         let Sizes { input, cell, output } = self.sizes;
-        (4usize.saturating_mul(cell), [input, self.auxiliary, output, cell].into_iter().fold(0, usize::saturating_add))
+        (
+            4usize.saturating_mul(cell),
+            [input, self.auxiliary, output, cell].into_iter().fold(0, usize::saturating_add),
+        )
     }
 
     /// Bytes of scratch of one step.

@@ -46,12 +46,19 @@ pub(in super::super) enum Rounding {
 }
 
 /// The elements of a constant of `n` reals, or of 8-bit integers with one scale.
-pub(in super::super) fn reals(value: &Value<'_>, n: usize, what: &str) -> Result<Vec<f32>, Refusal> {
+pub(in super::super) fn reals(
+    value: &Value<'_>,
+    n: usize,
+    what: &str,
+) -> Result<Vec<f32>, Refusal> {
     let Some(data) = &value.data else {
         return Err(unsupported(format!("{what} that is not constant")));
     };
     if value.elements() != n {
-        return Err(malformed(format!("{what} of shape {:?} instead of {n} elements", value.shape)));
+        return Err(malformed(format!(
+            "{what} of shape {:?} instead of {n} elements",
+            value.shape
+        )));
     }
     match (value.dtype, &value.quant) {
         (DType::F32, _) => Ok(data.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()),
@@ -73,7 +80,9 @@ impl Matrix {
         let what = format!("matrix {index}");
         if value.shape[..] != [rows, columns] {
             let found = &value.shape;
-            return Err(malformed(format!("{what} of shape {found:?} instead of [{rows}, {columns}]")));
+            return Err(malformed(format!(
+                "{what} of shape {found:?} instead of [{rows}, {columns}]"
+            )));
         }
         site.budget.take_for::<f32>(value.elements().saturating_add(rows))?;
         let weights = match (value.dtype, &value.quant, &value.data) {
@@ -83,7 +92,9 @@ impl Matrix {
                 let sums = values.chunks_exact(columns).map(sum).collect();
                 Weights::Quantized { values, scale: *scale, sums }
             }
-            (DType::I8, ..) => return Err(unsupported(format!("{what} with zero points or channels"))),
+            (DType::I8, ..) => {
+                return Err(unsupported(format!("{what} with zero points or channels")));
+            }
             _ => Weights::Real(reals(value, rows * columns, &what)?),
         };
         Ok(Self { rows, columns, weights })
@@ -119,7 +130,8 @@ impl Matrix {
                 let scale = scale * x.range.scale;
                 let rows = values.chunks_exact(self.columns).zip(sums);
                 for (y, (row, &sum)) in y.iter_mut().zip(rows) {
-                    let dot = dot_i8(x.quantized, row).wrapping_sub(sum.wrapping_mul(x.range.zero_point));
+                    let dot =
+                        dot_i8(x.quantized, row).wrapping_sub(sum.wrapping_mul(x.range.zero_point));
                     *y += dot as f32 * scale;
                 }
             }

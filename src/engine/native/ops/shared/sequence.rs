@@ -12,7 +12,10 @@ pub(in super::super) struct Sequence {
 
 impl Sequence {
     /// Of a tensor of `shape`, and the length of its rows. Without an axis of time there is one step.
-    pub(in super::super) fn of(shape: &[usize], time_major: bool) -> Result<(Self, usize), Refusal> {
+    pub(in super::super) fn of(
+        shape: &[usize],
+        time_major: bool,
+    ) -> Result<(Self, usize), Refusal> {
         match shape[..] {
             [.., 0] => Err(malformed("a sequence of empty rows")),
             [batch, n] => Ok((Self { time: 1, batch, time_major }, n)),
@@ -27,7 +30,8 @@ impl Sequence {
         for batch in 0..self.batch {
             for step in 0..self.time {
                 let at = if backward { self.time - 1 - step } else { step };
-                let row = if self.time_major { at * self.batch + batch } else { batch * self.time + at };
+                let row =
+                    if self.time_major { at * self.batch + batch } else { batch * self.time + at };
                 each(batch, row);
             }
         }
