@@ -56,7 +56,12 @@ pub(super) struct Fuel {
 impl Fuel {
     /// As much as one run may take.
     pub(super) fn new() -> Self {
-        Self { left: Cell::new(Some(WORK_MAX)) }
+        Self::of(WORK_MAX)
+    }
+
+    /// `steps` of it.
+    pub(super) fn of(steps: u64) -> Self {
+        Self { left: Cell::new(Some(steps)) }
     }
 
     /// Takes `steps`; false, now and from now on, where they are not left.

@@ -4,8 +4,10 @@
 //! file and a line there. In the arena 8-bit tensors are `i8` always: a `uint8` tensor lies there
 //! with its top bit flipped and its zero point 128 lower, so that one set of kernels serves both.
 
-mod add;
+mod add_n;
+mod arithmetic;
 mod batch_matmul;
+mod binary;
 mod bits;
 mod blocks;
 mod broadcast_args;
@@ -65,8 +67,10 @@ use crate::engine::EngineError;
 
 /// All operators of TFLite that have a kernel here.
 const FAMILIES: &[&[Entry]] = &[
-    add::ENTRIES,
+    add_n::ENTRIES,
+    arithmetic::ENTRIES,
     batch_matmul::ENTRIES,
+    binary::ENTRIES,
     bits::ENTRIES,
     blocks::ENTRIES,
     broadcast_args::ENTRIES,

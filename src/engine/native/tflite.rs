@@ -1,9 +1,12 @@
 //! TFLite files into graphs. Only what the operators use is read, and all of it is checked.
 
 mod body;
+#[cfg(test)]
+mod damage;
 mod describe;
 mod lower;
 mod node;
+mod rows;
 mod schema;
 mod sparse;
 mod tensor;

@@ -94,10 +94,11 @@ impl Inner {
         Ok(Self { program, inputs, states })
     }
 
-    /// Steps of one run.
+    /// Steps of one run, with what it takes to call kernels and to copy between arenas.
     fn work(&self) -> u64 {
-        // The copying around it is bounded by its arena.
-        self.program.work.saturating_add(self.program.arena_bytes as u64 >> 4).saturating_add(16)
+        let around =
+            64 * (self.program.steps.len() as u64 + 4) + self.program.arena_bytes as u64 / 16;
+        self.program.work.saturating_add(around)
     }
 
     /// Runs it on `memory`'s scratch; its inputs lie at `place`.
@@ -333,5 +334,81 @@ impl Kernel for WhileKernel {
             self.round.run(memory, place);
             self.round.give(memory);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::native::graph::{Graph, Node, Port, Quant, Source};
+    use crate::engine::native::limits::{Budget, Fuel};
+    use crate::engine::native::memory::Arena;
+
+    fn value(dtype: DType, data: Option<&[u8]>) -> Value<'static> {
+        let data = data.map(|data| data.to_vec().into());
+        Value { dtype, shape: vec![1], quant: Quant::None, nibbles: false, data }
+    }
+
+    fn graph(values: Vec<Value<'static>>, inputs: &[usize], outputs: &[usize]) -> Graph<'static> {
+        let port = |&value: &usize| Port { name: value.to_string(), value };
+        Graph {
+            format: "TFLite",
+            values,
+            nodes: Vec::new(),
+            inputs: inputs.iter().map(port).collect(),
+            outputs: outputs.iter().map(port).collect(),
+            states: Vec::new(),
+        }
+    }
+
+    /// A loop over one byte, whose rounds do nothing, while `decision`.
+    fn lasting(decision: u8, shape: &[usize]) -> Graph<'static> {
+        let body = |graph| Body {
+            graph,
+            inputs: vec![Source { input: 0, fixed: false }],
+            states: Vec::new(),
+        };
+        let decide = [value(DType::I8, None), value(DType::Bool, Some(&[decision]))];
+        let mut after = value(DType::I8, Some(&vec![7; shape.iter().product()]));
+        after.shape = shape.to_vec();
+        let round = vec![value(DType::I8, None), after];
+        let node = Node {
+            index: 3,
+            name: "WHILE",
+            op: Box::new(While { graphs: [1, 2] }),
+            inputs: vec![Some(0)],
+            outputs: vec![1],
+            bodies: vec![body(graph(decide.into(), &[0], &[1])), body(graph(round, &[0], &[1]))],
+            intermediates: Vec::new(),
+        };
+        let values = vec![value(DType::I8, None), value(DType::I8, None)];
+        Graph { nodes: vec![node], ..graph(values, &[0], &[1]) }
+    }
+
+    #[test]
+    fn a_loop_without_end_uses_up_its_fuel() {
+        let program = program::compile(&mut lasting(1, &[1]), &Budget::default()).unwrap();
+        let mut arena = Arena::new(program.arena_bytes).unwrap();
+        let fuel = Fuel::of(1 << 20);
+        program.run(arena.bytes_mut(), &fuel);
+        assert!(fuel.is_out());
+    }
+
+    #[test]
+    fn a_loop_that_never_begins_hands_its_inputs_on() {
+        let program = program::compile(&mut lasting(0, &[1]), &Budget::default()).unwrap();
+        let mut arena = Arena::new(program.arena_bytes).unwrap();
+        arena.bytes_mut()[program.inputs[0].clone()].fill(42);
+        let fuel = Fuel::of(0);
+        program.run(arena.bytes_mut(), &fuel);
+        let Place::Arena(span) = &program.outputs[0] else { panic!("a constant") };
+        assert_eq!((arena.bytes()[span.start], fuel.is_out()), (42, false));
+    }
+
+    #[test]
+    fn shapes_that_change_between_rounds_are_named() {
+        let error = program::compile(&mut lasting(1, &[2]), &Budget::default()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("node 3 (WHILE)") && text.contains("[2] after one round"), "{text}");
     }
 }

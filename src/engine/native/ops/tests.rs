@@ -4,7 +4,7 @@ mod moves;
 
 use std::borrow::Cow;
 
-use super::add::Add;
+use super::arithmetic::{Arithmetic, Operation};
 use super::batch_matmul::BatchMatMul;
 use super::conv2d::Conv2d;
 use super::depthwise::DepthwiseConv2d;
@@ -267,7 +267,11 @@ fn a_mean_keeps_the_other_axes() {
 fn an_added_row_repeats() {
     let row = constant(int8(&[2], 1.0, 0), &[10, 20]);
     let values = vec![int8(&[2, 2], 1.0, 0), row, int8(&[2, 2], 1.0, 1)];
-    let op = Add { activation: Activation::None };
+    let op = Arithmetic {
+        operation: Operation::Add,
+        activation: Activation::None,
+        shifts: true,
+    };
     assert_eq!(run(op, values, &[&[1, 2, 3, 4]]), [12, 23, 14, 25]);
 }
 
@@ -322,7 +326,11 @@ fn more_work_than_the_limit_is_refused() {
 fn nodes_with_constant_inputs_are_run_at_load() {
     let a = constant(int8(&[2], 1.0, 0), &[1, 2]);
     let values = vec![a, constant(int8(&[1], 1.0, 0), &[10]), int8(&[2], 1.0, 0)];
-    let op = Add { activation: Activation::None };
+    let op = Arithmetic {
+        operation: Operation::Add,
+        activation: Activation::None,
+        shifts: true,
+    };
     let program = compile(op, values).unwrap();
     assert!(program.steps.is_empty());
     let Place::Constant(span) = program.outputs[0].clone() else { panic!("not a constant") };

@@ -43,6 +43,16 @@ pub(super) fn lower(code: &Table<'_>, operator: &Table<'_>) -> Result<Lowered, F
     Ok(Lowered { name: entry.name, op: (entry.lower)(&Options { table, custom }) })
 }
 
+/// The operator that writes one tensor over a part of another; it has no options.
+pub(super) fn updates() -> Lowered {
+    let name = "DYNAMIC_UPDATE_SLICE";
+    let op = match ops::entry(name) {
+        Some(entry) => (entry.lower)(&Options { table: None, custom: &[] }),
+        None => Err(unsupported("there is no kernel for this operator")),
+    };
+    Lowered { name, op }
+}
+
 /// The schema's name of an operator; `None` for one that is newer.
 pub(super) fn name(code: &Table<'_>) -> Result<Option<&'static str>, FlatError> {
     Ok(schema::operator_name(number(code)?))

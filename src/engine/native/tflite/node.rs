@@ -1,6 +1,7 @@
 //! One operator of a graph, with the tensors that it reads and writes.
 
-use super::lower::{Lowered, lower};
+use super::lower::{Lowered, lower, updates};
+use super::rows::Rewrites;
 use super::{FORMAT, Importer, malformed, schema};
 use crate::engine::EngineError;
 use crate::engine::native::flatbuffer::{FlatError, Table};
@@ -18,10 +19,16 @@ impl<'a> Importer<'a, '_> {
         if found > NODES_MAX {
             return Err(malformed(format!("{found} operators; the limit is {NODES_MAX}")));
         }
+        let rewrites = self.rewrites().map_err(|refusal| match refusal {
+            Refusal::Limit(error) => error,
+            Refusal::Malformed(why) | Refusal::Unsupported(why) => malformed(why),
+        })?;
         let mut nodes = Vec::with_capacity(operators.len());
         for index in 0..operators.len() {
-            if let Some(operator) = operators.get(index)? {
-                nodes.extend(self.node(index, &operator)?);
+            if let Some(operator) = operators.get(index)?
+                && !rewrites.gone.contains(&index)
+            {
+                nodes.extend(self.node(index, &operator, &rewrites)?);
             }
         }
         Ok(nodes)
@@ -32,6 +39,7 @@ impl<'a> Importer<'a, '_> {
         &mut self,
         index: usize,
         operator: &Table<'a>,
+        rewrites: &Rewrites,
     ) -> Result<Option<Node<'a>>, EngineError> {
         let in_node = |error: FlatError| malformed(format!("node {index}: {error}"));
         let opcode = operator.scalar(schema::operator::OPCODE_INDEX, 0u32).map_err(in_node)?;
@@ -39,7 +47,11 @@ impl<'a> Importer<'a, '_> {
         let code = usize::try_from(opcode).ok().map(|opcode| codes.get(opcode)).transpose();
         let code = code.map_err(in_node)?.flatten();
         let code = code.ok_or_else(|| malformed(format!("node {index}: no operator {opcode}")))?;
-        let Lowered { name, op } = lower(&code, operator).map_err(in_node)?;
+        let update = rewrites.updates.get(&index);
+        let Lowered { name, op } = match update {
+            Some(_) => updates(),
+            None => lower(&code, operator).map_err(in_node)?,
+        };
         let refuse = |refusal| refused_at(FORMAT, index, name, refusal);
         let op = op.map_err(refuse)?;
         let list = |field| {
@@ -50,7 +62,13 @@ impl<'a> Importer<'a, '_> {
             }
             Ok(list.iter().collect::<Vec<_>>())
         };
-        let inputs = list(schema::operator::INPUTS).map_err(refuse)?;
+        let mut inputs = list(schema::operator::INPUTS).map_err(refuse)?;
+        if let (Some(first), Some(&other)) = (inputs.first_mut(), rewrites.first.get(&index)) {
+            *first = other;
+        }
+        if let Some(update) = update {
+            inputs = update.to_vec();
+        }
         let outputs = list(schema::operator::OUTPUTS).map_err(refuse)?;
         let mut node = Node {
             index,

@@ -172,6 +172,10 @@ impl IntegerCell {
         together: usize,
     ) -> Result<Self, Refusal> {
         let Sizes { cell: n, output, .. } = sizes;
+        if site.node.intermediates.len() != 5 {
+            let found = site.node.intermediates.len();
+            return Err(unsupported(format!("an 8-bit LSTM with {found} intermediates, not 5")));
+        }
         let given = |index: usize| site.optional(index).is_some();
         let (cifg, normed) = (!given(1), given(21));
         let x = quant(site.input(0)?, "the input")?;

@@ -27,6 +27,24 @@ impl Factor {
         (exponent <= 22).then_some(Self { mantissa, exponent })
     }
 
+    /// `mantissa * 2^(exponent - 31)`; 0 where that is below 2^-32.
+    pub(in super::super) fn of(mantissa: i32, exponent: i32) -> Self {
+        if exponent < -31 {
+            return Self { mantissa: 0, exponent: 0 };
+        }
+        Self { mantissa, exponent: exponent.min(31) }
+    }
+
+    /// Two to this, times the mantissa, times 2^-31.
+    pub(in super::super) fn exponent(self) -> i32 {
+        self.exponent
+    }
+
+    /// The factor times two to the `bits`.
+    pub(in super::super) fn shifted(self, bits: i32) -> Self {
+        Self::of(self.mantissa, self.exponent + bits)
+    }
+
     /// The factor with the other sign.
     pub(in super::super) fn negated(self) -> Self {
         Self { mantissa: -self.mantissa, ..self }
