@@ -78,7 +78,8 @@ fn a_model_with_a_damaged_byte_is_refused_or_runs_and_never_panics() {
 
 #[test]
 fn an_operator_without_a_kernel_is_named() {
-    let (_, mut file) = family("unary").into_iter().find(|(name, _)| name.starts_with("ceil")).unwrap();
+    let (_, mut file) =
+        family("unary").into_iter().find(|(name, _)| name.starts_with("ceil")).unwrap();
     // The operator code is stored twice, as an old byte and as a new word: CEIL is 104.
     for at in (0..file.len()).filter(|&at| file[at] == 104).collect::<Vec<_>>() {
         file[at] = 15; // LSH_PROJECTION

@@ -168,7 +168,8 @@ enum Multiplier {
 impl Convert {
     fn new(x: Quant8, y: Quant8) -> Result<Self, Refusal> {
         let ratio = x.scale / y.scale;
-        let multiplier = if x.origin == y.origin && (2f32.powi(-8)..=2f32.powi(7)).contains(&ratio) {
+        let multiplier = if x.origin == y.origin && (2f32.powi(-8)..=2f32.powi(7)).contains(&ratio)
+        {
             Multiplier::Bits8((256.0 * ratio).round_ties_even() as i32)
         } else {
             Multiplier::Fixed(factor(x.scale, y.scale)?)

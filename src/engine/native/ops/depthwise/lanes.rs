@@ -218,7 +218,8 @@ impl Lanes for Floats {
 
     #[inline(always)]
     fn add(&self, sum: f32, x: f32, w: f32, (): ()) -> f32 {
-        sum + x * w
+        // Fused, as XNNPACK.
+        (f64::from(x) * f64::from(w) + f64::from(sum)) as f32
     }
 
     #[inline(always)]

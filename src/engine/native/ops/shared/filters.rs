@@ -6,7 +6,7 @@ use std::fmt;
 use bytemuck::Pod;
 
 use super::super::Refusal;
-use super::dot::{dot_f32, dot_i8, dot_i16};
+use super::dot::{dot_i8, dot_i16};
 use super::dynamic::{Dynamic, Range};
 use super::layer::Layer;
 use super::scaling::{Bytes, Clamp, Words};
@@ -189,7 +189,11 @@ impl Filters for WordFilters {
     }
 }
 
-/// Real numbers.
+/// Filters of real numbers that go together.
+const LANES: usize = 16;
+
+/// Real numbers, summed in XNNPACK's order: the bias first, then one fused product after the other.
+/// Where sums are large and cancel, another order is further from LiteRT than real models allow.
 pub(in super::super) type FloatFilters = Packed<f32, f32, Clamp>;
 
 impl Filters for FloatFilters {
@@ -200,7 +204,19 @@ impl Filters for FloatFilters {
 
     fn compile(layer: &Layer<'_>, taken: Option<&[usize]>) -> Result<Self, Refusal> {
         let (weights, bias) = (layer.floats(taken)?, layer.bias_f32()?);
-        Ok(Self::new(layer, weights, bias, layer.clamp()))
+        let n = layer.channels();
+        let k = weights.len() / n.max(1);
+        let len = n.div_ceil(LANES).saturating_mul(LANES).saturating_mul(k);
+        layer.take::<f32>(len)?;
+        // `[n / LANES, k, LANES]`: filters lie side by side.
+        let mut packed = vec![0.0; len];
+        for (filter, weights) in weights.chunks_exact(k.max(1)).enumerate() {
+            let block = &mut packed[filter / LANES * k * LANES..];
+            for (to, &w) in block.iter_mut().skip(filter % LANES).step_by(LANES).zip(weights) {
+                *to = w;
+            }
+        }
+        Ok(Self { k, n, weights: packed, bias, arithmetic: layer.clamp() })
     }
 
     fn k(&self) -> usize {
@@ -224,8 +240,23 @@ impl Filters for FloatFilters {
     }
 
     fn row(&self, first: usize, x: &[f32], (): (), y: &mut [f32]) {
-        for (i, y) in (first..).zip(y) {
-            *y = self.arithmetic.apply(dot_f32(x, self.filter(i)) + self.bias[i]);
+        let mut done = 0;
+        while done < y.len() {
+            let (block, lane) = ((first + done) / LANES, (first + done) % LANES);
+            let mut sums = [0f32; LANES];
+            let bias = &self.bias[block * LANES..self.n.min((block + 1) * LANES)];
+            sums[..bias.len()].copy_from_slice(bias);
+            let weights = &self.weights[block * self.k * LANES..][..self.k * LANES];
+            for (&x, w) in x.iter().zip(weights.as_chunks::<LANES>().0) {
+                for lane in 0..LANES {
+                    let product = f64::from(x) * f64::from(w[lane]);
+                    sums[lane] = (product + f64::from(sums[lane])) as f32;
+                }
+            }
+            for (y, &sum) in y[done..].iter_mut().zip(&sums[lane..]) {
+                *y = self.arithmetic.apply(sum);
+            }
+            done += LANES - lane;
         }
     }
 }
