@@ -767,6 +767,45 @@ def scale_computed_at_run_time(b):
 
 
 @direct
+def more_functions(b):
+    b.opset = 20
+    x = b.x(2, 9)
+    b.y(b.op("Celu", x, alpha=0.7), b.op("Selu", x), b.op("Tan", x), b.op("ThresholdedRelu", x, alpha=0.6), b.op("Mish", x),
+        b.op("Gelu", x), b.op("Gelu", x, approximate="tanh"), b.op("LogSoftmax", x), b.op("Mod", x, b.c(np.float32(0.7)), fmod=1))
+
+
+@direct
+def more_reductions(b):
+    b.opset = 18
+    x = b.op("Abs", b.x(2, 4, 5))
+    one = b.op("Add", x, b.c(np.float32(1)))
+    b.y(*[b.op(op, one, b.i(1)) for op in ["ReduceL1", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare", "ReduceMean"]])
+
+
+@direct
+def more_logic(b):
+    x, y = b.x(2, 7), b.x(2, 7)
+    less, more = b.op("Less", x, y), b.op("GreaterOrEqual", x, b.c(np.float32(0.1)))
+    whole = b.op("Cast", x, to=6)
+    rest = b.op("Mod", whole, b.c(np.array(-2, np.int32)))
+    b.y(b.op("Cast", b.op("Or", less, more), to=1), b.op("Cast", b.op("Xor", less, more), to=1), rest)
+
+
+@direct
+def more_shapes(b):
+    x = b.op("Identity", b.x(2, 3, 4))
+    filled = b.op("ConstantOfShape", b.op("Shape", x, start=1), value=numpy_helper.from_array(np.array([1.5], np.float32)))
+    steps = b.op("Range", b.c(np.int64(0)), b.op("Div", b.op("Size", x), b.c(np.int64(6))), b.c(np.int64(1)))
+    b.y(b.op("Add", x, filled), b.op("Add", x, b.op("Cast", steps, to=1)))
+
+
+@direct
+def upsample(b):
+    b.opset = 9
+    b.y(b.op("Upsample", b.x(1, 2, 3, 4), b.c(np.array([1, 1, 2, 3], np.float32)), mode="nearest"))
+
+
+@direct
 def attributes_of_old_opsets(b):
     b.opset = 10
     x = b.x(1, 4, 6, 6)

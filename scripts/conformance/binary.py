@@ -92,6 +92,8 @@ def cases():
                     yield single(op, kind, [a, b], [out], (TABLES[op], {"fusedActivationFunction": ACTIVATION_NUMBERS[activation]}),
                                  activation=activation, a=shapes[0], b=shapes[1])
             yield from constants(op, kind, (TABLES[op], {}))
+    yield from far()
+    yield from shifts()
     for op, kinds in OTHER.items():
         for kind in kinds:
             tolerance = "float" if op in ("POW", "ATAN2") and kind.startswith("float") else None
@@ -106,6 +108,25 @@ def cases():
     for kind in ["float32", "int32"]:
         inputs = [T(kind, [2, 5]) for _ in range(3)]
         yield single("ADD_N", kind, inputs, [T(kind)], ("AddNOptions", {}), count=3)
+
+
+def far():
+    """Scales that XNNPACK leaves to LiteRT's own kernels: far apart."""
+    for kind in ["int8", "uint8"]:
+        zero = at(kind, 0.6)
+        for op, scales in [("ADD", (0.1, 1e-5, 0.05)), ("ADD", (2e-6, 0.3, 0.2)), ("SUB", (1e-5, 0.1, 0.08)), ("SUB", (0.1, 2e-4, 3e-4)),
+                           ("MUL", (1e-3, 0.002, 0.9)), ("MUL", (30, 20, 1.5))]:
+            a, b, out = (T(kind, shape, Q(scale, zero)) for shape, scale in zip(([3, 7], [7], None), scales))
+            yield single(op, kind, [a, b], [out], (TABLES[op], {}), scales=scales)
+
+
+def shifts():
+    """int16 scales that are powers of two: shifts, unless the options say otherwise."""
+    for op in ["ADD", "SUB"]:
+        for i, (scales, shift) in enumerate([((2**-12, 2**-10, 2**-10), True), ((2**-9, 2**-12, 2**-9), True),
+                                             ((2**-12, 2**-10, 2**-10), False)]):
+            a, b, out = (T("int16", shape, Q(scale, 0)) for shape, scale in zip(([3, 7], [3, 7], None), scales))
+            yield single(op, "int16", [a, b], [out], (TABLES[op], {"potScaleInt16": shift}), shift=shift, scales=f"{i}")
 
 
 def constants(op, kind, options):

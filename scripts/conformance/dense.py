@@ -101,6 +101,10 @@ def batch_matmul():
                     b = const(kind, draw(rng_of("bmm", kind, i), 0, b), b.quant)
                 options = ("BatchMatMulOptions", {"adjX": adj_x, "adjY": adj_y})
                 yield single("BATCH_MATMUL", kind, [a, b], [out], options, adj_x=adj_x, adj_y=adj_y, constant=constant, a=a_shape, b=b_shape)
+    # Integers of 16 by such of 8 bits.
+    a, b = T("int16", [2, 9, 20], Q(0.05 / 128)), T("int8", [2, 20, 7], Q(0.03))
+    yield single("BATCH_MATMUL", "int16", [a, b], [T("int16", None, Q(0.4 / 128))], ("BatchMatMulOptions", {}), label="by-int8",
+                 adj_x=False, adj_y=False)
     # Float by weights of 8 bits.
     for asymmetric in [False, True]:
         for i, (a_shape, b_shape, adj_x, adj_y) in enumerate([([2, 3, 6], [2, 6, 4], False, False), ([1, 4, 6], [1, 5, 6], False, True),

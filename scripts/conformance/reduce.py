@@ -80,7 +80,22 @@ def cumsum():
                                  exclusive=exclusive, reverse=reverse, axis=axis)
 
 
+def segments():
+    def ids(rng, run, shape):
+        return rng.integers(0, 4, shape)
+    for op, table in [("UNSORTED_SEGMENT_SUM", "UnsortedSegmentSumOptions"), ("UNSORTED_SEGMENT_MAX", "UnsortedSegmentMaxOptions"),
+                      ("UNSORTED_SEGMENT_MIN", "UnsortedSegmentMinOptions"), ("UNSORTED_SEGMENT_PROD", "UnsortedSegmentProdOptions")]:
+        for kind in ["float32", "int32"]:
+            x = T(kind, [6, 3], draw=lambda rng, run, shape: rng.integers(-4, 5, shape))
+            places = const("int32", [3, 0, 1, 1, 2, 0])
+            yield single(op, kind, [x, places, const("int32", 4)], [T(kind)], (table, {}))
+    for kind in ["float32", "int32"]:
+        x = T(kind, [6, 3], draw=lambda rng, run, shape: rng.integers(-4, 5, shape))
+        yield single("SEGMENT_SUM", kind, [x, const("int32", [0, 0, 1, 2, 2, 3])], [T(kind)], ("SegmentSumOptions", {}))
+
+
 def cases():
     yield from reductions()
     yield from extremes()
     yield from cumsum()
+    yield from segments()

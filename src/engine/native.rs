@@ -71,6 +71,11 @@ pub fn describe_onnx(bytes: &[u8]) -> Result<Description, EngineError> {
     onnx::describe(bytes)
 }
 
+/// Every operator of ONNX, and of onnxruntime's own domain, that has a kernel here, by name.
+pub fn onnx_operators() -> impl Iterator<Item = &'static str> {
+    onnx::names()
+}
+
 /// Whether the ONNX file in `bytes` has operators on quantized numbers.
 ///
 /// # Errors

@@ -13,6 +13,7 @@ mod schema;
 mod tensor;
 
 pub(super) use describe::describe;
+pub(super) use lower::names;
 
 use std::path::Path;
 

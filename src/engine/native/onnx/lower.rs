@@ -145,6 +145,11 @@ pub(super) fn knows(domain: &str, op: &str) -> bool {
     find(domain, op).is_some()
 }
 
+/// The names of all operators that are known.
+pub(in super::super) fn names() -> impl Iterator<Item = &'static str> {
+    OPERATORS.iter().map(|(name, ..)| *name)
+}
+
 /// Lowers node `index`.
 pub(super) fn lower<'a>(importer: &mut Importer<'a, '_>, index: usize) -> Result<(), Refusal> {
     let node = &importer.nodes[index];

@@ -240,7 +240,7 @@ fn shifts(x: [Linear; 2], y: Linear) -> Option<[u32; 2]> {
 /// `x / 2^shift`, halves away from zero.
 fn divide(x: i32, shift: u32) -> i32 {
     let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
-    (x.abs() + half >> shift) * x.signum()
+    ((x.abs() + half) >> shift) * x.signum()
 }
 
 /// Integers that stand for themselves.

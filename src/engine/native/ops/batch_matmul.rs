@@ -2,13 +2,15 @@
 
 mod products;
 
+use std::marker::PhantomData;
+
 use bytemuck::Pod;
 
 use self::products::{ByteProducts, FloatProducts, HybridProducts, Products, WordProducts};
 use super::shared::layer::{Arithmetic, Layer};
 use super::shared::scratch::scratch_for;
 use super::shared::walk::{Walk, broadcast, broadcast_shape};
-use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported};
+use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed};
 use crate::data::DType;
 use crate::engine::native::graph::{Activation, Shape};
 use crate::engine::native::memory::Memory;
@@ -105,8 +107,7 @@ pub(super) fn products(
 ) -> Result<Compiled, Refusal> {
     let words = (layer.x.dtype, layer.weights.dtype, layer.y.dtype);
     if words == (DType::I16, DType::I16, DType::I16) {
-        let (output, bias) = (layer.word_scaling()?, layer.bias_i64()?);
-        return step(site, layer, matrices, WordProducts { output, bias });
+        return step(site, layer, matrices, words_by::<i16>(layer)?);
     }
     match layer.arithmetic()? {
         Arithmetic::Bytes => {
@@ -123,8 +124,12 @@ pub(super) fn products(
             let (clamp, bias) = (layer.clamp(), layer.bias_f32()?);
             step(site, layer, matrices, FloatProducts { clamp, bias })
         }
-        Arithmetic::Words => Err(unsupported("int8 weights that are not constant, for int16")),
+        Arithmetic::Words => step(site, layer, matrices, words_by::<i8>(layer)?),
     }
+}
+
+fn words_by<B>(layer: &Layer<'_>) -> Result<WordProducts<B>, Refusal> {
+    Ok(WordProducts { output: layer.word_scaling()?, bias: layer.bias_i64()?, of: PhantomData })
 }
 
 fn step<P: Products>(

@@ -67,7 +67,8 @@ fn quant(value: &Value<'_>) -> Result<Option<Quant8>, Refusal> {
 impl Operator for Detection {
     fn shapes(&self, site: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
         self.sizes(site)?;
-        let found = self.detections * self.classes_per_detection;
+        let found = self.detections.checked_mul(self.classes_per_detection);
+        let found = found.ok_or_else(|| malformed(format!("{} detections", self.detections)))?;
         Ok(vec![vec![1, found, 4], vec![1, found], vec![1, found], vec![1]])
     }
 

@@ -10,6 +10,7 @@ mod words;
 use self::words::WordTable;
 use super::shared::each::{each, looked_up};
 use super::shared::fixed::Factor;
+use super::shared::fixed16;
 use super::shared::linear::Linear;
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, Step, is_plain, unsupported};
 use crate::data::DType;
@@ -167,6 +168,12 @@ impl Unary {
                 each(site, move |raw: i16| scaled.of((i32::from(raw) - x.zero_point).abs()) as i16)
             }
             Self::Neg => each(site, i16::wrapping_neg),
+            // Of scales that are these powers of two LiteRT computes both without a table.
+            Self::Logistic if x.scale == 1.0 / 4096.0 => each(site, fixed16::sigmoid),
+            Self::Tanh if x.scale == 1.0 / 4096.0 => each(site, |raw: i16| fixed16::tanh(raw, 3)),
+            Self::Tanh if x.scale == 1.0 / 2048.0 => {
+                each(site, |raw: i16| fixed16::tanh(raw.saturating_mul(2), 3))
+            }
             Self::Logistic => {
                 let sigmoid = words::Sigmoid::new(x);
                 each(site, move |raw: i16| sigmoid.of(raw))

@@ -1,6 +1,7 @@
 //! A row of one matrix by a column of another, for every kind of arithmetic.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use bytemuck::Pod;
 
@@ -53,16 +54,18 @@ impl Products for ByteProducts {
     }
 }
 
+/// 16-bit integers by such of type `B`.
 #[derive(Debug)]
-pub(super) struct WordProducts {
+pub(super) struct WordProducts<B> {
     pub(super) output: Words,
     pub(super) bias: Vec<i64>,
+    pub(super) of: PhantomData<B>,
 }
 
-impl Products for WordProducts {
+impl<B: Pod + Into<i32> + Send + Sync + fmt::Debug> Products for WordProducts<B> {
     type A = i16;
     type X = i16;
-    type B = i16;
+    type B = B;
     type Y = i16;
     type Row = ();
 
@@ -70,8 +73,8 @@ impl Products for WordProducts {
         (a, ())
     }
 
-    fn product(&self, i: usize, x: &[i16], (): (), b: &[i16]) -> i16 {
-        let products = x.iter().zip(b).map(|(&x, &b)| i64::from(i32::from(x) * i32::from(b)));
+    fn product(&self, i: usize, x: &[i16], (): (), b: &[B]) -> i16 {
+        let products = x.iter().zip(b).map(|(&x, &b)| i64::from(i32::from(x) * b.into()));
         self.output.apply(i, products.sum::<i64>().wrapping_add(self.bias[i]))
     }
 }

@@ -83,3 +83,74 @@ impl Detection {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A map of real numbers of 4 bytes, with names in order.
+    fn map(entries: &[(&str, f32)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut names = Vec::new();
+        for (name, _) in entries {
+            names.push(bytes.len());
+            bytes.extend(name.bytes().chain([0]));
+        }
+        let count = entries.len() as u32;
+        bytes.extend(count.to_le_bytes());
+        let keys = bytes.len();
+        for name in names {
+            bytes.extend((bytes.len() as u32 - name as u32).to_le_bytes());
+        }
+        for field in [(bytes.len() - keys) as u32, 4, count] {
+            bytes.extend(field.to_le_bytes());
+        }
+        entries.iter().for_each(|(_, value)| bytes.extend(value.to_le_bytes()));
+        bytes.extend(entries.iter().map(|_| 3u8 << 2 | 2));
+        let back = entries.len() as u8 * 5;
+        bytes.extend([back, 9 << 2 | 2, 1]);
+        bytes
+    }
+
+    const ENTRIES: [(&str, f32); 9] = [
+        ("h_scale", 5.0),
+        ("max_classes_per_detection", 1.0),
+        ("max_detections", 10.0),
+        ("nms_iou_threshold", 0.5),
+        ("nms_score_threshold", 0.25),
+        ("num_classes", 90.0),
+        ("w_scale", 5.0),
+        ("x_scale", 10.0),
+        ("y_scale", 10.0),
+    ];
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        let read = Detection::read(&map(&ENTRIES)).unwrap();
+        let wanted = Detection {
+            detections: 10,
+            classes_per_detection: 1,
+            per_class: 100,
+            regular: false,
+            score: 0.25,
+            overlap: 0.5,
+            classes: 90,
+            scales: [10.0, 10.0, 5.0, 5.0],
+        };
+        assert_eq!(read, wanted);
+    }
+
+    #[test]
+    fn values_that_cannot_be_are_named() {
+        for (i, wrong) in [(0, 0.0), (2, -1.0), (3, 1.5), (4, f32::NAN), (5, 1e30)] {
+            let mut entries = ENTRIES;
+            entries[i].1 = wrong;
+            let Err(Refusal::Malformed(why)) = Detection::read(&map(&entries)) else {
+                panic!("{wrong} was taken");
+            };
+            assert!(why.contains(entries[i].0), "{why}");
+        }
+        assert!(matches!(Detection::read(&map(&ENTRIES[1..])), Err(Refusal::Malformed(_))));
+        assert!(matches!(Detection::read(&[]), Err(Refusal::Malformed(_))));
+    }
+}
