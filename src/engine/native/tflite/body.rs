@@ -137,6 +137,10 @@ impl<'a, 'f> Importer<'a, 'f> {
         state: &State<'a>,
     ) -> Result<ValueId, Refusal> {
         if let Some((_, state)) = self.states.iter().find(|(ours, _)| *ours == kept) {
+            let ours = &self.values[state.value];
+            if ours.dtype != like.dtype || ours.shape != like.shape {
+                return Err(unsupported("a variable that is of another shape in another graph"));
+            }
             return Ok(state.value);
         }
         self.budget.take_for::<(Value<'_>, State<'_>, usize)>(2)?;
