@@ -271,11 +271,7 @@ fn a_mean_keeps_the_other_axes() {
 fn an_added_row_repeats() {
     let row = constant(int8(&[2], 1.0, 0), &[10, 20]);
     let values = vec![int8(&[2, 2], 1.0, 0), row, int8(&[2, 2], 1.0, 1)];
-    let op = Arithmetic {
-        operation: Operation::Add,
-        activation: Activation::None,
-        shifts: true,
-    };
+    let op = Arithmetic { operation: Operation::Add, activation: Activation::None, shifts: true };
     assert_eq!(run(op, values, &[&[1, 2, 3, 4]]), [12, 23, 14, 25]);
 }
 
@@ -330,11 +326,7 @@ fn more_work_than_the_limit_is_refused() {
 fn nodes_with_constant_inputs_are_run_at_load() {
     let a = constant(int8(&[2], 1.0, 0), &[1, 2]);
     let values = vec![a, constant(int8(&[1], 1.0, 0), &[10]), int8(&[2], 1.0, 0)];
-    let op = Arithmetic {
-        operation: Operation::Add,
-        activation: Activation::None,
-        shifts: true,
-    };
+    let op = Arithmetic { operation: Operation::Add, activation: Activation::None, shifts: true };
     let program = compile(op, values).unwrap();
     assert!(program.steps.is_empty());
     let Place::Constant(span) = program.outputs[0].clone() else { panic!("not a constant") };

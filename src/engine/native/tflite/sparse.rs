@@ -82,7 +82,7 @@ impl Layout {
             let Level::Dense(len) = levels[at] else {
                 return Err(unsupported("a sparse tensor with blocks that are not stored whole"));
             };
-            if len == 0 || block[dim] != 1 || shape[dim] % len != 0 {
+            if len == 0 || block[dim] != 1 || !shape[dim].is_multiple_of(len) {
                 return Err(wrong());
             }
             block[dim] = len;
