@@ -28,7 +28,8 @@ impl ModelFile {
     }
 
     pub(super) fn load(&self, choice: Choice) -> Result<Box<dyn Model>, LoadError> {
-        engine::load_named(&self.path, &self.bytes, choice)
+        let shapes = self.bundle.as_ref().map(|bundle| bundle.manifest.input_shapes());
+        engine::load_named(&self.path, &self.bytes, choice, &shapes.unwrap_or_default())
     }
 
     /// Whether the manifest describes this very model.

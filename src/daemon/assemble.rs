@@ -28,7 +28,8 @@ impl Loaded {
     /// When no engine takes the model, or the manifest does not describe it.
     pub fn new(bundle: &Bundle, settings: &config::Pipeline) -> anyhow::Result<Self> {
         let path = settings.model.join(&bundle.manifest.model);
-        let model = engine::load_named(&path, &bundle.model, settings.engine)?;
+        let shapes = bundle.manifest.input_shapes();
+        let model = engine::load_named(&path, &bundle.model, settings.engine, &shapes)?;
         bundle.check(model.signature())?;
         let model = Arc::from(model);
         Ok(Self { manifest: bundle.manifest.clone(), digest: bundle.digest.clone(), model })

@@ -12,31 +12,28 @@ const FILE_BYTES_MAX: u64 = 512 << 20;
 
 /// Loads the model in `bytes`.
 ///
-/// `Auto` runs TFLite and quantized ONNX on the native engine, or TFLite on tract where the model is
-/// float and the native engine lacks an operator; other ONNX runs on tract, or on the native engine in
-/// builds without tract. A quantized model is never given to tract.
+/// `Auto` runs TFLite and quantized ONNX on the native engine; other ONNX runs on tract, or on the
+/// native engine in builds without tract. A quantized model is never given to tract.
 ///
 /// # Errors
 /// Says which node is the reason, what is damaged, or that the engine chosen is not in this build.
 pub fn load(bytes: &[u8], choice: Choice) -> Result<Box<dyn Model>, EngineError> {
-    load_from(bytes, None, choice)
+    load_from(bytes, None, choice, &[])
 }
 
-/// The same for a model that lies in `folder`: ONNX may keep values in files beside it.
+/// The same for a model that lies in `folder`, since ONNX may keep values in files beside it, and whose
+/// inputs have these `shapes` instead of their own, where there are any.
 fn load_from(
     bytes: &[u8],
     folder: Option<&Path>,
     choice: Choice,
+    shapes: &[Vec<usize>],
 ) -> Result<Box<dyn Model>, EngineError> {
     match (format_of(bytes)?, choice) {
-        (Format::Tflite, Choice::Only(EngineKind::Native)) => native::load(bytes),
-        (Format::Tflite, Choice::Only(EngineKind::Tract)) => {
-            tract_tflite(bytes, "it was asked for".to_owned())
+        (Format::Tflite, Choice::Auto | Choice::Only(EngineKind::Native)) => {
+            native::load_as(bytes, shapes)
         }
-        (Format::Tflite, Choice::Auto) => match native::load(bytes) {
-            Err(refusal @ EngineError::Unsupported { .. }) => tract_instead(bytes, refusal),
-            loaded => loaded,
-        },
+        (Format::Tflite, Choice::Only(EngineKind::Tract)) => tract_tflite(bytes),
         (Format::Onnx, Choice::Only(EngineKind::Native)) => native::load_onnx(bytes, folder),
         (Format::Onnx, Choice::Only(EngineKind::Tract)) => tract_onnx(bytes),
         (Format::Onnx, Choice::Auto) if !cfg!(feature = "tract") => {
@@ -49,28 +46,8 @@ fn load_from(
     }
 }
 
-/// tract, where the native engine refused with `refusal`.
-fn tract_instead(bytes: &[u8], refusal: EngineError) -> Result<Box<dyn Model>, EngineError> {
-    let reason = refusal.to_string();
-    let tract = match tract_tflite(bytes, reason) {
-        // Not built in: then why native refused is all there is to say.
-        Err(EngineError::Unavailable { .. }) => return Err(refusal),
-        Err(EngineError::Unsupported { why, .. }) if is_quantized(&why) => {
-            "tract is not given quantized models".to_owned()
-        }
-        Err(error) => error.to_string(),
-        Ok(model) => return Ok(model),
-    };
-    match refusal {
-        EngineError::Unsupported { engine, node, op, why } => {
-            Err(EngineError::Unsupported { engine, node, op, why: format!("{why}; and {tract}") })
-        }
-        other => Err(other),
-    }
-}
-
 #[cfg(feature = "tract")]
-use super::tract::{is_quantized, load_onnx as tract_onnx, load_tflite_float as tract_tflite};
+use super::tract::{load_onnx as tract_onnx, load_tflite_float as tract_tflite};
 
 #[cfg(not(feature = "tract"))]
 fn not_built_in() -> EngineError {
@@ -86,13 +63,8 @@ fn tract_onnx(_bytes: &[u8]) -> Result<Box<dyn Model>, EngineError> {
 }
 
 #[cfg(not(feature = "tract"))]
-fn tract_tflite(_bytes: &[u8], _reason: String) -> Result<Box<dyn Model>, EngineError> {
+fn tract_tflite(_bytes: &[u8]) -> Result<Box<dyn Model>, EngineError> {
     Err(not_built_in())
-}
-
-#[cfg(not(feature = "tract"))]
-fn is_quantized(_why: &str) -> bool {
-    false
 }
 
 /// What a model file says of itself, whether or not anything here can run it.
@@ -191,14 +163,21 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
 /// # Errors
 /// Names the file, and what to do.
 pub fn load_file(path: &Path, choice: Choice) -> Result<Box<dyn Model>, LoadError> {
-    load_named(path, &read_file(path)?, choice)
+    load_named(path, &read_file(path)?, choice, &[])
 }
 
-/// Loads `bytes`, which were read from `path`: the name must not claim another format.
+/// Loads `bytes`, which were read from `path`: the name must not claim another format. `shapes` are those
+/// that the inputs shall have, in the model's order; empty for the model's own. Only TFLite models take
+/// others: a batch or a length, as far as their operators allow.
 ///
 /// # Errors
 /// Names the file, and what to do.
-pub fn load_named(path: &Path, bytes: &[u8], choice: Choice) -> Result<Box<dyn Model>, LoadError> {
+pub fn load_named(
+    path: &Path,
+    bytes: &[u8],
+    choice: Choice,
+    shapes: &[Vec<usize>],
+) -> Result<Box<dyn Model>, LoadError> {
     let failed = |source| LoadError::Engine { path: path.into(), source };
     let found = format_of(bytes).map_err(failed)?;
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
@@ -210,7 +189,7 @@ pub fn load_named(path: &Path, bytes: &[u8], choice: Choice) -> Result<Box<dyn M
         let ending = ending.to_owned();
         return Err(LoadError::Misnamed { path: path.into(), found, ending });
     }
-    load_from(bytes, path.parent(), choice).map_err(failed)
+    load_from(bytes, path.parent(), choice, shapes).map_err(failed)
 }
 
 #[cfg(test)]
@@ -220,7 +199,7 @@ mod tests {
     #[test]
     fn name_of_another_format_is_an_error_that_says_what_to_do() {
         let onnx = [8, 8, 18, 0, 18, 0, 18, 0, 18, 0];
-        let error = load_named(Path::new("a/m.tflite"), &onnx, Choice::Auto).err().unwrap();
+        let error = load_named(Path::new("a/m.tflite"), &onnx, Choice::Auto, &[]).err().unwrap();
         assert_eq!(
             error.to_string(),
             "a/m.tflite is an ONNX model although its name ends in .tflite: rename it"
@@ -231,7 +210,7 @@ mod tests {
     fn missing_and_empty_files_are_named() {
         let error = load_file(Path::new("/nowhere/m.tflite"), Choice::Auto).err().unwrap();
         assert!(error.to_string().starts_with("cannot read /nowhere/m.tflite: "), "{error}");
-        let error = load_named(Path::new("m.tflite"), b"", Choice::Auto).err().unwrap();
+        let error = load_named(Path::new("m.tflite"), b"", Choice::Auto, &[]).err().unwrap();
         assert!(error.to_string().starts_with("m.tflite: not a model"), "{error}");
     }
 

@@ -35,8 +35,28 @@ use crate::data::{Signature, TensorSpec};
 /// its operator when another engine is needed, [`EngineError::TooLarge`] beyond the limits: 256 MiB of
 /// working memory, 512 MiB of weights, 10 000 operators, 2^36 elementary steps for one run.
 pub fn load(bytes: &[u8]) -> Result<Box<dyn Model>, EngineError> {
+    load_as(bytes, &[])
+}
+
+/// The same for inputs of these `shapes`, in the model's order: another batch or length, where the model
+/// leaves such a dimension open; a shape that it does not allow is passed over. Everything between
+/// follows from them.
+///
+/// # Errors
+/// As [`load`]; [`EngineError::Malformed`] names the node that cannot take such a shape.
+pub fn load_as(bytes: &[u8], shapes: &[Vec<usize>]) -> Result<Box<dyn Model>, EngineError> {
     let budget = Budget::default();
-    loaded(tflite::import(bytes, &budget)?, &budget)
+    let mut graph = tflite::import(bytes, &budget)?;
+    let open =
+        if shapes.is_empty() { Vec::new() } else { tflite::open_dimensions(bytes, &budget)? };
+    for ((port, shape), open) in graph.inputs.iter().zip(shapes).zip(open) {
+        let own = &mut graph.values[port.value].shape;
+        let fits = |((own, wanted), open): ((&usize, &usize), &bool)| *open || own == wanted;
+        if own.len() == shape.len() && own.iter().zip(shape).zip(&open).all(fits) {
+            own.clone_from(shape);
+        }
+    }
+    loaded(graph, &budget)
 }
 
 /// Loads the ONNX model in `bytes`, which may be anything. `folder` is where it lies: values of its

@@ -40,13 +40,13 @@ pub fn load_onnx(bytes: &[u8]) -> Result<Box<dyn Model>, EngineError> {
     Ok(Box::new(TractModel::build(import, "tract reads ONNX".to_owned())?))
 }
 
-/// Loads a float TFLite model; `reason` is why not the native engine, for the report.
+/// Loads a float TFLite model, as a second opinion.
 ///
 /// # Errors
 /// As [`load_onnx`].
-pub fn load_tflite_float(bytes: &[u8], reason: String) -> Result<Box<dyn Model>, EngineError> {
+pub fn load_tflite_float(bytes: &[u8]) -> Result<Box<dyn Model>, EngineError> {
     let import = tflite::import(bytes)?;
-    Ok(Box::new(TractModel::build(import, reason)?))
+    Ok(Box::new(TractModel::build(import, "it was asked for".to_owned())?))
 }
 
 /// What the ONNX file in `bytes` holds, and which of its operators tract has.
@@ -55,11 +55,6 @@ pub fn load_tflite_float(bytes: &[u8], reason: String) -> Result<Box<dyn Model>,
 /// [`EngineError::Malformed`] when the file is damaged.
 pub fn describe_onnx(bytes: &[u8]) -> Result<Description, EngineError> {
     onnx::describe(bytes)
-}
-
-/// Whether tract was refused a model, with this reason, because the model is quantized.
-pub(super) fn is_quantized(why: &str) -> bool {
-    why.starts_with(QUANTIZED)
 }
 
 /// A file translated to tract's own graph, before optimization.

@@ -338,6 +338,11 @@ mod raw {
 }
 
 impl Manifest {
+    /// The shape of each input of the model, in the model's order.
+    pub fn input_shapes(&self) -> Vec<Vec<usize>> {
+        self.inputs.iter().map(|spec| spec.shape.clone()).collect()
+    }
+
     /// Parses and checks the text of a `manifest.toml`.
     ///
     /// # Errors

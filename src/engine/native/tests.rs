@@ -124,3 +124,36 @@ fn a_wrong_input_names_it_and_leaves_the_session_usable() {
     let input = Tensor::zeros(&signature.inputs[0]);
     session.infer(&[input], &mut outputs).unwrap();
 }
+
+#[test]
+fn an_open_batch_follows_the_shape_that_is_asked_for() {
+    let models = family("converter");
+    let (name, file) =
+        models.iter().find(|(_, file)| is_open(file)).expect("a model with an open batch");
+    let one = load(file).unwrap();
+    let mut shape = one.signature().inputs[0].shape.clone();
+    shape[0] = 3;
+    let three = load_as(file, &[shape.clone()]).unwrap();
+    assert_eq!(three.signature().inputs[0].shape, shape, "{name}");
+    let output = &three.signature().outputs[0];
+    assert_eq!(output.shape[0], 3);
+    // What the model does not leave open stays, and whoever asked finds out by the signature.
+    let mut other = shape.clone();
+    *other.last_mut().unwrap() += 1;
+    assert_eq!(load_as(file, &[other]).unwrap().signature(), one.signature());
+    let x = Tensor::zeros(&three.signature().inputs[0]);
+    let mut y = [Tensor::zeros(output)];
+    three.session().unwrap().infer(&[x], &mut y).unwrap();
+    let rows = y[0].data().to_f64().unwrap();
+    let row = rows.len() / 3;
+    assert!(rows[..row] == rows[row..2 * row] && rows[..row] == rows[2 * row..], "{name}");
+}
+
+/// Whether the first input's first dimension is open, and a batch of 3 works.
+fn is_open(file: &[u8]) -> bool {
+    let Ok(open) = tflite::open_dimensions(file, &Budget::default()) else { return false };
+    let Ok(model) = load(file) else { return false };
+    let mut shape = model.signature().inputs[0].shape.clone();
+    shape[0] = 3;
+    open[0].first() == Some(&true) && open.len() == 1 && load_as(file, &[shape]).is_ok()
+}

@@ -41,6 +41,27 @@ pub(super) fn import<'a>(bytes: &'a [u8], budget: &Budget) -> Result<Graph<'a>, 
     Ok(Graph { format: FORMAT, values, nodes, inputs, outputs, states })
 }
 
+/// Which dimensions of each input the model leaves open: a batch, a length.
+pub(super) fn open_dimensions(
+    bytes: &[u8],
+    budget: &Budget,
+) -> Result<Vec<Vec<bool>>, EngineError> {
+    let file = File::open(bytes, budget)?;
+    let importer = Importer::new(&file, vec![0])?;
+    let mut all = Vec::new();
+    for tensor in importer.subgraph.scalars::<i32>(schema::subgraph::INPUTS)?.iter() {
+        let table = usize::try_from(tensor).ok().map(|tensor| importer.tensors.get(tensor));
+        let Some(table) = table.transpose()?.flatten() else { break };
+        let shape = table.scalars::<i32>(schema::tensor::SHAPE)?.len();
+        let told = table.scalars::<i32>(schema::tensor::SHAPE_SIGNATURE)?;
+        budget.take(told.len().max(shape))?;
+        let mut open: Vec<bool> = told.iter().map(|dim| dim == -1).collect();
+        open.resize(shape, false);
+        all.push(open);
+    }
+    Ok(all)
+}
+
 /// What all graphs of a file share.
 struct File<'a, 'b> {
     budget: &'b Budget,

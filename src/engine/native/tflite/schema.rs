@@ -35,6 +35,7 @@ pub(super) mod tensor {
     pub(in super::super) const QUANTIZATION: usize = 4;
     pub(in super::super) const IS_VARIABLE: usize = 5;
     pub(in super::super) const SPARSITY: usize = 6;
+    pub(in super::super) const SHAPE_SIGNATURE: usize = 7;
 }
 
 pub(super) mod sparsity {
