@@ -121,6 +121,19 @@ def float_tflite():
     return tf.lite.TFLiteConverter.from_keras_model(model).convert()
 
 
+def open_batch():
+    x = tf.keras.layers.Input((6, 4))
+    y = tf.keras.layers.Conv1D(5, 3, activation="relu")(x)
+    y = tf.keras.layers.Dense(3)(tf.keras.layers.GlobalAveragePooling1D()(y))
+    model = tf.keras.Model(x, y)
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([RNG.normal(size=(1, 6, 4)).astype(np.float32)] for _ in range(20))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return converter.convert()
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     for make in (conv, two_inputs, qdq, scaler, misfit, free_length):
@@ -132,6 +145,7 @@ def main():
     (OUT / "no_bias.tflite").write_bytes(no_bias())
     (OUT / "mean.tflite").write_bytes(mean())
     (OUT / "float.tflite").write_bytes(float_tflite())
+    (OUT / "open_batch.tflite").write_bytes(open_batch())
     interpreter = Interpreter(str(OUT / "float.tflite"), num_threads=1)
     interpreter.allocate_tensors()
     x = RNG.normal(size=(8, 6, 5, 2)).astype(np.float32)
