@@ -58,7 +58,7 @@ mod variable;
 
 use std::fmt;
 
-use super::graph::{Activation, Graph, Node, Padding, Quant, Shape, Value};
+use super::graph::{Activation, Graph, Node, Padding, Quant, Shape, Value, Window};
 use super::limits::Budget;
 use super::memory::Memory;
 use super::tflite::Options;
@@ -275,6 +275,15 @@ pub(super) enum Role {
 pub(super) struct Border {
     pub(super) before: [usize; 2],
     pub(super) after: [usize; 2],
+}
+
+impl Border {
+    /// `window` with this border as its own, if it has none.
+    fn within(self, window: Window) -> Option<Window> {
+        let Self { before, after } = self;
+        let padding = Padding::Explicit { before, after };
+        (window.padding == Padding::Valid).then_some(Window { padding, ..window })
+    }
 }
 
 /// One compiled operator.

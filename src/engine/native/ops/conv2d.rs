@@ -10,7 +10,7 @@ use super::{
     ACTIVATIONS, Border, Compiled, Entry, Kernel, Kind, Operator, PADDINGS, Refusal, Site, Step,
     activation, malformed, nhwc, padding,
 };
-use crate::engine::native::graph::{Activation, Padding, Shape, Window};
+use crate::engine::native::graph::{Activation, Shape, Window};
 use crate::engine::native::memory::Memory;
 use crate::engine::native::plan::ALIGN;
 
@@ -87,13 +87,9 @@ impl Conv2d {
 }
 
 impl Operator for Conv2d {
-    fn with_border(&self, Border { before, after }: Border) -> Option<Box<dyn Operator>> {
-        let padding = match self.window.padding {
-            Padding::Valid => Padding::Explicit { before, after },
-            Padding::Same | Padding::Explicit { .. } => return None,
-        };
-        let (window, activation) = (Window { padding, ..self.window }, self.activation);
-        Some(Box::new(Self { window, activation }))
+    fn with_border(&self, border: Border) -> Option<Box<dyn Operator>> {
+        let window = border.within(self.window)?;
+        Some(Box::new(Self { window, ..*self }))
     }
 
     fn with_clamp(&self, activation: Activation) -> Option<Box<dyn Operator>> {
