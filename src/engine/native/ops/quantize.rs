@@ -64,7 +64,7 @@ impl Operator for Quantize {
             }
             .into());
         }
-        let from = Linear::of(x)?;
+        let from = Linear::of_wide(x)?;
         let factor = factor(from.scale, to.scale)?;
         let of = move |x: i32| to.raw(factor.times(x.wrapping_sub(from.zero_point)));
         Ok(match (x.dtype, y.dtype) {
@@ -100,7 +100,7 @@ impl Operator for Dequantize {
         if let Quant::Channels { axis, scales } = &x.quant {
             return channels(site, *axis, scales);
         }
-        let Linear { scale, zero_point, .. } = Linear::of(x)?;
+        let Linear { scale, zero_point, .. } = Linear::of_wide(x)?;
         let real = move |x: i32| (x.wrapping_sub(zero_point)) as f32 * scale;
         Ok(match x.dtype {
             DType::I16 => each(site, move |x: i16| real(x.into()))?,

@@ -11,7 +11,9 @@ use super::depthwise::DepthwiseConv2d;
 use super::fully_connected::FullyConnected;
 use super::pad::Pad;
 use super::pool::{Pool2d, PoolKind};
+use super::quantize::Quantize;
 use super::reduce::{Reduce, Reduction};
+use super::relu::Clamp;
 use super::softmax::Softmax;
 use super::transpose_conv::TransposeConv;
 use super::{Kind, Operator, entries};
@@ -344,4 +346,15 @@ fn the_op_table_has_each_operator_once() {
         assert!(!entry.kinds.is_empty(), "{}", entry.name);
         assert!(entry.kinds.iter().all(|kind: &Kind| !kind.as_str().is_empty()));
     }
+}
+
+#[test]
+fn quantized_integers_of_32_bits_are_taken_where_they_are_meant() {
+    let wide = || value(DType::I32, &[4], 0.5, 0);
+    let real = Value { quant: Quant::None, ..value(DType::F32, &[4], 1.0, 0) };
+    let clamp = compile(Clamp { low: 0.0, high: 6.0 }, vec![wide(), wide()]).unwrap_err();
+    assert!(clamp.to_string().contains("quantized int32"), "{clamp}");
+    let quantize = compile(Quantize, vec![real, wide()]).unwrap_err();
+    assert!(quantize.to_string().contains("quantized int32"), "{quantize}");
+    assert!(compile(Quantize, vec![wide(), int8(&[4], 1.0, 0)]).is_ok());
 }

@@ -12,10 +12,14 @@ pub(super) fn fuse(graph: &mut Graph<'_>, budget: &Budget) {
     // The node that made a value, if it can still take part in a rewrite.
     let mut made_by: Vec<Option<usize>> = vec![None; graph.values.len()];
     let mut gone = vec![false; graph.nodes.len()];
+    let states: Vec<ValueId> = graph.states.iter().map(|state| state.value).collect();
     for i in 0..graph.nodes.len() {
         let input = graph.nodes[i].inputs.first().copied().flatten();
         if let (Some(x), &[y]) = (input, &graph.nodes[i].outputs[..]) {
-            if let Some(before) = made_by[x] {
+            // What reads a state has to do so at its own time: a later node may find it updated.
+            let early =
+                |at: usize| graph.nodes[at].inputs.iter().flatten().any(|id| states.contains(id));
+            if let Some(before) = made_by[x].filter(|&at| !early(at)) {
                 let alone = reads[x] == 1;
                 if alone && take_border(graph, before, i, budget) {
                     gone[before] = true;

@@ -15,8 +15,16 @@ pub(in super::super) struct Linear {
 }
 
 impl Linear {
-    /// Of `value`, which has to be quantized per tensor.
+    /// Of `value`, of 8 or 16 bits, which has to be quantized per tensor.
     pub(in super::super) fn of(value: &Value<'_>) -> Result<Self, Refusal> {
+        match value.dtype {
+            DType::I32 => Err(unsupported("quantized int32")),
+            _ => Self::of_wide(value),
+        }
+    }
+
+    /// The same, of 32 bits, too: for kernels that ask for the type themselves.
+    pub(in super::super) fn of_wide(value: &Value<'_>) -> Result<Self, Refusal> {
         let (low, high) = match value.dtype {
             DType::I16 => (-32768, 32767),
             DType::I32 => (i32::MIN, i32::MAX),
