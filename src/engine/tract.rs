@@ -7,6 +7,7 @@
 
 mod convert;
 mod guard;
+mod ml;
 mod onnx;
 mod tflite;
 
