@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 
 use edgerun::arrays::{self, Array};
 use edgerun::data::{Tensor, TensorData};
-use edgerun::engine::{self, Choice, EngineError, EngineKind, Model};
+use edgerun::engine::{self, Choice, EngineError, EngineKind};
 use serde::Deserialize;
 use zip::ZipArchive;
 
@@ -115,4 +115,90 @@ fn models_of_scikit_learn_give_what_onnxruntime_gives() {
         .filter_map(|case| Some(format!("{}: {}", case.entry.name, case.check().err()?)))
         .collect();
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_operator_that_is_ours_has_a_case_and_is_said_to_be_supported() {
+    let ours = [
+        "ArrayFeatureExtractor",
+        "Binarizer",
+        "CDist",
+        "FeatureVectorizer",
+        "Imputer",
+        "LabelEncoder",
+        "LinearClassifier",
+        "LinearRegressor",
+        "Normalizer",
+        "OneHotEncoder",
+        "SVMClassifier",
+        "SVMRegressor",
+        "Scaler",
+        "TreeEnsembleClassifier",
+        "TreeEnsembleRegressor",
+        "ZipMap",
+    ];
+    let mut missing = ours.to_vec();
+    for case in cases() {
+        missing.retain(|name| case.entry.operators.iter().all(|op| op != name));
+        for op in engine::describe(&case.model).unwrap().ops {
+            assert_eq!(op.engine, Some(EngineKind::Tract), "{}: {}", case.entry.name, op.op);
+        }
+    }
+    assert!(missing.is_empty(), "no case for {missing:?}");
+}
+
+/// Loads what may be damaged, and runs what loads all the same. tract's own panics are errors; none may
+/// come from an operator of ours.
+fn load_and_run(bytes: &[u8]) {
+    let outcome = || -> Result<(), EngineError> {
+        drop(engine::describe(bytes));
+        let model = engine::load(bytes, Choice::Auto)?;
+        let signature = model.signature();
+        if signature.inputs.iter().any(|spec| spec.elements() > 1 << 16) {
+            return Ok(());
+        }
+        let inputs: Vec<Tensor> = signature.inputs.iter().map(Tensor::zeros).collect();
+        let mut outputs: Vec<Tensor> = signature.outputs.iter().map(Tensor::zeros).collect();
+        model.session()?.infer(&inputs, &mut outputs)
+    };
+    if let Err(error) = outcome() {
+        let text = error.to_string();
+        let ours = ["(ml/", "(tree/", "(tract/"].iter().any(|place| text.contains(place));
+        assert!(!text.contains("panicked") || !ours, "{text}");
+    }
+}
+
+/// Models of one node, where a damaged byte is often an attribute's.
+fn small_models() -> Vec<Case> {
+    let mut all = cases();
+    all.retain(|case| case.entry.name.starts_with("single_") && case.model.len() < 1500);
+    all
+}
+
+#[test]
+fn a_classic_model_cut_anywhere_is_refused_or_runs() {
+    for (number, case) in small_models().iter().enumerate() {
+        load_and_run(&case.model);
+        for len in (number % 29..case.model.len()).step_by(29) {
+            load_and_run(&case.model[..len]);
+        }
+    }
+}
+
+#[test]
+fn a_classic_model_with_a_damaged_byte_is_refused_or_runs() {
+    let mut state = 1u32;
+    for (number, case) in small_models().into_iter().enumerate() {
+        let mut file = case.model;
+        for at in (number % 11..file.len()).step_by(11) {
+            // Xorshift, by George Marsaglia.
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            let whole = file[at];
+            file[at] = [0x00, 0xff, whole ^ 1, (state >> 8) as u8][state as usize % 4];
+            load_and_run(&file);
+            file[at] = whole;
+        }
+    }
 }

@@ -18,6 +18,8 @@ mod post;
 mod scale;
 mod select;
 mod svm;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use tract_onnx::Onnx;

@@ -10,6 +10,7 @@ use tract_onnx::tract_hir::internal::*;
 
 use super::attributes::Attributes;
 use crate::engine::tract::TENSOR_BYTES_MAX;
+use crate::engine::tract::convert::zeros;
 
 /// Type and shape of a tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,6 +166,9 @@ fn lengths(shape: &[TDim]) -> TractResult<Vec<usize>> {
     shape.iter().map(length).collect()
 }
 
+/// What the solver gives for a shape.
+type Shape = TVec<TDim>;
+
 impl<K: Kernel> Expansion for Node<K> {
     fn name(&self) -> StaticName {
         self.name.clone().into()
@@ -181,12 +185,11 @@ impl<K: Kernel> Expansion for Node<K> {
         outputs: &'p [TensorProxy],
     ) -> InferenceResult {
         let shapes = inputs.iter().map(|input| &input.shape);
-        solver.given_all(shapes, move |solver, shapes: Vec<ShapeFactoid_>| {
+        solver.given_all(shapes, move |solver, shapes: Vec<Shape>| {
             let types = inputs.iter().map(|input| &input.datum_type);
             solver.given_all(types, move |solver, types: Vec<DatumType>| {
-                let port = |(shape, dtype): (&ShapeFactoid_, &DatumType)| {
-                    Ok(Port::new(*dtype, lengths(shape)?))
-                };
+                let port =
+                    |(shape, dtype): (&Shape, &DatumType)| Ok(Port::new(*dtype, lengths(shape)?));
                 let ports: TractResult<Vec<_>> = shapes.iter().zip(&types).map(port).collect();
                 for (output, port) in outputs.iter().zip(self.ports(&ports?)?) {
                     let shape: TVec<TDim> = port.shape.iter().map(|dim| dim.to_dim()).collect();
@@ -208,9 +211,6 @@ impl<K: Kernel> Expansion for Node<K> {
     }
 }
 
-/// What the solver gives for a shape.
-type ShapeFactoid_ = TVec<TDim>;
-
 impl<K: Kernel> Op for Node<K> {
     fn name(&self) -> StaticName {
         self.name.clone().into()
@@ -226,8 +226,8 @@ impl<K: Kernel> EvalOp for Node<K> {
         let inputs: TVec<&Tensor> = inputs.iter().map(|value| &**value).collect();
         let port = |tensor: &&Tensor| Port::new(tensor.datum_type(), tensor.shape());
         let ports = self.ports(&inputs.iter().map(port).collect::<TVec<_>>())?;
-        let zeros = |port: &Port| Tensor::zero_dt(port.dtype, &port.shape);
-        let mut outputs = ports.iter().map(zeros).collect::<TractResult<Vec<_>>>()?;
+        let empty = |port: &Port| zeros(port.dtype, &port.shape);
+        let mut outputs = ports.iter().map(empty).collect::<TractResult<Vec<_>>>()?;
         self.kernel.run(&inputs, &mut outputs)?;
         outputs.truncate(self.outputs);
         Ok(outputs.into_iter().map(IntoTValue::into_tvalue).collect())
