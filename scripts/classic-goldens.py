@@ -121,7 +121,6 @@ def pipelines():
     yield "gaussian_mixture_diag", "iris", mixture.GaussianMixture(3, covariance_type="diag", random_state=0), None
     yield "gaussian_nb", "wine", naive_bayes.GaussianNB(), ZIPMAP_OFF
     yield "bernoulli_nb", "digits", naive_bayes.BernoulliNB(binarize=8.0), ZIPMAP_OFF
-    yield "multinomial_nb", "digits", naive_bayes.MultinomialNB(), ZIPMAP_OFF
     yield "mlp_classifier", "iris", scaled(neural_network.MLPClassifier((12, 8), max_iter=80, random_state=0)), ZIPMAP_OFF
     yield "mlp_binary", "cancer", scaled(neural_network.MLPClassifier((6,), activation="logistic", max_iter=60, random_state=0)), ZIPMAP_OFF
     yield "mlp_regressor", "diabetes", scaled(neural_network.MLPRegressor(hidden_layer_sizes=(10,), activation="tanh", max_iter=80, random_state=0)), None
@@ -138,7 +137,6 @@ def pipelines():
     yield "max_abs", "diabetes", preprocessing.MaxAbsScaler(), None
     yield "robust", "wine", preprocessing.RobustScaler(), None
     yield "standard", "wine", preprocessing.StandardScaler(), None
-    yield "power", "wine", preprocessing.PowerTransformer(), None
     yield "quantile", "wine", preprocessing.QuantileTransformer(n_quantiles=20, random_state=0), None
     yield "k_bins", "iris", preprocessing.KBinsDiscretizer(4, encode="ordinal"), None
     yield "k_bins_one_hot", "iris", preprocessing.KBinsDiscretizer(4, encode="onehot-dense"), None
@@ -147,13 +145,11 @@ def pipelines():
     yield "imputer", "holes", impute.SimpleImputer(), None
     yield "imputer_forest", "holes", pipeline.make_pipeline(
         impute.SimpleImputer(strategy="median"), ensemble.RandomForestRegressor(**forest)), None
-    yield "knn_imputer", "small_holes", impute.KNNImputer(n_neighbors=2), None
     yield "select_best", "wine", pipeline.make_pipeline(
         feature_selection.SelectKBest(k=4), naive_bayes.GaussianNB()), ZIPMAP_OFF
     yield "variance_threshold", "digits", feature_selection.VarianceThreshold(5.0), None
     yield "nystroem_free_union", "iris", pipeline.make_union(
         preprocessing.StandardScaler(), decomposition.PCA(2), preprocessing.Normalizer()), None
-    yield "two_labels_out", "two_labels", ensemble.RandomForestClassifier(n_estimators=4, max_depth=3, random_state=0), ZIPMAP_OFF
 
 
 def data(name):
@@ -291,7 +287,8 @@ def singles():
         base = [0.05] * 3 if post == "PROBIT" else [0.1, 0.2, -0.3]
         yield f"tree_class_{post.lower()}", single("TreeEnsembleClassifier", [x], [I, F], **stump(post, 3, three, score, base))
         two = [(2, 0), (3, 0), (4, 0)]
-        yield f"tree_binary_{post.lower()}", single("TreeEnsembleClassifier", [x], [I, F], **stump(post, 2, two, score))
+        if post != "PROBIT":  # onnxruntime leaves its second score as the memory was
+            yield f"tree_binary_{post.lower()}", single("TreeEnsembleClassifier", [x], [I, F], **stump(post, 2, two, score))
         yield f"tree_value_{post.lower()}", single("TreeEnsembleRegressor", [x], [F], n_targets=1, **stump(post, 0, two, score, [0.01]))
         if post != "PROBIT":
             w = dict(coefficients=[0.3, -0.2, 0.5, 0.1] * 3, post_transform=post, intercepts=[0.1, -0.1, 0.2])
@@ -333,14 +330,13 @@ def singles():
     yield "label_words_codes", single("LabelEncoder", [words], [I], keys_strings=["a", "b", "c"], values_int64s=[7, 8, 9], default_int64=-5)
     yield "label_codes_words", single("LabelEncoder", [whole], [S], keys_int64s=[-3, 0, 2], values_strings=["x", "y", "z"])
     yield "label_codes_reals", single("LabelEncoder", [whole], [F], keys_int64s=[-3, 0, 2], values_floats=[0.5, 1.5, 2.5], default_float=-1.0)
-    yield "label_reals_codes", single("LabelEncoder", [x], [I], keys_floats=[0.0, float("nan")], values_int64s=[1, 2])
+    yield "label_reals_codes", single("LabelEncoder", [x], [I], keys_floats=[0.0, 3.0], values_int64s=[1, 2])
     yield "label_words_words", single("LabelEncoder", [words], [S], keys_strings=["a", "a", "d"], values_strings=["k", "l", "m"])
     yield "label_codes_codes", single("LabelEncoder", [whole], [I], keys_int64s=[1, 2], values_int64s=[10, 20])
     yield "label_reals_reals", single("LabelEncoder", [finite], [F], keys_floats=[0.0], values_floats=[10.0])
     yield "label_words_reals", single("LabelEncoder", [words], [F], keys_strings=["a"], values_floats=[10.0])
     yield "label_reals_words", single("LabelEncoder", [finite], [S], keys_floats=[0.0], values_strings=["zero"], default_string="other")
     yield "label_old_words", single("LabelEncoder", [words], [I], classes_strings=["c", "a"], default_int64=3, version=1)
-    yield "label_old_codes", single("LabelEncoder", [whole], [S], classes_strings=["c", "a"], default_string="?", version=1)
     for metric in ("euclidean", "sqeuclidean"):
         yield f"cdist_{metric}", single("CDist", [finite], [F], "com.microsoft", [finite[:7] * 0.5], metric=metric)
     for kernel in ("LINEAR", "POLY", "RBF", "SIGMOID"):

@@ -53,7 +53,7 @@ impl Values {
             DatumType::F64 => Self::Doubles(slice(tensor)?.to_vec()),
             DatumType::String => Self::Texts(slice(tensor)?.to_vec()),
             DatumType::I64 => Self::Ints(slice(tensor)?.to_vec()),
-            DatumType::I32 | DatumType::I16 | DatumType::Bool => {
+            DatumType::I32 | DatumType::I16 | DatumType::Bool | DatumType::TDim => {
                 Self::Ints(slice(&*tensor.cast_to::<i64>()?)?.to_vec())
             }
             other => bail!("values of type {other:?} are not known"),
@@ -159,7 +159,10 @@ impl Kernel for LabelEncoder {
     fn outputs(&self, inputs: &[Port]) -> TractResult<Vec<Port>> {
         let input = only(inputs)?;
         let same = match self.keys {
-            DatumType::I64 => input.dtype.is_integer() || input.dtype == DatumType::Bool,
+            // A whole number that tract may take for a shape's is a TDim there.
+            DatumType::I64 => {
+                input.dtype.is_integer() || matches!(input.dtype, DatumType::Bool | DatumType::TDim)
+            }
             keys => input.dtype == keys,
         };
         if !same {

@@ -104,7 +104,11 @@ impl Kernel for LinearClassifier {
             if self.matrix.models == 1 {
                 let score = scores[0];
                 classes.push(usize::from(score > 0.0));
-                let second = if self.is_pair() { Second::Complement } else { Second::Missing };
+                let second = match (self.is_pair(), self.post) {
+                    (false, _) => Second::Missing,
+                    (true, Post::Logistic) => Second::Opposite,
+                    (true, _) => Second::Complement,
+                };
                 second.put(score, self.post, scores);
             } else {
                 classes.push(largest(scores));

@@ -313,7 +313,7 @@ impl Kernel for SvmClassifier {
                 coupling.solve(&decided, &pairs.sigmoids, scores);
                 self.post.apply(scores);
             } else if count == 2 {
-                let opposite = self.post == Post::None;
+                let opposite = matches!(self.post, Post::None | Post::Logistic);
                 let second = if opposite { Second::Opposite } else { Second::Complement };
                 second.put(decided[0], self.post, scores);
             } else {

@@ -91,7 +91,9 @@ impl Kernel for TreeRegressor {
         each_row(&self.ensemble, inputs[0], rows, &mut scores, |row, scores| {
             let out = &mut out[row * targets..(row + 1) * targets];
             for (target, (to, score)) in out.iter_mut().zip(scores).enumerate() {
-                *to = score.value + self.base.get(target).copied().unwrap_or_default();
+                // Of several targets, one that no leaf spoke of has nothing, not even its base.
+                let base = self.base.get(target).copied().unwrap_or_default();
+                *to = if score.seen || targets == 1 { score.value + base } else { 0.0 };
             }
             match out {
                 [score] => Second::Missing.put(*score, self.post, out),
