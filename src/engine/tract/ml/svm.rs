@@ -349,7 +349,7 @@ impl Coupling {
         q.resize(n * n, 0.0);
         let pairs = (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j)));
         for (((i, j), score), (a, b)) in pairs.zip(decided).zip(sigmoids) {
-            let wins = (1.0 - logistic(score * a + b)).max(1e-7).min(1.0 - 1e-7);
+            let wins = (1.0 - logistic(score * a + b)).clamp(1e-7, 1.0 - 1e-7);
             against[i * n + j] = wins;
             against[j * n + i] = 1.0 - wins;
         }
