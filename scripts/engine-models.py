@@ -73,10 +73,10 @@ def qdq():
     return graph(nodes, [floats("x", 1, 4)], [floats("y", 1, 4)], one)
 
 
-def scaler():
+def vectorizer():
     nodes = [
         helper.make_node("Relu", ["x"], ["r"]),
-        helper.make_node("Scaler", ["r"], ["y"], name="scale", domain="ai.onnx.ml", offset=[1.0], scale=[2.0]),
+        helper.make_node("DictVectorizer", ["r"], ["y"], name="vectorize", domain="ai.onnx.ml", string_vocabulary=["a"]),
     ]
     return graph(nodes, [floats("x", 1, 4)], [floats("y", 1, 4)], ml=1)
 
@@ -136,7 +136,7 @@ def open_batch():
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    for make in (conv, two_inputs, qdq, scaler, misfit, free_length):
+    for make in (conv, two_inputs, qdq, vectorizer, misfit, free_length):
         onnx.save(make(), OUT / f"{make.__name__}.onnx")
     x = RNG.normal(size=(8, 2, 6, 5)).astype(np.float32)
     session = onnxruntime.InferenceSession(OUT / "conv.onnx", providers=["CPUExecutionProvider"])

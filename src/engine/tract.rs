@@ -7,6 +7,7 @@
 
 mod convert;
 mod guard;
+mod ml;
 mod onnx;
 mod tflite;
 
@@ -26,6 +27,9 @@ use crate::data::{Signature, Tensor, TensorSpec};
 
 /// Bytes that all intermediate tensors of a model may have together.
 const TENSOR_BYTES_MAX: usize = 1 << 30;
+
+/// Operators that keep something from step to step.
+const LOOPS: [&str; 5] = ["GRU", "LSTM", "Loop", "RNN", "Scan"];
 
 /// Why a quantized model is not tract's.
 const QUANTIZED: &str = "the model is quantized, and quantized models run on the native engine";
@@ -161,6 +165,7 @@ impl Model for TractModel {
             state: spawn(&self.plan)?,
             plan: self.plan.clone(),
             inputs: self.signature.inputs.iter().map(convert::buffer).collect(),
+            loops: self.ops.iter().any(|op| LOOPS.contains(&op.op.as_str())),
             signature: self.signature.clone(),
             broken: None,
         }))
@@ -189,6 +194,8 @@ struct TractSession {
     plan: Arc<TypedRunnableModel>,
     state: TypedSimpleState,
     inputs: Vec<Arc<TractTensor>>,
+    /// tract carries what a loop keeps on to the next run; in ONNX every run begins anew.
+    loops: bool,
     signature: Arc<Signature>,
     /// Why there is no usable state, after one could not be made anew.
     broken: Option<String>,
@@ -205,6 +212,9 @@ impl Session for TractSession {
     fn infer(&mut self, inputs: &[Tensor], outputs: &mut [Tensor]) -> Result<(), EngineError> {
         check_tensors(&self.signature, inputs, outputs)?;
         let failed = |why: String| EngineError::Run { engine: EngineKind::Tract, why };
+        if self.loops {
+            self.reset();
+        }
         if let Some(why) = &self.broken {
             return Err(failed(why.clone()));
         }

@@ -259,13 +259,13 @@ fn inspect_shows_tensors_operators_memory_and_digest() {
 #[cfg(feature = "tract")]
 #[test]
 fn inspect_of_a_model_that_cannot_run_names_the_missing_operator() {
-    let output = edgerun(["inspect", "tests/data/engines/scaler.onnx"]);
+    let output = edgerun(["inspect", "tests/data/engines/vectorizer.onnx"]);
     let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let line = printed.lines().find(|line| line.contains("Scaler")).unwrap();
+    let line = printed.lines().find(|line| line.contains("DictVectorizer")).unwrap();
     assert!(line.ends_with("no engine runs it"), "{printed}");
     assert!(
-        printed.contains("cannot be used: ") && printed.contains("node 1 \"scale\""),
+        printed.contains("cannot be used: ") && printed.contains("node 1 \"vectorize\""),
         "{printed}"
     );
 }

@@ -353,9 +353,9 @@ fn quantized_onnx_runs_on_the_native_engine() {
 #[test]
 fn model_that_cannot_load_says_which_op_of_which_node() {
     assert_eq!(
-        error("tests/data/engines/scaler.onnx", Choice::Auto),
-        "tests/data/engines/scaler.onnx: tract cannot run node 1 \"scale\" (Scaler): tract has no \
-         such operator: put the scaling into the recipe (standardise)"
+        error("tests/data/engines/vectorizer.onnx", Choice::Auto),
+        "tests/data/engines/vectorizer.onnx: tract cannot run node 1 \"vectorize\" (DictVectorizer): tract has no \
+         such operator"
     );
     let misfit = error("tests/data/engines/misfit.onnx", Choice::Auto);
     assert!(
@@ -374,10 +374,10 @@ fn model_that_cannot_load_says_which_op_of_which_node() {
 #[cfg(feature = "tract")]
 #[test]
 fn description_shows_the_missing_operator_of_a_model_that_cannot_run() {
-    let bytes = std::fs::read(root().join("tests/data/engines/scaler.onnx")).unwrap();
+    let bytes = std::fs::read(root().join("tests/data/engines/vectorizer.onnx")).unwrap();
     let found = engine::describe(&bytes).unwrap();
     let engines: Vec<_> = found.ops.iter().map(|op| (op.op.as_str(), op.engine)).collect();
-    assert_eq!(engines, [("Relu", Some(EngineKind::Tract)), ("Scaler", None)]);
+    assert_eq!(engines, [("Relu", Some(EngineKind::Tract)), ("DictVectorizer", None)]);
     assert_eq!(found.signature.inputs[0].shape, [1, 4]);
 }
 

@@ -4,6 +4,7 @@
 
 mod allocations;
 mod arm;
+mod classic;
 mod commands;
 mod config;
 mod conformance;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tract_onnx::prelude::{Datum, DatumType, TractResult};
-use tract_onnx::tract_core::internal::{TDim, Tensor as TractTensor, format_err};
+use tract_onnx::tract_core::internal::{TDim, Tensor as TractTensor, format_err, tensor1};
 
 use crate::data::{DType, TensorData, TensorSpec};
 
@@ -26,19 +26,29 @@ pub(super) fn dtype(of: DatumType) -> Option<DType> {
 
 /// A tract tensor that [`fill`] can fill for `spec`.
 pub(super) fn buffer(spec: &TensorSpec) -> Arc<TractTensor> {
-    let shape = &spec.shape;
-    let zeros = match spec.dtype {
-        DType::F32 => TractTensor::zero::<f32>(shape),
-        DType::F64 => TractTensor::zero::<f64>(shape),
-        DType::I8 => TractTensor::zero::<i8>(shape),
-        DType::U8 => TractTensor::zero::<u8>(shape),
-        DType::I16 => TractTensor::zero::<i16>(shape),
-        DType::I32 => TractTensor::zero::<i32>(shape),
-        DType::I64 => TractTensor::zero::<i64>(shape),
-        DType::Bool => TractTensor::zero_dt(DatumType::Bool, shape),
-        DType::Str => TractTensor::zero_dt(DatumType::String, shape),
+    let dtype = match spec.dtype {
+        DType::F32 => DatumType::F32,
+        DType::F64 => DatumType::F64,
+        DType::I8 => DatumType::I8,
+        DType::U8 => DatumType::U8,
+        DType::I16 => DatumType::I16,
+        DType::I32 => DatumType::I32,
+        DType::I64 => DatumType::I64,
+        DType::Bool => DatumType::Bool,
+        DType::Str => DatumType::String,
     };
+    let zeros = zeros(dtype, &spec.shape);
     Arc::new(zeros.expect("a signature's shapes were held by tract already"))
+}
+
+/// A tensor of zeros, or of empty texts, which tract has no zero of.
+pub(super) fn zeros(dtype: DatumType, shape: &[usize]) -> TractResult<TractTensor> {
+    if dtype != DatumType::String {
+        return TractTensor::zero_dt(dtype, shape);
+    }
+    let elements = shape.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim));
+    let elements = elements.ok_or_else(|| format_err!("shape {shape:?} is too large"))?;
+    tensor1(&vec![String::new(); elements]).into_shape(shape)
 }
 
 /// Copies `from` into `to`, which [`buffer`] made for the same type and shape.

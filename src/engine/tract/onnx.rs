@@ -17,6 +17,7 @@ use tract_onnx::prelude::{DatumType, Framework, InferenceModelExt, OutletId};
 use tract_onnx::tract_hir::infer::{Factoid, InferenceModel};
 
 use super::guard::{Failure, guarded};
+use super::ml;
 use super::{Import, NodeName, QUANTIZED};
 use crate::data::{Signature, TensorSpec};
 use crate::engine::{DescribedOp, Description, EngineError, EngineKind, Format, OpReport};
@@ -26,7 +27,7 @@ const DOMAINS: [&str; 4] = ["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
 
 pub(super) fn import(bytes: &[u8]) -> Result<Import, EngineError> {
     let mut proto = decode(bytes)?;
-    let onnx = tract_onnx::onnx();
+    let onnx = ml::onnx();
     let graph = proto.graph.as_ref().ok_or_else(|| malformed("it has no graph"))?;
     check_nodes(graph, &onnx)?;
     check_links(graph)?;
@@ -67,7 +68,7 @@ pub(super) fn import(bytes: &[u8]) -> Result<Import, EngineError> {
 /// What the file holds, also where tract cannot run it.
 pub(super) fn describe(bytes: &[u8]) -> Result<Description, EngineError> {
     let proto = decode(bytes)?;
-    let onnx = tract_onnx::onnx();
+    let onnx = ml::onnx();
     let graph = proto.graph.as_ref().ok_or_else(|| malformed("it has no graph"))?;
     let shapes: HashMap<&String, Vec<usize>> =
         graph.value_info.iter().chain(&graph.output).map(|v| (&v.name, shown_shape(v))).collect();
@@ -184,12 +185,7 @@ fn refusal(node: &NodeProto, onnx: &Onnx) -> Option<String> {
     if onnx.op_register.0.contains_key(op) {
         return None;
     }
-    let hint = match op {
-        "ZipMap" => ": export with options={'zipmap': False}",
-        "Scaler" => ": put the scaling into the recipe (standardise)",
-        _ => "",
-    };
-    Some(format!("tract has no such operator{hint}"))
+    Some("tract has no such operator".to_owned())
 }
 
 /// Everything that is used is also made: tract would take a missing tensor as an input.
