@@ -1,0 +1,245 @@
+//! Depthwise convolution with AVX-512: 16 channels in the 32-bit lanes of a vector.
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::*;
+
+use super::{Depthwise, LANES};
+
+/// The constants of one block of lanes.
+#[derive(Clone, Copy)]
+struct Block {
+    weights: *const i32,
+    /// Lanes from tap to tap.
+    row: usize,
+    bias: __m512i,
+    scale: __m512,
+    bounds: [__m512; 2],
+    zero_point: __m512i,
+    mask: u16,
+}
+
+impl Block {
+    /// Sixteen values as 32-bit lanes.
+    ///
+    /// # Safety
+    /// There are 16 bytes at `x`; the caller has the features, here and below.
+    #[inline(always)]
+    unsafe fn load(x: *const i8) -> __m512i {
+        // SAFETY: as the caller says.
+        unsafe { _mm512_cvtepi8_epi32(_mm_loadu_si128(x.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn weight(&self, tap: usize) -> __m512i {
+        // SAFETY: each tap has a row of weights, and a block fits into it.
+        unsafe { _mm512_loadu_si512(self.weights.add(tap * self.row).cast()) }
+    }
+
+    /// Sums to bytes at `y`.
+    #[inline(always)]
+    unsafe fn store(&self, sum: __m512i, y: *mut i8) {
+        // SAFETY: `y` has room for the lanes of the mask.
+        unsafe {
+            let steps = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), self.scale);
+            let steps = _mm512_max_ps(_mm512_min_ps(steps, self.bounds[1]), self.bounds[0]);
+            let value = _mm512_add_epi32(_mm512_cvtps_epi32(steps), self.zero_point);
+            _mm512_mask_cvtepi32_storeu_epi8(y.cast(), self.mask, value);
+        }
+    }
+}
+
+/// All outputs.
+///
+/// # Safety
+/// The CPU has the features; windows and outputs lie in `x` and `y`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(super) unsafe fn run(of: &Depthwise, weights: &[i32], x: *const i8, y: *mut i8) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match (of.walk.a.taps, of.walk.shared) {
+            (3, Some(1)) => lines(of, weights, x, y, shared::<3, 1, 6, 4>, shared::<3, 1, 3, 1>),
+            (3, Some(2)) => lines(of, weights, x, y, shared::<3, 2, 9, 4>, shared::<3, 2, 3, 1>),
+            (5, Some(1)) => lines(of, weights, x, y, shared::<5, 1, 8, 4>, shared::<5, 1, 5, 1>),
+            (5, Some(2)) => lines(of, weights, x, y, shared::<5, 2, 11, 4>, shared::<5, 2, 5, 1>),
+            _ => lines(of, weights, x, y, any::<4>, any::<1>),
+        }
+    }
+}
+
+/// Computes outputs along `a`, from one place on.
+type Tile = unsafe fn(&Depthwise, &Block, *const i8, *mut i8);
+
+/// Goes over all places with `four` outputs at once, and `one`.
+///
+/// # Safety
+/// As for [`run`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline]
+unsafe fn lines(of: &Depthwise, weights: &[i32], x: *const i8, y: *mut i8, four: Tile, one: Tile) {
+    // SAFETY: as the caller says; blocks lie in the lanes and in the constants.
+    unsafe {
+        let walk = &of.walk;
+        for b in 0..walk.b.count {
+            for [first, constant, lanes] in walk.blocks() {
+                let block = Block {
+                    weights: weights.as_ptr().add(constant),
+                    row: walk.row(),
+                    bias: _mm512_loadu_si512(of.bias.as_ptr().add(constant).cast()),
+                    scale: _mm512_loadu_ps(of.scales.as_ptr().add(constant)),
+                    bounds: of.output.bounds().map(|bound| _mm512_set1_ps(bound)),
+                    zero_point: _mm512_set1_epi32(of.output.zero_point()),
+                    mask: ((1u32 << lanes.min(LANES)) - 1) as u16,
+                };
+                let mut x = x.add(b * walk.b.step + first);
+                let mut y = y.add(b * walk.b.step_out + first);
+                let mut left = walk.a.count;
+                while left >= 4 {
+                    four(of, &block, x, y);
+                    x = x.wrapping_add(4 * walk.a.step);
+                    y = y.wrapping_add(4 * walk.a.step_out);
+                    left -= 4;
+                }
+                for _ in 0..left {
+                    one(of, &block, x, y);
+                    x = x.wrapping_add(walk.a.step);
+                    y = y.wrapping_add(walk.a.step_out);
+                }
+            }
+        }
+    }
+}
+
+/// `TILE` outputs of `TAPS` taps along `a`, `STRIDE` taps apart: their `LOADS` inputs are loaded once.
+///
+/// # Safety
+/// As for [`run`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn shared<const TAPS: usize, const STRIDE: usize, const LOADS: usize, const TILE: usize>(
+    of: &Depthwise,
+    block: &Block,
+    x: *const i8,
+    y: *mut i8,
+) {
+    const { assert!(LOADS == (TILE - 1) * STRIDE + TAPS) };
+    let (a, b) = (of.walk.a, of.walk.b);
+    // SAFETY: as the caller says.
+    unsafe {
+        let mut sums = [block.bias; TILE];
+        for row in 0..b.taps {
+            let x = x.add(row * b.tap);
+            let mut values = [_mm512_setzero_si512(); LOADS];
+            for (i, value) in values.iter_mut().enumerate() {
+                *value = Block::load(x.add(i * a.tap));
+            }
+            for tap in 0..TAPS {
+                let weight = block.weight(row * TAPS + tap);
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    *sum = _mm512_dpwssd_epi32(*sum, values[i * STRIDE + tap], weight);
+                }
+            }
+        }
+        for (i, &sum) in sums.iter().enumerate() {
+            block.store(sum, y.add(i * a.step_out));
+        }
+    }
+}
+
+/// `TILE` outputs along `a`, whatever the window.
+///
+/// # Safety
+/// As for [`run`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn any<const TILE: usize>(of: &Depthwise, block: &Block, x: *const i8, y: *mut i8) {
+    // SAFETY: as the caller says.
+    unsafe {
+        let mut sums = [block.bias; TILE];
+        for (tap, &place) in of.walk.taps.iter().enumerate() {
+            let (x, weight) = (x.add(place as usize), block.weight(tap));
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum = _mm512_dpwssd_epi32(*sum, Block::load(x.add(i * of.walk.a.step)), weight);
+            }
+        }
+        for (i, &sum) in sums.iter().enumerate() {
+            block.store(sum, y.add(i * of.walk.a.step_out));
+        }
+    }
+}
+
+/// All outputs of a window of 3 by 3 with a stride of 1; see [`super::fours`].
+///
+/// Columns of four rows stay in registers while the window slides over them.
+///
+/// # Safety
+/// As for [`run`]; `b` has two outputs at least, and a block of lanes.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(super) unsafe fn run_fours(of: &Depthwise, weights: &[i8], x: *const i8, y: *mut i8) {
+    let (a, b) = (of.walk.a, of.walk.b);
+    let [low, high] = of.output.bounds().map(|bound| _mm512_set1_ps(bound));
+    let zero_point = _mm512_set1_epi32(of.output.zero_point());
+    // Four rows of 16 bytes to 16 lanes of 4: dwords first, then bytes within 128 bits.
+    let dwords = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    let bytes = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    let bytes = _mm512_broadcast_i32x4(bytes);
+    let flip = _mm512_set1_epi8(-128);
+    // The last pair of rows ends with the outputs.
+    for pair in 0..b.count.div_ceil(2) {
+        let row = (2 * pair).min(b.count - 2);
+        for (block, [first, constant, _]) in of.walk.blocks().enumerate() {
+            // SAFETY: as the caller says; blocks lie in the lanes and in the constants.
+            unsafe {
+                let w = weights.as_ptr().add(block * 3 * 2 * 64);
+                let w: [[__m512i; 2]; 3] = std::array::from_fn(|column| {
+                    [0, 1].map(|row| _mm512_loadu_si512(w.add((column * 2 + row) * 64).cast()))
+                });
+                let bias = _mm512_loadu_si512(of.bias.as_ptr().add(constant).cast());
+                let scale = _mm512_loadu_ps(of.scales.as_ptr().add(constant));
+                let mut at = x.add(row * b.step + first);
+                let mut to = y.add(row * b.step_out + first);
+                let mut column = || {
+                    let rows =
+                        [0, 1, 2, 3].map(|i| _mm_loadu_si128(at.wrapping_add(i * b.tap).cast()));
+                    at = at.wrapping_add(a.tap);
+                    let rows01 =
+                        _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(rows[0]), rows[1]);
+                    let rows23 =
+                        _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(rows[2]), rows[3]);
+                    let all = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(rows01), rows23);
+                    let all = _mm512_shuffle_epi8(_mm512_permutexvar_epi32(dwords, all), bytes);
+                    _mm512_xor_si512(all, flip)
+                };
+                let mut output = |x0: __m512i, x1: __m512i, x2: __m512i| {
+                    for (row, place) in [(0, to), (1, to.wrapping_add(b.step_out))] {
+                        let sum = _mm512_dpbusd_epi32(bias, x0, w[0][row]);
+                        let sum = _mm512_dpbusd_epi32(sum, x1, w[1][row]);
+                        let sum = _mm512_dpbusd_epi32(sum, x2, w[2][row]);
+                        let steps = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
+                        let steps = _mm512_max_ps(_mm512_min_ps(steps, high), low);
+                        let value = _mm512_add_epi32(_mm512_cvtps_epi32(steps), zero_point);
+                        _mm_storeu_si128(place.cast(), _mm512_cvtepi32_epi8(value));
+                    }
+                    to = to.wrapping_add(a.step_out);
+                };
+                let (mut x0, mut x1) = (column(), column());
+                let mut left = a.count;
+                // Three at a time, so that columns need not move between registers.
+                while left >= 3 {
+                    let x2 = column();
+                    output(x0, x1, x2);
+                    x0 = column();
+                    output(x1, x2, x0);
+                    x1 = column();
+                    output(x2, x0, x1);
+                    left -= 3;
+                }
+                if left > 0 {
+                    let x2 = column();
+                    output(x0, x1, x2);
+                    if left > 1 {
+                        x0 = column();
+                        output(x1, x2, x0);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Depthwise convolution of 3 by 3, stride 1, with dot products: 8 channels, two rows of outputs.
+//!
+//! The four input rows under two output rows are interleaved, so that one dot product sums three taps
+//! of a column, once from the first row on and once from the second. Columns stay in registers while
+//! the window slides over them.
+#![allow(unsafe_code)]
+
+use std::arch::aarch64::*;
+use std::arch::asm;
+
+use super::super::neon::Bytes;
+use super::{Depthwise, LANES_DOT};
+
+/// Bytes of the weights of a block; see [`super::fours`].
+const BLOCK: usize = 3 * 2 * LANES_DOT * 4;
+
+/// `sum` and four products for each lane.
+///
+/// # Safety
+/// The caller has the target feature `dotprod`.
+#[inline(always)]
+unsafe fn sdot(mut sum: int32x4_t, x: int8x16_t, w: int8x16_t) -> int32x4_t {
+    // SAFETY: registers only; the caller has the instruction.
+    unsafe {
+        asm!("sdot {0:v}.4s, {1:v}.16b, {2:v}.16b", inout(vreg) sum, in(vreg) x, in(vreg) w,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    sum
+}
+
+/// All outputs.
+///
+/// # Safety
+/// The CPU has `dotprod`; windows and outputs lie in `x` and `y`; both axes have three taps a step
+/// apart, `b` has two outputs at least.
+#[target_feature(enable = "neon,dotprod")]
+pub(super) unsafe fn run(of: &Depthwise, weights: &[i8], x: *const i8, y: *mut i8) {
+    let (a, b) = (of.walk.a, of.walk.b);
+    let bytes = Bytes::new(of.output);
+    // The last pair of rows ends with the outputs.
+    for pair in 0..b.count.div_ceil(2) {
+        let row = (2 * pair).min(b.count - 2);
+        for (block, [first, constant, _]) in of.walk.blocks().enumerate() {
+            // SAFETY: as the caller says; blocks lie in the lanes and in the constants.
+            unsafe {
+                let w = weights.as_ptr().add(block * BLOCK);
+                let w: [[int8x16_t; 4]; 3] = std::array::from_fn(|column| {
+                    std::array::from_fn(|i| vld1q_s8(w.add((column * 4 + i) * 16)))
+                });
+                let (bias, scales) = (of.bias.as_ptr(), of.scales.as_ptr());
+                let bias = [0, 4].map(|at| vld1q_s32(bias.add(constant + at)));
+                let scales = [0, 4].map(|at| vld1q_f32(scales.add(constant + at)));
+                let mut at = x.add(row * b.step + first);
+                let mut to = y.add(row * b.step_out + first);
+                let mut column = || {
+                    let rows = [0, 1, 2, 3].map(|i| vld1_s8(at.wrapping_add(i * b.tap)));
+                    at = at.wrapping_add(a.tap);
+                    let [r0, r1, r2, r3] = rows.map(|row| vcombine_s8(row, row));
+                    let upper = vreinterpretq_s16_s8(vzip1q_s8(r0, r1));
+                    let lower = vreinterpretq_s16_s8(vzip1q_s8(r2, r3));
+                    [vzip1q_s16(upper, lower), vzip2q_s16(upper, lower)]
+                        .map(|v| vreinterpretq_s8_s16(v))
+                };
+                let mut output = |x0: [int8x16_t; 2], x1: [int8x16_t; 2], x2: [int8x16_t; 2]| {
+                    let sum = |i: usize| {
+                        let sum = sdot(bias[i % 2], x0[i % 2], w[0][i]);
+                        sdot(sdot(sum, x1[i % 2], w[1][i]), x2[i % 2], w[2][i])
+                    };
+                    let rows = bytes.narrow(
+                        bytes.halves([sum(0), sum(1)], scales),
+                        bytes.halves([sum(2), sum(3)], scales),
+                    );
+                    vst1_s8(to, vget_low_s8(rows));
+                    vst1_s8(to.wrapping_add(b.step_out), vget_high_s8(rows));
+                    to = to.wrapping_add(a.step_out);
+                };
+                let (mut x0, mut x1) = (column(), column());
+                let mut left = a.count;
+                // Three at a time, so that columns need not move between registers.
+                while left >= 3 {
+                    let x2 = column();
+                    output(x0, x1, x2);
+                    x0 = column();
+                    output(x1, x2, x0);
+                    x1 = column();
+                    output(x2, x0, x1);
+                    left -= 3;
+                }
+                if left > 0 {
+                    let x2 = column();
+                    output(x0, x1, x2);
+                    if left > 1 {
+                        x0 = column();
+                        output(x1, x2, x0);
+                    }
+                }
+            }
+        }
+    }
+}

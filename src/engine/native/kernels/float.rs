@@ -1,0 +1,227 @@
+//! The same for floats: rows times filters, and depthwise convolution.
+//!
+//! Each output is `bias + x0 · w0 + x1 · w1 + …`, in this order, each step rounded once (fused), on
+//! every instruction set: so all of them give the same bytes.
+
+mod lanes;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod tiles;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use self::tiles::{Lines, Panel};
+use super::depthwise::SlidingWindow;
+use super::depthwise::walk::Walk;
+use super::gemm::Layout;
+use super::isa::{Isa, Set};
+use super::table::Table;
+
+/// Filters as they come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FloatFilters<'a> {
+    /// `[n, k]`; depthwise `[kh, kw, channels]`.
+    pub(crate) weights: &'a [f32],
+    /// `[n]`.
+    pub(crate) bias: &'a [f32],
+    /// The lowest and the highest output, perhaps infinite.
+    pub(crate) bounds: [f32; 2],
+}
+
+/// Floats in a vector.
+fn lanes(set: Set) -> usize {
+    match set {
+        Set::Scalar => 1,
+        Set::Avx2 | Set::AvxVnni => 8,
+        Set::Avx512Vnni => 16,
+        Set::Neon | Set::DotProd => 4,
+    }
+}
+
+/// Packed filters, ready to run.
+#[derive(Debug)]
+pub(crate) struct FloatGemm {
+    isa: Isa,
+    n: usize,
+    layout: Layout,
+    deltas: Vec<u32>,
+    /// The first filter of each block and its number of vectors; weights begin at `first * k`.
+    blocks: Vec<[usize; 2]>,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    bounds: [f32; 2],
+    /// Rows that go through all blocks together.
+    panel: usize,
+}
+
+impl FloatGemm {
+    /// Packs `filters` for rows of `layout`, about `rows` of them in a run.
+    pub(crate) fn new(isa: Isa, layout: Layout, filters: FloatFilters<'_>, rows: usize) -> Self {
+        let (k, n) = (layout.k(), filters.bias.len());
+        assert!(k > 0 && filters.weights.len() == n * k && layout.segments.is_sorted());
+        let (mut blocks, mut first, lanes) = (Vec::new(), 0, lanes(isa.set()));
+        while first < n {
+            // One row has few sums: wide blocks keep the multipliers busy.
+            let widest = match (isa.set(), rows) {
+                (Set::Scalar, _) => 1,
+                (Set::Avx512Vnni, _) | (_, 1) => 4,
+                _ => 2,
+            };
+            let vectors = match (n - first).div_ceil(lanes) {
+                vectors if vectors >= widest => widest,
+                3 => 2,
+                vectors => vectors,
+            };
+            blocks.push([first, vectors]);
+            first += vectors * lanes;
+        }
+        let (mut weights, mut bias) = (vec![0.0; first * k], vec![0.0; first]);
+        bias[..n].copy_from_slice(filters.bias);
+        for &[first, vectors] in &blocks {
+            let wide = vectors * lanes;
+            let block = &mut weights[first * k..(first + wide) * k];
+            let filters = filters.weights.chunks_exact(k).skip(first).take(wide);
+            for (lane, filter) in filters.enumerate() {
+                for (row, &w) in block.chunks_exact_mut(wide).zip(filter) {
+                    row[lane] = w;
+                }
+            }
+        }
+        let between = layout.segments.windows(2).map(|pair| pair[1] - pair[0]);
+        let deltas = layout.segments.iter().copied().take(1).chain(between).collect();
+        let panel = 24 * (4_096 / k / 24).clamp(1, 16);
+        Self { isa, n, layout, deltas, blocks, weights, bias, bounds: filters.bounds, panel }
+    }
+
+    /// Bytes of the packed constants.
+    pub(crate) fn bytes(&self) -> usize {
+        4 * (self.weights.len() + self.bias.len())
+    }
+
+    /// Bytes that packing filters `[n, k]` may take, for a budget; `None` when they overflow.
+    pub(crate) fn bytes_max(n: usize, k: usize) -> Option<usize> {
+        n.checked_add(64)?.checked_mul(k.checked_add(1)?)?.checked_mul(4)
+    }
+
+    /// Row i of the product, `[n]`, to `outs[i]` of `y`, from `rows[i]` of `x`.
+    pub(crate) fn run(&self, x: &[f32], rows: &Table, y: &mut [f32], outs: &Table) {
+        assert_eq!(rows.rows(), outs.rows(), "a place for each row");
+        if rows.rows() == 0 {
+            return;
+        }
+        assert!(rows.last() + self.layout.span() <= x.len(), "rows lie in the input");
+        assert!(outs.last() + self.n <= y.len(), "rows lie in the output");
+        let panels = rows.offsets().chunks(self.panel).zip(outs.offsets().chunks(self.panel));
+        for (rows, outs) in panels {
+            for &[first, vectors] in &self.blocks {
+                let (k, wide) = (self.layout.k(), vectors * lanes(self.isa.set()));
+                let panel = Panel {
+                    x: x.as_ptr(),
+                    rows,
+                    y: y[first..].as_mut_ptr(),
+                    outs,
+                    deltas: &self.deltas,
+                    run: self.layout.run,
+                    weights: &self.weights[first * k..(first + wide) * k],
+                    bias: &self.bias[first..first + wide],
+                    lanes: (self.n - first).min(wide),
+                    bounds: self.bounds,
+                };
+                // SAFETY: an `Isa` exists only where the CPU has the instructions; all rows lie in `x`
+                // and all outputs in `y`, as was checked above.
+                #[allow(unsafe_code)]
+                unsafe {
+                    match self.isa.set() {
+                        Set::Scalar => {
+                            tiles::tiles::<f32, 1, 1>(&panel, 0);
+                        }
+                        #[cfg(target_arch = "x86_64")]
+                        Set::Avx2 | Set::AvxVnni => x86::block_avx2(&panel, vectors),
+                        #[cfg(target_arch = "x86_64")]
+                        Set::Avx512Vnni => x86::block_avx512(&panel, vectors),
+                        #[cfg(target_arch = "aarch64")]
+                        Set::Neon | Set::DotProd => neon::block(&panel, vectors),
+                        _ => unreachable!("an Isa exists only on its own architecture"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Packed depthwise filters, ready to run.
+#[derive(Debug)]
+pub(crate) struct FloatDepthwise {
+    isa: Isa,
+    walk: Walk,
+    /// `[taps, lanes of a period and more]`.
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    bounds: [f32; 2],
+}
+
+impl FloatDepthwise {
+    /// Packs `filters` for `window`.
+    pub(crate) fn new(isa: Isa, window: SlidingWindow, filters: FloatFilters<'_>) -> Self {
+        let (channels, kernel) = (filters.bias.len(), window.kernel);
+        let taps = kernel[0] * kernel[1];
+        assert!(channels > 0 && taps > 0 && filters.weights.len() == taps * channels);
+        let walk = Walk::new(&window, channels, lanes(isa.set()));
+        let channel = |lane: usize| (lane < walk.filled).then(|| lane % channels);
+        let mut weights = Vec::with_capacity(taps * walk.row());
+        for tap in 0..taps {
+            let (b, a) = (tap / walk.a.taps, tap % walk.a.taps);
+            let [y, x] = if walk.along == 0 { [a, b] } else { [b, a] };
+            let row = &filters.weights[(y * kernel[1] + x) * channels..][..channels];
+            weights.extend((0..walk.row()).map(|lane| channel(lane).map_or(0.0, |at| row[at])));
+        }
+        let bias = |lane: usize| channel(lane).map_or(0.0, |at| filters.bias[at]);
+        let bias = (0..walk.row()).map(bias).collect();
+        Self { isa, walk, weights, bias, bounds: filters.bounds }
+    }
+
+    /// Whether the input has to be a copy with slack after it: fewer lanes than a vector are loaded.
+    pub(crate) fn needs_slack(&self) -> bool {
+        self.walk.lanes < self.walk.block
+    }
+
+    /// Bytes of the packed constants.
+    pub(crate) fn bytes(&self) -> usize {
+        4 * (self.weights.len() + self.bias.len())
+    }
+
+    /// Bytes that packing filters `[taps, channels]` may take, for a budget; `None` on overflow.
+    pub(crate) fn bytes_max(taps: usize, channels: usize) -> Option<usize> {
+        channels.checked_add(16)?.checked_mul(taps.checked_add(1)?)?.checked_mul(4)
+    }
+
+    /// `y`, `[height, width, channels]`, from `x`, whose first window begins at `start`.
+    pub(crate) fn run(&self, x: &[f32], start: usize, y: &mut [f32]) {
+        let reach = self.walk.reach() + self.walk.lanes.max(self.walk.block);
+        assert!(start + reach <= x.len(), "windows lie in the input");
+        assert!(self.walk.reach_out() + self.walk.lanes <= y.len(), "outputs have room");
+        let lines = Lines {
+            walk: &self.walk,
+            weights: &self.weights,
+            bias: &self.bias,
+            bounds: self.bounds,
+            x: x[start..].as_ptr(),
+            y: y.as_mut_ptr(),
+        };
+        // SAFETY: an `Isa` exists only where the CPU has the instructions; all windows, with the lanes
+        // of a block after their last tap, lie in `x` and all outputs in `y`, as was checked above.
+        #[allow(unsafe_code)]
+        unsafe {
+            match self.isa.set() {
+                Set::Scalar => tiles::depthwise::<f32>(&lines),
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx2 | Set::AvxVnni => x86::depthwise_avx2(&lines),
+                #[cfg(target_arch = "x86_64")]
+                Set::Avx512Vnni => x86::depthwise_avx512(&lines),
+                #[cfg(target_arch = "aarch64")]
+                Set::Neon | Set::DotProd => neon::depthwise_neon(&lines),
+                _ => unreachable!("an Isa exists only on its own architecture"),
+            }
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! Rows of 8-bit values times 8-bit filters: convolution without laying out its windows, and fully
+//! connected layers.
+//!
+//! A row of the product is a list of segments (the rows of a kernel window) reached through a table,
+//! so most inputs are read where they lie. Filters are packed once, in blocks of as many filters as
+//! the kernel has lanes for, in the order in which it reads them. Zero points are folded into the
+//! bias, and sums become bytes in registers. Blocks go over panels of rows that stay in the first
+//! cache.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod pack;
+mod panel;
+mod scalar;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use self::avx2::{requantize, store_part};
+use self::pack::{Block, Packing};
+use self::panel::Panel;
+use super::border::{Form, SLACK};
+use super::isa::{Isa, Set};
+use super::output::Output;
+use super::table::Table;
+
+/// Where the values of a row lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    /// Where each segment begins, in values from the row's beginning; ascending, at least one.
+    pub(crate) segments: Vec<u32>,
+    /// Values of a segment, at least one.
+    pub(crate) run: usize,
+}
+
+impl Layout {
+    /// A row in one piece.
+    pub(crate) fn whole(run: usize) -> Self {
+        Self { segments: vec![0], run }
+    }
+
+    /// Values of a row.
+    pub(crate) fn k(&self) -> usize {
+        self.segments.len() * self.run
+    }
+
+    /// From a row's beginning to its end.
+    pub(super) fn span(&self) -> usize {
+        self.segments.last().map_or(0, |&last| last as usize) + self.run
+    }
+}
+
+/// Filters as they come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filters<'a> {
+    /// `[n, k]`.
+    pub(crate) weights: &'a [i8],
+    /// `[n]`, in steps of input times weight scale.
+    pub(crate) bias: &'a [i32],
+    /// `[n]`: from sums to steps of the output.
+    pub(crate) scales: &'a [f32],
+    /// Of the weights.
+    pub(crate) zero_point: i32,
+    /// Of the inputs.
+    pub(crate) input_zero_point: i32,
+}
+
+/// Packed filters, ready to run.
+#[derive(Debug)]
+pub(crate) struct Gemm {
+    isa: Isa,
+    n: usize,
+    layout: Layout,
+    /// How the rows that the kernel reads lie: the layout's, or one piece where rows are gathered.
+    run: usize,
+    deltas: Vec<u32>,
+    packing: Packing,
+    blocks: Vec<Block>,
+    weights: Vec<i8>,
+    /// Of all blocks, whole ones.
+    bias: Vec<i32>,
+    scales: Vec<f32>,
+    /// Of the weights.
+    zero_point: i32,
+    output: Output,
+    /// Rows of a panel.
+    panel: usize,
+    /// Places in the scratch, where rows are gathered.
+    gathered: Option<Gathered>,
+}
+
+/// How rows are laid out before a kernel reads them.
+#[derive(Debug)]
+struct Gathered {
+    rows: Table,
+    /// All rows, not only those for which there is too little before them.
+    all: bool,
+}
+
+impl Gemm {
+    /// Packs `filters` for rows of `layout`.
+    ///
+    /// `staged`: the input is a copy with slack around it, in the form that [`Gemm::reads`] tells;
+    /// otherwise it is the arena's. `rows`: about how many rows a run has.
+    pub(crate) fn new(
+        isa: Isa,
+        layout: Layout,
+        filters: Filters<'_>,
+        output: Output,
+        staged: bool,
+        rows: usize,
+    ) -> Self {
+        let (k, n) = (layout.k(), filters.bias.len());
+        assert!(k > 0 && filters.weights.len() == n * k && filters.scales.len() == n);
+        assert!(layout.segments.is_sorted());
+        let packing = Packing::of(isa.set());
+        let ready = staged || packing.form == Form::Signed;
+        // A short row in one piece is read from before its beginning.
+        let direct = ready && (layout.run >= packing.chunk || layout.segments.len() == 1);
+        let (segments, run) = if direct { (layout.segments.len(), layout.run) } else { (1, k) };
+        let blocks = packing.blocks(n, rows, segments * packing.groups(run));
+        let lanes = blocks.last().map_or(0, |block| block.first + block.lanes);
+        let mut weights = vec![0; blocks.last().map_or(0, |block| block.at + block.bytes)];
+        let (mut bias, mut scales) = (vec![0i32; lanes], vec![0f32; lanes]);
+        bias[..n].copy_from_slice(filters.bias);
+        scales[..n].copy_from_slice(filters.scales);
+        // Σ (x - zx)(w - zw) over x as the kernel sees it, f higher, and k values:
+        // Σ x w - zw Σ x - (f + zx)(Σ w - k zw); only the second is left to each run.
+        let form = if isa.set() == Set::Scalar { Form::Signed } else { packing.form };
+        let shift = form.offset().wrapping_add(filters.input_zero_point);
+        let all = (k as i32).wrapping_mul(filters.zero_point);
+        for (bias, filter) in bias.iter_mut().zip(filters.weights.chunks_exact(k)) {
+            let sum = filter.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w)));
+            *bias = bias.wrapping_sub(shift.wrapping_mul(sum.wrapping_sub(all)));
+        }
+        let mut blocks = blocks;
+        for block in &mut blocks {
+            packing.pack(block, filters.weights, [segments, run], &mut weights);
+        }
+        let panel = packing.panel(k);
+        // Rows at the very beginning of an input, which has nothing before them, are gathered, too.
+        let gathers = !direct || (!staged && k < packing.chunk);
+        let gathered = gathers.then(|| {
+            // Side by side: what is read before a row is the row before, with weights 0.
+            let start = SLACK / packing.form.bytes();
+            let rows = Table::new((0..panel).map(|row| start + row * k));
+            Gathered { rows: rows.expect("a panel is small"), all: !direct }
+        });
+        let mut deltas = vec![0];
+        if direct {
+            let between = layout.segments.windows(2).map(|pair| pair[1] - pair[0]);
+            deltas = layout.segments.iter().copied().take(1).chain(between).collect();
+        }
+        let zero_point = filters.zero_point;
+        Self {
+            isa,
+            n,
+            layout,
+            run,
+            deltas,
+            packing,
+            blocks,
+            weights,
+            bias,
+            scales,
+            zero_point,
+            output,
+            panel,
+            gathered,
+        }
+    }
+
+    /// How the input has to lie.
+    pub(crate) fn reads(&self) -> Form {
+        if self.gathered.as_ref().is_some_and(|gathered| gathered.all) {
+            Form::Signed
+        } else {
+            self.packing.form
+        }
+    }
+
+    /// Number of filters.
+    pub(crate) fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Values of a row.
+    pub(crate) fn k(&self) -> usize {
+        self.layout.k()
+    }
+
+    /// Bytes of the packed constants.
+    pub(crate) fn bytes(&self) -> usize {
+        self.weights.len() + 4 * (self.bias.len() + self.scales.len())
+    }
+
+    /// Bytes that packing filters `[n, k]` may take, for a budget; `None` when they overflow.
+    pub(crate) fn bytes_max(n: usize, k: usize) -> Option<usize> {
+        n.checked_add(64)?.checked_mul(k.checked_add(16)?.checked_add(8)?)
+    }
+
+    /// Bytes of scratch that a run needs.
+    pub(crate) fn scratch(&self) -> usize {
+        let sums = if self.zero_point == 0 { 0 } else { 4 * self.panel + 4 };
+        let rows = self.gathered.as_ref().map_or(0, |gathered| {
+            gathered.rows.rows() * self.k() * self.packing.form.bytes() + 2 * SLACK
+        });
+        sums + rows
+    }
+
+    /// Row i of the product, `[n]`, to `outs[i]` of `y`, from `rows[i]` of `x`.
+    ///
+    /// `x` lies as [`Gemm::reads`] tells, `scratch` has [`Gemm::scratch`] bytes.
+    pub(crate) fn run(
+        &self,
+        x: &[u8],
+        rows: &Table,
+        y: &mut [i8],
+        outs: &Table,
+        scratch: &mut [u8],
+    ) {
+        assert_eq!(rows.rows(), outs.rows(), "a place for each row");
+        if rows.rows() == 0 {
+            return;
+        }
+        let values = x.len() / self.reads().bytes();
+        assert!(rows.last() + self.layout.span() <= values, "rows lie in the input");
+        assert!(outs.last() + self.n <= y.len(), "rows lie in the output");
+        let sums = if self.zero_point == 0 { 0 } else { self.panel };
+        let (sums, scratch) = split_sums(scratch, sums);
+        let lead = self.packing.chunk.saturating_sub(self.run);
+        let mut first = 0;
+        while first < rows.rows() {
+            let mut count = self.panel.min(rows.rows() - first);
+            let of = &rows.offsets()[first..first + count];
+            let short = of.iter().take_while(|&&row| (row as usize) < lead).count();
+            match &self.gathered {
+                Some(gathered) if gathered.all || short > 0 => {
+                    count = if gathered.all { count } else { short };
+                    self.gather(x, &of[..count], scratch);
+                    let outs = &outs.offsets()[first..first + count];
+                    let rows = &gathered.rows.offsets()[..count];
+                    self.panel(scratch, rows, y, outs, sums);
+                }
+                _ => {
+                    count = of.iter().take_while(|&&row| row as usize >= lead).count();
+                    assert!(count > 0, "a staged input has slack before it");
+                    let outs = &outs.offsets()[first..first + count];
+                    self.panel(x, &of[..count], y, outs, sums);
+                }
+            }
+            first += count;
+        }
+    }
+
+    /// One panel of rows through all blocks.
+    fn panel(&self, x: &[u8], rows: &[u32], y: &mut [i8], outs: &[u32], sums: &mut [i32]) {
+        if self.zero_point != 0 {
+            for (sum, &row) in sums.iter_mut().zip(rows) {
+                *sum = self.sum(x, row as usize).wrapping_mul(-self.zero_point);
+            }
+        }
+        for block in &self.blocks {
+            let weights = &self.weights[block.at..block.at + block.bytes];
+            let channels = block.first..block.first + block.lanes;
+            let panel = Panel {
+                x: x.as_ptr(),
+                rows,
+                y: y[block.first..].as_mut_ptr(),
+                outs,
+                sums: if self.zero_point == 0 { &[] } else { &*sums },
+                deltas: &self.deltas,
+                run: self.run,
+                weights,
+                bias: &self.bias[channels.clone()],
+                scales: &self.scales[channels],
+                lanes: (self.n - block.first).min(block.lanes),
+                output: self.output,
+            };
+            match self.isa.set() {
+                Set::Scalar => scalar::block(&panel, x, &mut y[block.first..]),
+                // SAFETY: an `Isa` exists only where the CPU has the instructions. `run` checked
+                // that all rows lie in `x` and all outputs in `y`; kernels read at most a chunk
+                // before the end of a segment, which is either as long or has slack before it.
+                #[cfg(target_arch = "x86_64")]
+                #[allow(unsafe_code)]
+                Set::Avx2 => unsafe { avx2::block_avx2(&panel, block.lanes) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                #[allow(unsafe_code)]
+                Set::AvxVnni => unsafe { avx2::block_vnni(&panel, block.lanes) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                #[allow(unsafe_code)]
+                Set::Avx512Vnni => unsafe { avx512::block(&panel, block.lanes) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "aarch64")]
+                #[allow(unsafe_code)]
+                Set::Neon => unsafe { neon::block(&panel, block.lanes, block.chained) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "aarch64")]
+                #[allow(unsafe_code)]
+                Set::DotProd => unsafe { neon::block_dot(&panel, block.lanes) },
+                _ => unreachable!("an Isa exists only on its own architecture"),
+            }
+        }
+    }
+
+    /// Lays out `rows` of `x` in one piece each, side by side.
+    fn gather(&self, x: &[u8], rows: &[u32], scratch: &mut [u8]) {
+        match self.packing.form {
+            Form::Signed => self.gather_as(Form::Signed, x, rows, scratch),
+            Form::Unsigned => self.gather_as(Form::Unsigned, x, rows, scratch),
+            Form::Wide => self.gather_as(Form::Wide, x, rows, scratch),
+        }
+    }
+
+    #[inline(always)]
+    fn gather_as(&self, form: Form, x: &[u8], rows: &[u32], scratch: &mut [u8]) {
+        let x: &[i8] = bytemuck::cast_slice(x);
+        let (run, segments) = (self.layout.run, &self.layout.segments[..]);
+        let follow = |pair: &[u32]| pair[0] as usize + run == pair[1] as usize;
+        if segments.len() == 1 && rows.windows(2).all(follow) {
+            let row = (rows[0] + segments[0]) as usize;
+            form.convert(&x[row..], run * rows.len(), &mut scratch[SLACK..]);
+            return;
+        }
+        let (mut at, step) = (SLACK, run * form.bytes());
+        for &row in rows {
+            for &segment in segments {
+                form.convert(&x[(row + segment) as usize..], run, &mut scratch[at..]);
+                at += step;
+            }
+        }
+    }
+
+    /// The sum of a row's values as the kernel reads them.
+    fn sum(&self, x: &[u8], row: usize) -> i32 {
+        let (mut at, mut sum) = (row, 0i32);
+        for &delta in &self.deltas {
+            at += delta as usize;
+            #[cfg(target_arch = "aarch64")]
+            if self.isa.set() != Set::Scalar {
+                // SAFETY: a row's segments lie in `x`, with a chunk up to their end, as for products.
+                #[allow(unsafe_code)]
+                let run = unsafe { neon::sum(x.as_ptr().add(at).cast(), self.run) };
+                sum = sum.wrapping_add(run);
+                continue;
+            }
+            let size = self.packing.form.bytes();
+            let run = &x[at * size..(at + self.run) * size];
+            let add = |sum: i32, x: i32| sum.wrapping_add(x);
+            sum = match self.packing.form {
+                Form::Signed => run.iter().map(|&x| i32::from(x.cast_signed())).fold(sum, add),
+                Form::Unsigned => run.iter().map(|&x| i32::from(x)).fold(sum, add),
+                Form::Wide => {
+                    let run = run.as_chunks().0.iter();
+                    run.map(|&x| i32::from(i16::from_ne_bytes(x))).fold(sum, add)
+                }
+            };
+        }
+        sum
+    }
+}
+
+/// The first part of `scratch` as `len` words, and the rest.
+fn split_sums(scratch: &mut [u8], len: usize) -> (&mut [i32], &mut [u8]) {
+    if len == 0 {
+        return (&mut [], scratch);
+    }
+    let odd = scratch.as_ptr().align_offset(4).min(scratch.len());
+    let (sums, rest) = scratch[odd..].split_at_mut(4 * len);
+    (bytemuck::cast_slice_mut(sums), rest)
+}

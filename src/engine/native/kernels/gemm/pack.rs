@@ -1,0 +1,125 @@
+//! The order in which each instruction set reads filters.
+
+use super::super::border::Form;
+use super::super::isa::Set;
+
+/// How filters are packed.
+///
+/// A segment is read in chunks; the last one ends with the segment and so may overlap the one before,
+/// where the weights of what was already read are 0. A chunk is a few groups: values that one
+/// instruction multiplies and adds up for each lane.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packing {
+    set: Set,
+    pub(super) form: Form,
+    /// Values that are loaded at once from a row.
+    pub(super) chunk: usize,
+    /// Values of a group.
+    pub(super) group: usize,
+}
+
+/// Some filters side by side.
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    /// The first of them.
+    pub(super) first: usize,
+    /// How many the kernel computes at once.
+    pub(super) lanes: usize,
+    /// Where its weights begin.
+    pub(super) at: usize,
+    pub(super) bytes: usize,
+    /// Two products of plain NEON can be added in 16 bits, whatever the input.
+    pub(super) chained: bool,
+}
+
+impl Packing {
+    pub(super) fn of(set: Set) -> Self {
+        let (chunk, group) = match set {
+            Set::Scalar => (1, 1),
+            Set::Avx2 => (2, 2),
+            Set::AvxVnni | Set::Avx512Vnni => (4, 4),
+            Set::Neon | Set::DotProd => (16, 4),
+        };
+        Self { set, form: Form::of(set), chunk, group }
+    }
+
+    /// Groups of a segment of `run` values.
+    pub(super) fn groups(&self, run: usize) -> usize {
+        run.div_ceil(self.group)
+    }
+
+    /// Blocks for `n` filters of `groups` groups, for about `rows` rows.
+    pub(super) fn blocks(&self, n: usize, rows: usize, groups: usize) -> Vec<Block> {
+        let (mut blocks, mut first, mut at) = (Vec::new(), 0, 0);
+        while first < n {
+            let left = n - first;
+            let lanes = match self.set {
+                Set::Scalar => 1,
+                Set::Avx512Vnni => match left {
+                    0..=16 => 16,
+                    17..=48 => 32,
+                    _ => 64,
+                },
+                // One row has few sums: wide blocks keep the multipliers busy.
+                Set::Avx2 | Set::AvxVnni | Set::Neon | Set::DotProd if rows == 1 && left > 16 => 32,
+                Set::Avx2 | Set::AvxVnni => 16,
+                Set::Neon | Set::DotProd if left <= 8 => 8,
+                Set::Neon | Set::DotProd => 16,
+            };
+            let bytes = groups * self.group * lanes;
+            blocks.push(Block { first, lanes, at, bytes, chained: true });
+            first += lanes;
+            at += bytes;
+        }
+        blocks
+    }
+
+    /// Rows that go through all blocks together: about what half the first cache holds, and a
+    /// multiple of all heights of tiles.
+    pub(super) fn panel(&self, k: usize) -> usize {
+        48 * (16_384 / (k * self.form.bytes()) / 48).clamp(1, 16)
+    }
+
+    /// Writes the weights of `block`, of rows of `segments` times `run` values.
+    pub(super) fn pack(
+        &self,
+        block: &mut Block,
+        weights: &[i8],
+        [segments, run]: [usize; 2],
+        packed: &mut [i8],
+    ) {
+        let k = segments * run;
+        let packed = &mut packed[block.at..block.at + block.bytes];
+        let (whole, rest) = (run / self.chunk * self.chunk, run % self.chunk);
+        let groups = self.groups(run);
+        for (lane, filter) in
+            weights.chunks_exact(k).skip(block.first).take(block.lanes).enumerate()
+        {
+            for (segment, filter) in filter.chunks_exact(run).enumerate() {
+                for (i, &w) in filter.iter().enumerate() {
+                    let at = if i < whole {
+                        i
+                    } else {
+                        // In the last chunk groups count from its end.
+                        groups * self.group - rest + i - whole
+                    };
+                    let (group, within) = (segment * groups + at / self.group, at % self.group);
+                    let place = if self.set == Set::Neon {
+                        // Two halves of a group, each `[lanes, 2]`.
+                        (group * 2 + within / 2) * block.lanes * 2 + lane * 2 + within % 2
+                    } else {
+                        (group * block.lanes + lane) * self.group + within
+                    };
+                    packed[place] = w;
+                }
+            }
+        }
+        if self.set == Set::Neon {
+            // -128 · -128 twice is the one sum that 16 bits do not hold.
+            let halves = packed.chunks_exact(block.lanes * 4).map(|g| g.split_at(block.lanes * 2));
+            let both =
+                |(a, b): (&[i8], &[i8])| a.iter().zip(b).any(|(&a, &b)| a == -128 && b == -128);
+            block.chained = !halves.into_iter().any(both);
+        }
+    }
+}

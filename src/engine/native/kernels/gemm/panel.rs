@@ -1,0 +1,30 @@
+//! What a kernel is given: one block of filters and a panel of rows.
+
+use super::super::output::Output;
+
+/// One block of filters, and the rows that they go over.
+pub(super) struct Panel<'a> {
+    /// The input, in the packing's form.
+    pub(super) x: *const u8,
+    /// Where each row begins, in values.
+    pub(super) rows: &'a [u32],
+    /// The output, from the block's first filter on.
+    pub(super) y: *mut i8,
+    /// Where each row of the output begins; as many as `rows`.
+    pub(super) outs: &'a [u32],
+    /// What is added to all sums of a row; empty for nothing.
+    pub(super) sums: &'a [i32],
+    /// From segment to segment, in values; the first from the row's beginning.
+    pub(super) deltas: &'a [u32],
+    /// Values of a segment.
+    pub(super) run: usize,
+    /// Packed.
+    pub(super) weights: &'a [i8],
+    /// For each lane of the block.
+    pub(super) bias: &'a [i32],
+    /// For each lane of the block.
+    pub(super) scales: &'a [f32],
+    /// Lanes that have a filter; the last block may have fewer than it is wide.
+    pub(super) lanes: usize,
+    pub(super) output: Output,
+}

@@ -1,0 +1,49 @@
+//! From 32-bit sums to 8-bit outputs: one rounding in `f32`, half to even.
+
+/// Added to a float below 2^22 it leaves the rounded integer in the low mantissa bits.
+const MAGIC: f32 = 12_582_912.0;
+
+/// Offset and clamp of 8-bit outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Output {
+    zero_point: i32,
+    low: i32,
+    high: i32,
+}
+
+impl Output {
+    /// Outputs of `low..=high` around `zero_point`; all of them -128..=127.
+    pub(crate) fn new(zero_point: i32, low: i32, high: i32) -> Self {
+        let byte = |value: i32| value.clamp(-128, 127);
+        let high = byte(high);
+        Self { zero_point: byte(zero_point), low: byte(low).min(high), high }
+    }
+
+    /// `clamp(round(sum * scale) + zero_point)`, as XNNPACK does on x86-64.
+    ///
+    /// Clamping first changes nothing, as the bounds are integers, and keeps the sum below 2^22.
+    #[inline(always)]
+    pub(super) fn apply(self, sum: i32, scale: f32) -> i8 {
+        let [low, high] = self.bounds();
+        let steps = (sum as f32 * scale).min(high).max(low);
+        let rounded = (steps + MAGIC).to_bits().cast_signed() - MAGIC.to_bits().cast_signed();
+        (rounded + self.zero_point) as i8
+    }
+
+    /// The bounds less the zero point.
+    #[inline(always)]
+    pub(super) fn bounds(self) -> [f32; 2] {
+        [self.low, self.high].map(|bound| (bound - self.zero_point) as f32)
+    }
+
+    #[inline(always)]
+    pub(super) fn zero_point(self) -> i32 {
+        self.zero_point
+    }
+
+    /// The bounds themselves.
+    #[inline(always)]
+    pub(super) fn range(self) -> [i8; 2] {
+        [self.low as i8, self.high as i8]
+    }
+}

@@ -1,0 +1,41 @@
+//! Where rows lie in a buffer.
+
+/// Where each row begins, in elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    offsets: Vec<u32>,
+    /// The largest of them.
+    last: usize,
+}
+
+impl Table {
+    /// A table of these offsets; `None` when one is 2^31 or more.
+    pub(crate) fn new(offsets: impl IntoIterator<Item = usize>) -> Option<Self> {
+        let offsets = offsets.into_iter().map(|offset| {
+            u32::try_from(offset).ok().filter(|&offset| offset <= i32::MAX.cast_unsigned())
+        });
+        let offsets = offsets.collect::<Option<Vec<u32>>>()?;
+        let last = offsets.iter().copied().max().unwrap_or(0) as usize;
+        Some(Self { offsets, last })
+    }
+
+    /// `rows` rows, each `pitch` after the one before.
+    pub(crate) fn even(rows: usize, pitch: usize) -> Option<Self> {
+        rows.saturating_sub(1).checked_mul(pitch)?;
+        Self::new((0..rows).map(|row| row * pitch))
+    }
+
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.offsets.len()
+    }
+
+    pub(super) fn offsets(&self) -> &[u32] {
+        &self.offsets
+    }
+
+    /// Where the furthest row begins.
+    pub(super) fn last(&self) -> usize {
+        self.last
+    }
+}
