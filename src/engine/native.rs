@@ -6,8 +6,6 @@
 mod flatbuffer;
 mod flexbuffer;
 mod graph;
-// Operators call them from the next change on.
-#[allow(dead_code, unused_imports)]
 mod kernels;
 mod limits;
 mod memory;
@@ -17,6 +15,7 @@ mod plan;
 mod program;
 mod protobuf;
 mod session;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tflite;
@@ -25,9 +24,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::graph::{Graph, Port, Quant};
+use self::kernels::Isa;
 use self::limits::Budget;
 use self::program::Program;
 use self::session::NativeSession;
+use self::target::Target;
 use super::{Description, EngineError, EngineKind, Model, Report, Session};
 use crate::data::{Signature, TensorSpec};
 
@@ -73,7 +74,11 @@ pub fn load_onnx(bytes: &[u8], folder: Option<&Path>) -> Result<Box<dyn Model>, 
 }
 
 fn loaded(mut graph: Graph<'_>, budget: &Budget) -> Result<Box<dyn Model>, EngineError> {
-    let program = program::compile(&mut graph, budget)?;
+    let isa = Isa::from_environment().map_err(|error| EngineError::Unavailable {
+        engine: EngineKind::Native,
+        why: error.to_string(),
+    })?;
+    let program = program::compile(&mut graph, Target { budget, isa })?;
     let signature = Arc::new(signature(&graph));
     Ok(Box::new(NativeModel { format: graph.format, signature, program: Arc::new(program) }))
 }

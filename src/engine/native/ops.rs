@@ -59,8 +59,10 @@ mod variable;
 use std::fmt;
 
 use super::graph::{Activation, Graph, Node, Padding, Quant, Shape, Value, Window};
+use super::kernels::Isa;
 use super::limits::Budget;
 use super::memory::Memory;
+use super::target::Target;
 use super::tflite::Options;
 use crate::data::DType;
 use crate::engine::EngineError;
@@ -378,9 +380,15 @@ pub(super) struct Site<'a> {
     pub(super) graph: &'a Graph<'a>,
     pub(super) node: &'a Node<'a>,
     pub(super) budget: &'a Budget,
+    pub(super) isa: Isa,
 }
 
 impl<'a> Site<'a> {
+    /// What it is compiled for.
+    pub(super) fn target(&self) -> Target<'a> {
+        Target { budget: self.budget, isa: self.isa }
+    }
+
     /// Input `index`, where it was left out or never existed: `None`.
     pub(super) fn optional(&self, index: usize) -> Option<&'a Value<'a>> {
         self.node.inputs.get(index).copied().flatten().map(|id| &self.graph.values[id])

@@ -12,6 +12,7 @@ use super::limits::{Budget, Fuel, WORK_MAX};
 use super::memory::{Arena, Memory, Place, Span};
 use super::ops::{Compiled, Kernel, Refusal, Site, Step};
 use super::plan::ALIGN;
+use super::target::Target;
 use crate::data::DType;
 use crate::engine::{EngineError, EngineKind, OpReport};
 
@@ -62,20 +63,23 @@ impl Program {
 }
 
 /// Compiles `graph`, whatever is in it. Shapes and folded constants are written into it.
-pub(super) fn compile(graph: &mut Graph<'_>, budget: &Budget) -> Result<Program, EngineError> {
-    resolve(graph, budget)?;
-    fuse::fuse(graph, budget);
-    compile_resolved(graph, budget)
+pub(super) fn compile(graph: &mut Graph<'_>, target: Target<'_>) -> Result<Program, EngineError> {
+    resolve(graph, target)?;
+    fuse::fuse(graph, target);
+    compile_resolved(graph, target)
 }
 
 /// Compiles `graph`, whose shapes are known.
-pub(super) fn compile_resolved(graph: &Graph<'_>, budget: &Budget) -> Result<Program, EngineError> {
+pub(super) fn compile_resolved(
+    graph: &Graph<'_>,
+    target: Target<'_>,
+) -> Result<Program, EngineError> {
     let mut lives = Lives::new(graph);
     let mut steps: Vec<(&Node<'_>, Step)> = Vec::new();
     let (mut weight_bytes, mut work, mut ops) = (0usize, 0u64, Vec::new());
     for node in graph.nodes.iter().filter(|node| !is_folded(graph, node)) {
-        budget.take_for::<PlacedStep>(2)?;
-        let site = Site { graph, node, budget };
+        target.budget.take_for::<PlacedStep>(2)?;
+        let site = target.site(graph, node);
         let compiled = node.op.compile(&site).map_err(|refusal| refused(graph, node, refusal))?;
         let mut macs = 0;
         match compiled {
@@ -101,7 +105,7 @@ pub(super) fn compile_resolved(graph: &Graph<'_>, budget: &Budget) -> Result<Pro
         });
     }
     let places = lives.place(graph, &steps)?;
-    let (constants, constant_spans) = gather(graph, &steps, budget)?;
+    let (constants, constant_spans) = gather(graph, &steps, target.budget)?;
     weight_bytes += constants.bytes().len();
     let span = |id: ValueId| places.values[lives.root(id)].clone();
     let place = |id: ValueId| match &constant_spans[id] {

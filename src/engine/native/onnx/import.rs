@@ -18,6 +18,7 @@ use crate::engine::native::graph::{Graph, Node, Quant, Value, ValueId};
 use crate::engine::native::limits::{ARENA_MAX, Budget};
 use crate::engine::native::ops::{Operator, Refusal, malformed, unsupported};
 use crate::engine::native::program;
+use crate::engine::native::target::Target;
 
 /// A value of the graph and how it lies there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,7 +241,7 @@ impl<'a, 'b> Importer<'a, 'b> {
         let node = Node { index, name, op, inputs, outputs: outputs_of, bodies, intermediates };
         self.graph.nodes.push(node);
         let place = self.graph.nodes.len() - 1;
-        program::resolve_node(&mut self.graph, place, self.budget, &mut self.work)?;
+        program::resolve_node(&mut self.graph, place, Target::plain(self.budget), &mut self.work)?;
         if outputs.iter().all(|&id| self.graph.values[id].data.is_some()) {
             self.graph.nodes.pop();
         }

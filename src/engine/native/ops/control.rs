@@ -86,7 +86,7 @@ fn updates(bodies: &[&Body<'_>; 2]) -> Vec<usize> {
 
 impl Inner {
     fn compile(site: &Site<'_>, body: &Body<'_>, updates: &[usize]) -> Result<Self, Refusal> {
-        let program = program::compile_resolved(&body.graph, site.budget)?;
+        let program = program::compile_resolved(&body.graph, site.target())?;
         let outputs = site.node.outputs.len();
         let place = |state: &usize| updates.iter().position(|update| update == state);
         let states = body.states.iter().filter_map(place).map(|place| outputs + place).collect();
@@ -343,6 +343,7 @@ mod tests {
     use crate::engine::native::graph::{Graph, Node, Port, Quant, Source};
     use crate::engine::native::limits::{Budget, Fuel};
     use crate::engine::native::memory::Arena;
+    use crate::engine::native::target::Target;
 
     fn value(dtype: DType, data: Option<&[u8]>) -> Value<'static> {
         let data = data.map(|data| data.to_vec().into());
@@ -387,7 +388,8 @@ mod tests {
 
     #[test]
     fn a_loop_without_end_uses_up_its_fuel() {
-        let program = program::compile(&mut lasting(1, &[1]), &Budget::default()).unwrap();
+        let program =
+            program::compile(&mut lasting(1, &[1]), Target::plain(&Budget::default())).unwrap();
         let mut arena = Arena::new(program.arena_bytes).unwrap();
         let fuel = Fuel::of(1 << 20);
         program.run(arena.bytes_mut(), &fuel);
@@ -396,7 +398,8 @@ mod tests {
 
     #[test]
     fn a_loop_that_never_begins_hands_its_inputs_on() {
-        let program = program::compile(&mut lasting(0, &[1]), &Budget::default()).unwrap();
+        let program =
+            program::compile(&mut lasting(0, &[1]), Target::plain(&Budget::default())).unwrap();
         let mut arena = Arena::new(program.arena_bytes).unwrap();
         arena.bytes_mut()[program.inputs[0].clone()].fill(42);
         let fuel = Fuel::of(0);
@@ -407,7 +410,8 @@ mod tests {
 
     #[test]
     fn shapes_that_change_between_rounds_are_named() {
-        let error = program::compile(&mut lasting(1, &[2]), &Budget::default()).unwrap_err();
+        let error =
+            program::compile(&mut lasting(1, &[2]), Target::plain(&Budget::default())).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("node 3 (WHILE)") && text.contains("[2] after one round"), "{text}");
     }

@@ -23,6 +23,7 @@ use crate::engine::native::graph::{Activation, Graph, Node, Padding, Port, Quant
 use crate::engine::native::limits::{Budget, Fuel};
 use crate::engine::native::memory::{Arena, Place};
 use crate::engine::native::program::{self, Program};
+use crate::engine::native::target::Target;
 
 fn value(dtype: DType, shape: &[usize], scale: f32, zero_point: i32) -> Value<'static> {
     let quant = Quant::Tensor(Quantization { scale, zero_point });
@@ -78,7 +79,7 @@ fn compile(
     op: impl Operator + 'static,
     values: Vec<Value<'static>>,
 ) -> Result<Program, EngineError> {
-    program::compile(&mut single(op, values), &Budget::default())
+    program::compile(&mut single(op, values), Target::plain(&Budget::default()))
 }
 
 /// Runs one node on `inputs` as they lie in the arena.

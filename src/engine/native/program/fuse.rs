@@ -1,13 +1,12 @@
 //! Rewrites that change no result: borders and clamps go into the operator beside them that can take
 //! them, and a tensor that is made real and quantized again just as it was is left as it is.
 
-use super::Site;
 use crate::engine::native::graph::{Graph, ValueId};
-use crate::engine::native::limits::Budget;
 use crate::engine::native::ops::Role;
+use crate::engine::native::target::Target;
 
 /// Rewrites `graph`, whose shapes are known; nodes that have become part of others are gone.
-pub(super) fn fuse(graph: &mut Graph<'_>, budget: &Budget) {
+pub(super) fn fuse(graph: &mut Graph<'_>, target: Target<'_>) {
     let mut reads = reads(graph);
     // The node that made a value, if it can still take part in a rewrite.
     let mut made_by: Vec<Option<usize>> = vec![None; graph.values.len()];
@@ -21,13 +20,13 @@ pub(super) fn fuse(graph: &mut Graph<'_>, budget: &Budget) {
                 |at: usize| graph.nodes[at].inputs.iter().flatten().any(|id| states.contains(id));
             if let Some(before) = made_by[x].filter(|&at| !early(at)) {
                 let alone = reads[x] == 1;
-                if alone && take_border(graph, before, i, budget) {
+                if alone && take_border(graph, before, i, target) {
                     gone[before] = true;
-                } else if alone && give_clamp(graph, before, i, budget) {
+                } else if alone && give_clamp(graph, before, i, target) {
                     gone[i] = true;
                     made_by[y] = Some(before);
                     continue;
-                } else if undo(graph, before, i, budget, &mut reads) {
+                } else if undo(graph, before, i, target, &mut reads) {
                     gone[i] = true;
                     continue;
                 }
@@ -37,7 +36,7 @@ pub(super) fn fuse(graph: &mut Graph<'_>, budget: &Budget) {
     }
     // A tensor that was only made real to be quantized again is read by nobody now.
     for (i, node) in graph.nodes.iter().enumerate() {
-        let role = node.op.role(&Site { graph, node, budget });
+        let role = node.op.role(&target.site(graph, node));
         gone[i] |= role == Role::Dequantize && node.outputs.iter().all(|&y| reads[y] == 0);
     }
     let mut gone = gone.into_iter();
@@ -57,9 +56,9 @@ fn reads(graph: &Graph<'_>) -> Vec<usize> {
 }
 
 /// Node `i` takes the border that node `before` puts around its input.
-fn take_border(graph: &mut Graph<'_>, before: usize, i: usize, budget: &Budget) -> bool {
+fn take_border(graph: &mut Graph<'_>, before: usize, i: usize, target: Target<'_>) -> bool {
     let node = &graph.nodes[before];
-    let Role::Border(border) = node.op.role(&Site { graph, node, budget }) else { return false };
+    let Role::Border(border) = node.op.role(&target.site(graph, node)) else { return false };
     let Some(op) = graph.nodes[i].op.with_border(border) else { return false };
     let input = node.inputs[0];
     let [Some(from), Some(to)] = [input, graph.nodes[i].inputs[0]] else { return false };
@@ -72,9 +71,9 @@ fn take_border(graph: &mut Graph<'_>, before: usize, i: usize, budget: &Budget) 
 }
 
 /// Node `before` clamps its output itself, as node `i` does after it.
-fn give_clamp(graph: &mut Graph<'_>, before: usize, i: usize, budget: &Budget) -> bool {
+fn give_clamp(graph: &mut Graph<'_>, before: usize, i: usize, target: Target<'_>) -> bool {
     let node = &graph.nodes[i];
-    let Role::Clamp(clamp) = node.op.role(&Site { graph, node, budget }) else { return false };
+    let Role::Clamp(clamp) = node.op.role(&target.site(graph, node)) else { return false };
     let [x, y] = [graph.nodes[before].outputs[0], node.outputs[0]];
     if graph.values[x].quant != graph.values[y].quant {
         return false;
@@ -90,12 +89,12 @@ fn undo(
     graph: &mut Graph<'_>,
     before: usize,
     i: usize,
-    budget: &Budget,
+    target: Target<'_>,
     reads: &mut [usize],
 ) -> bool {
     let role = |at: usize| {
         let node = &graph.nodes[at];
-        node.op.role(&Site { graph, node, budget })
+        node.op.role(&target.site(graph, node))
     };
     if role(before) != Role::Dequantize || role(i) != Role::Quantize {
         return false;

@@ -1,21 +1,25 @@
 //! Finds the shape of every value, and the values that no run changes.
 
 use super::fold::fold;
-use super::{Refusal, Site, refused};
+use super::{Refusal, refused};
 use crate::engine::EngineError;
 use crate::engine::native::graph::{Body, Graph, Node, Value, width};
-use crate::engine::native::limits::{ARENA_MAX, Budget, NODES_MAX, RANK_MAX, WORK_MAX};
+use crate::engine::native::limits::{ARENA_MAX, NODES_MAX, RANK_MAX, WORK_MAX};
+use crate::engine::native::target::Target;
 
 /// Gives every value its shape, node by node, and runs those whose inputs are all constant. Checks
 /// what every importer has to keep: each value made once and before its use, sizes within limits.
-pub(in super::super) fn resolve(graph: &mut Graph<'_>, budget: &Budget) -> Result<(), EngineError> {
-    resolve_within(graph, budget, &mut 0)
+pub(in super::super) fn resolve(
+    graph: &mut Graph<'_>,
+    target: Target<'_>,
+) -> Result<(), EngineError> {
+    resolve_within(graph, target, &mut 0)
 }
 
 /// The same; what is run at load adds to `work`.
 fn resolve_within(
     graph: &mut Graph<'_>,
-    budget: &Budget,
+    target: Target<'_>,
     work: &mut u64,
 ) -> Result<(), EngineError> {
     let format = graph.format;
@@ -52,7 +56,7 @@ fn resolve_within(
                 return wrong("it writes a tensor that is also made elsewhere");
             }
         }
-        resolve_node(graph, i, budget, work)
+        resolve_node(graph, i, target, work)
             .map_err(|refusal| refused(graph, &graph.nodes[i], refusal))?;
     }
     match graph.outputs.iter().find(|port| !made[port.value]) {
@@ -65,21 +69,21 @@ fn resolve_within(
 pub(in super::super) fn resolve_node(
     graph: &mut Graph<'_>,
     i: usize,
-    budget: &Budget,
+    target: Target<'_>,
     work: &mut u64,
 ) -> Result<(), Refusal> {
     let mut bodies = std::mem::take(&mut graph.nodes[i].bodies);
-    let bound = bodies.iter_mut().try_for_each(|body| bind(body, graph, i, budget, work));
+    let bound = bodies.iter_mut().try_for_each(|body| bind(body, graph, i, target, work));
     graph.nodes[i].bodies = bodies;
     bound?;
     let node = &graph.nodes[i];
-    let shapes = node.op.shapes(&Site { graph, node, budget })?;
+    let shapes = node.op.shapes(&target.site(graph, node))?;
     if shapes.len() != node.outputs.len() {
         let (found, needed) = (node.outputs.len(), shapes.len());
         return Err(Refusal::Malformed(format!("{found} outputs instead of {needed}")));
     }
     for (id, shape) in node.outputs.clone().into_iter().zip(shapes) {
-        budget.take_for::<usize>(shape.len())?;
+        target.budget.take_for::<usize>(shape.len())?;
         graph.values[id].shape = shape;
         check(&graph.values[id])?;
     }
@@ -87,7 +91,7 @@ pub(in super::super) fn resolve_node(
     let constant = |id: &usize| graph.values[*id].data.is_some();
     let known = node.op.only_shapes() || node.inputs.iter().flatten().all(constant);
     if node.op.foldable() && !node.outputs.is_empty() && known {
-        let data = fold(&Site { graph, node, budget }, work)?;
+        let data = fold(&target.site(graph, node), work)?;
         if *work > WORK_MAX >> 6 {
             return Err(Refusal::Unsupported("too much to compute at load".into()));
         }
@@ -103,7 +107,7 @@ fn bind<'a>(
     body: &mut Body<'a>,
     graph: &Graph<'a>,
     i: usize,
-    budget: &Budget,
+    target: Target<'_>,
     work: &mut u64,
 ) -> Result<(), Refusal> {
     let node = &graph.nodes[i];
@@ -120,11 +124,11 @@ fn bind<'a>(
             let why = format!("input {} is {}, not {}", source.input, outer.dtype, inner.dtype);
             return Err(Refusal::Malformed(why));
         }
-        budget.take_for::<usize>(outer.shape.len())?;
+        target.budget.take_for::<usize>(outer.shape.len())?;
         inner.shape.clone_from(&outer.shape);
         match &outer.data {
             Some(data) if source.fixed => {
-                budget.take(data.len())?;
+                target.budget.take(data.len())?;
                 inner.data = Some(data.clone());
             }
             _ => {
@@ -133,7 +137,7 @@ fn bind<'a>(
             }
         }
     }
-    resolve_within(&mut body.graph, budget, work).map_err(|error| within(node, error).into())
+    resolve_within(&mut body.graph, target, work).map_err(|error| within(node, error).into())
 }
 
 /// The error of a node within `node`.

@@ -7,6 +7,7 @@ use crate::engine::native::flatbuffer::Table;
 use crate::engine::native::graph::{Node, State, Value, ValueId};
 use crate::engine::native::ops::{Calls, Operator, Refusal, malformed, unsupported};
 use crate::engine::native::program;
+use crate::engine::native::target::Target;
 
 /// Something that a session keeps, whichever graph uses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +123,7 @@ impl<'a> Importer<'a, '_> {
             outputs: Vec::new(),
             states,
         };
-        program::resolve(&mut graph, self.budget)?;
+        program::resolve(&mut graph, Target::plain(self.budget))?;
         for (node, variable) in graph.nodes.iter().zip(of) {
             if node.name != "ASSIGN_VARIABLE" {
                 if program::is_folded(&graph, node) {

@@ -250,7 +250,9 @@ fn no_arguments_make_an_operator_panic() {
             graph.nodes[0].outputs.push(value);
             graph.outputs.push(Port { name: value.to_string(), value });
         }
-        let Ok(program) = program::compile(&mut graph, &Budget::default()) else { continue };
+        let Ok(program) = program::compile(&mut graph, Target::plain(&Budget::default())) else {
+            continue;
+        };
         let mut arena = Arena::new(program.arena_bytes).unwrap();
         for byte in arena.bytes_mut() {
             *byte = if draws.below(2) == 0 { draws.below(4) as u8 } else { draws.below(256) as u8 };

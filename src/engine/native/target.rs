@@ -1,0 +1,28 @@
+//! What a program is compiled for.
+
+use super::graph::{Graph, Node};
+use super::kernels::Isa;
+use super::limits::Budget;
+use super::ops::Site;
+
+/// What compiling may take, and the instructions that kernels may use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target<'a> {
+    pub(super) budget: &'a Budget,
+    pub(super) isa: Isa,
+}
+
+impl<'a> Target<'a> {
+    /// For the kernels that are the specification: what is computed at load, and in tests.
+    pub(super) fn plain(budget: &'a Budget) -> Self {
+        Self { budget, isa: Isa::SCALAR }
+    }
+
+    /// `node` of `graph`, to be compiled.
+    pub(super) fn site<'s>(self, graph: &'s Graph<'s>, node: &'s Node<'s>) -> Site<'s>
+    where
+        'a: 's,
+    {
+        Site { graph, node, budget: self.budget, isa: self.isa }
+    }
+}
