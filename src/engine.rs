@@ -138,6 +138,9 @@ pub struct Report {
     /// The largest sum of the bytes of tensors alive at one operator, in execution order; what no
     /// arena can be smaller than. `None` where the engine cannot tell.
     pub live_bytes: Option<usize>,
+    /// The instruction set of its kernels, as `EDGERUN_ISA` names it; `None` where the engine does not
+    /// tell.
+    pub isa: Option<&'static str>,
 }
 
 /// One operator of a [`Report`].

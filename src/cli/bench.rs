@@ -115,11 +115,8 @@ impl Figures {
     fn new(model: &dyn Model, load: Duration, first: Duration, mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
         let report = model.report();
-        let isa = match report.engine {
-            EngineKind::Native => compiled_for(),
-            // It looks at the processor itself and does not say.
-            EngineKind::Tract => "auto",
-        };
+        // Tract looks at the processor itself and does not say.
+        let isa = report.isa.unwrap_or("auto");
         let (weight_bytes, arena_bytes) = (report.weight_bytes, report.arena_bytes);
         let rss_bytes = ProcessMeter::default().rss_bytes();
         Self {
@@ -195,18 +192,6 @@ impl Figures {
     }
 }
 
-/// The vector instructions that the compiler may use in this build; the native kernels look at nothing
-/// else yet.
-fn compiled_for() -> &'static str {
-    match () {
-        () if cfg!(target_feature = "neon") => "neon",
-        () if cfg!(target_feature = "avx512f") => "avx512f",
-        () if cfg!(target_feature = "avx2") => "avx2",
-        () if cfg!(target_feature = "sse2") => "sse2",
-        () => "none",
-    }
-}
-
 fn micros(time: Duration) -> f64 {
     rounded(time.as_secs_f64() * 1e6)
 }
@@ -251,7 +236,7 @@ mod tests {
     fn figures(micros: &[u64]) -> Figures {
         Figures {
             engine: EngineKind::Native,
-            isa: compiled_for(),
+            isa: "scalar",
             load: Duration::ZERO,
             first: Duration::ZERO,
             times: micros.iter().map(|&us| Duration::from_micros(us)).collect(),

@@ -178,6 +178,7 @@ impl Model for NativeModel {
             weight_bytes: self.program.weight_bytes,
             arena_bytes: Some(self.program.arena_bytes),
             live_bytes: Some(self.program.live_bytes),
+            isa: Some(self.program.isa.set().as_str()),
         }
     }
 }
