@@ -1,5 +1,6 @@
 //! Convolution with groups, channels last; real and quantized.
 
+use super::params::{each, floats, signed, turned};
 use super::{
     Arithmetic, Compiled, Kernel, Memory, Operator, Params, Refusal, Site, Step, Zero, malformed,
     unsupported,
@@ -148,7 +149,7 @@ impl Conv {
                 site.budget.take_for::<f32>(2 * w.elements() + co)?;
                 let mut weights = floats(data);
                 if depthwise {
-                    weights = channels_last(&weights, k);
+                    weights = turned(&weights, k);
                 }
                 let bounds = [f32::NEG_INFINITY, f32::INFINITY];
                 let filters = FloatFilters { weights: &weights, bias: &bias, bounds };
@@ -160,9 +161,7 @@ impl Conv {
             }
             Arithmetic::Quantized { x_zero, w_zero, scales, y: params }
                 if [x, w, y].iter().all(|v| matches!(v.dtype, DType::I8 | DType::U8))
-                    && w_zero.iter().all(|zero| *zero == w_zero[0])
-                    && (scales.len() == 1 || scales.len() == co)
-                    && scales.iter().all(|scale| scale.is_finite())
+                    && Arithmetic::is_packable(w_zero, scales, co)
                     && (self.bias.is_empty() || self.bias.len() == co)
                     && params.is_eight()
                     && params.dtype == y.dtype =>
@@ -174,19 +173,15 @@ impl Conv {
                 };
                 take(site, room)?;
                 site.budget.take(2 * w.elements() + 8 * co)?;
-                let flip = if w.dtype == DType::U8 { 0x80 } else { 0 };
-                let mut weights: Vec<i8> =
-                    data.iter().map(|byte| (byte ^ flip).cast_signed()).collect();
+                let mut weights = signed(data, w.dtype);
                 if depthwise {
-                    weights = channels_last(&weights, k);
+                    weights = turned(&weights, k);
                 }
                 let bias = if self.bias.is_empty() { vec![0; co] } else { self.bias.clone() };
-                let scales: Vec<f32> =
-                    (0..co).map(|c| scales[if scales.len() == 1 { 0 } else { c }]).collect();
                 let filters = Filters {
                     weights: &weights,
                     bias: &bias,
-                    scales: &scales,
+                    scales: &each(scales, co),
                     zero_point: w_zero[0],
                     input_zero_point: *x_zero,
                 };
@@ -218,17 +213,6 @@ impl Conv {
         let bias = if self.bias.is_empty() { vec![0; co] } else { self.bias.clone() };
         Ok(Whole { filters: filters.collect(), bias })
     }
-}
-
-/// Filters `[channels, taps]` as `[taps, channels]`.
-fn channels_last<T: Copy>(filters: &[T], taps: usize) -> Vec<T> {
-    let tap = |tap| filters.iter().skip(tap).step_by(taps).copied();
-    (0..taps).flat_map(tap).collect()
-}
-
-/// Constant bytes as floats.
-pub(super) fn floats(data: &[u8]) -> Vec<f32> {
-    data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
 }
 
 #[derive(Debug)]
