@@ -17,10 +17,12 @@ mod pack;
 mod panel;
 mod scalar;
 
+use std::ops::Range;
+
 #[cfg(target_arch = "x86_64")]
 pub(super) use self::avx2::{requantize, store_part};
 use self::pack::{Block, Packing};
-use self::panel::Panel;
+use self::panel::{Element, Panel};
 use super::border::{Form, SLACK};
 use super::isa::{Isa, Set};
 use super::output::Output;
@@ -59,7 +61,7 @@ pub(crate) struct Filters<'a> {
     pub(crate) weights: &'a [i8],
     /// `[n]`, in steps of input times weight scale.
     pub(crate) bias: &'a [i32],
-    /// `[n]`: from sums to steps of the output.
+    /// `[n]`: from sums to steps of the output; empty where sums are wanted.
     pub(crate) scales: &'a [f32],
     /// Of the weights.
     pub(crate) zero_point: i32,
@@ -91,6 +93,13 @@ pub(crate) struct Gemm {
     gathered: Option<Gathered>,
 }
 
+/// What rows are multiplied with: packed, with what is added to it.
+#[derive(Clone, Copy)]
+struct Operands<'a> {
+    weights: &'a [i8],
+    bias: &'a [i32],
+}
+
 /// How rows are laid out before a kernel reads them.
 #[derive(Debug)]
 struct Gathered {
@@ -113,7 +122,8 @@ impl Gemm {
         rows: usize,
     ) -> Self {
         let (k, n) = (layout.k(), filters.bias.len());
-        assert!(k > 0 && filters.weights.len() == n * k && filters.scales.len() == n);
+        assert!(k > 0 && filters.weights.len() == n * k);
+        assert!([0, n].contains(&filters.scales.len()));
         assert!(layout.segments.is_sorted());
         let packing = Packing::of(isa.set());
         let ready = staged || packing.form == Form::Signed;
@@ -125,7 +135,7 @@ impl Gemm {
         let mut weights = vec![0; blocks.last().map_or(0, |block| block.at + block.bytes)];
         let (mut bias, mut scales) = (vec![0i32; lanes], vec![0f32; lanes]);
         bias[..n].copy_from_slice(filters.bias);
-        scales[..n].copy_from_slice(filters.scales);
+        scales[..filters.scales.len()].copy_from_slice(filters.scales);
         // Σ (x - zx)(w - zw) over x as the kernel sees it, f higher, and k values:
         // Σ x w - zw Σ x - (f + zx)(Σ w - k zw); only the second is left to each run.
         let form = if isa.set() == Set::Scalar { Form::Signed } else { packing.form };
@@ -221,6 +231,39 @@ impl Gemm {
         outs: &Table,
         scratch: &mut [u8],
     ) {
+        self.all(self.own(), x, rows, y, outs, scratch, |_, _| {});
+    }
+
+    /// The same without scaling: sums of 32 bits, which wrap.
+    ///
+    /// `each` is given `y` and the rows that were just written, while they are in the first cache.
+    pub(crate) fn sums(
+        &self,
+        x: &[u8],
+        rows: &Table,
+        y: &mut [i32],
+        outs: &Table,
+        scratch: &mut [u8],
+        each: impl FnMut(&mut [i32], Range<usize>),
+    ) {
+        self.all(self.own(), x, rows, y, outs, scratch, each);
+    }
+
+    fn own(&self) -> Operands<'_> {
+        Operands { weights: &self.weights, bias: &self.bias }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn all<Y: Element>(
+        &self,
+        of: Operands<'_>,
+        x: &[u8],
+        rows: &Table,
+        y: &mut [Y],
+        outs: &Table,
+        scratch: &mut [u8],
+        mut each: impl FnMut(&mut [Y], Range<usize>),
+    ) {
         assert_eq!(rows.rows(), outs.rows(), "a place for each row");
         if rows.rows() == 0 {
             return;
@@ -234,47 +277,56 @@ impl Gemm {
         let mut first = 0;
         while first < rows.rows() {
             let mut count = self.panel.min(rows.rows() - first);
-            let of = &rows.offsets()[first..first + count];
-            let short = of.iter().take_while(|&&row| (row as usize) < lead).count();
+            let at = &rows.offsets()[first..first + count];
+            let short = at.iter().take_while(|&&row| (row as usize) < lead).count();
             match &self.gathered {
                 Some(gathered) if gathered.all || short > 0 => {
                     count = if gathered.all { count } else { short };
-                    self.gather(x, &of[..count], scratch);
+                    self.gather(x, &at[..count], scratch);
                     let outs = &outs.offsets()[first..first + count];
                     let rows = &gathered.rows.offsets()[..count];
-                    self.panel(scratch, rows, y, outs, sums);
+                    self.panel(of, scratch, rows, y, outs, sums);
                 }
                 _ => {
-                    count = of.iter().take_while(|&&row| row as usize >= lead).count();
+                    count = at.iter().take_while(|&&row| row as usize >= lead).count();
                     assert!(count > 0, "a staged input has slack before it");
                     let outs = &outs.offsets()[first..first + count];
-                    self.panel(x, &of[..count], y, outs, sums);
+                    self.panel(of, x, &at[..count], y, outs, sums);
                 }
             }
+            each(y, first..first + count);
             first += count;
         }
     }
 
     /// One panel of rows through all blocks.
-    fn panel(&self, x: &[u8], rows: &[u32], y: &mut [i8], outs: &[u32], sums: &mut [i32]) {
+    fn panel<Y: Element>(
+        &self,
+        of: Operands<'_>,
+        x: &[u8],
+        rows: &[u32],
+        y: &mut [Y],
+        outs: &[u32],
+        sums: &mut [i32],
+    ) {
         if self.zero_point != 0 {
             for (sum, &row) in sums.iter_mut().zip(rows) {
                 *sum = self.sum(x, row as usize).wrapping_mul(-self.zero_point);
             }
         }
         for block in &self.blocks {
-            let weights = &self.weights[block.at..block.at + block.bytes];
+            let weights = &of.weights[block.at..block.at + block.bytes];
             let channels = block.first..block.first + block.lanes;
             let panel = Panel {
                 x: x.as_ptr(),
                 rows,
-                y: y[block.first..].as_mut_ptr(),
+                y: Y::to(y[block.first..].as_mut_ptr()),
                 outs,
                 sums: if self.zero_point == 0 { &[] } else { &*sums },
                 deltas: &self.deltas,
                 run: self.run,
                 weights,
-                bias: &self.bias[channels.clone()],
+                bias: &of.bias[channels.clone()],
                 scales: &self.scales[channels],
                 lanes: (self.n - block.first).min(block.lanes),
                 output: self.output,

@@ -1,8 +1,6 @@
 //! Convolution: each output pixel is a row of input values times the filters.
 
-use super::fully_connected::step;
 use super::shared::convolve::{self, geometry};
-use super::shared::dynamic::Dynamic;
 use super::shared::filters::{ByteFilters, Filters, FloatFilters, HybridFilters, WordFilters};
 use super::shared::layer::{Arithmetic, Layer};
 use super::shared::scratch::scratch_for;
@@ -12,6 +10,7 @@ use super::{
     activation, malformed, nhwc, padding,
 };
 use crate::engine::native::graph::{Activation, Shape, Window};
+use crate::engine::native::kernels::{Dynamic, Geometry, Ranges};
 use crate::engine::native::memory::Memory;
 use crate::engine::native::plan::ALIGN;
 
@@ -123,7 +122,15 @@ impl Operator for Conv2d {
             let fast = match arithmetic {
                 Arithmetic::Bytes => convolve::bytes(site, &layer, geometry)?,
                 Arithmetic::Floats => Some(convolve::floats(site, &layer, geometry)?),
-                _ => None,
+                Arithmetic::Hybrid if dense && !layer.builtin => {
+                    let (k, pixels) = (layer.x.shape[3], layer.x.elements() / layer.x.shape[3]);
+                    let geometry = Geometry::rows(pixels, k);
+                    Some(convolve::hybrid(site, &layer, geometry, Ranges::Pixel)?)
+                }
+                Arithmetic::Hybrid => {
+                    Some(convolve::hybrid(site, &layer, geometry, Ranges::Image)?)
+                }
+                Arithmetic::Words => None,
             };
             if let Some(step) = fast {
                 return Ok(step);
@@ -132,7 +139,6 @@ impl Operator for Conv2d {
         match arithmetic {
             Arithmetic::Bytes => self.step::<ByteFilters>(site, &layer),
             Arithmetic::Words => self.step::<WordFilters>(site, &layer),
-            Arithmetic::Hybrid if dense && !layer.builtin => step::<HybridFilters>(&layer),
             Arithmetic::Hybrid => self.step::<HybridFilters>(site, &layer),
             Arithmetic::Floats => self.step::<FloatFilters>(site, &layer),
         }

@@ -7,7 +7,8 @@ use super::scratch::scratch_for;
 use super::window::Sliding;
 use crate::engine::EngineError;
 use crate::engine::native::kernels::{
-    Conv, DepthwiseConv, Filters, FloatConv, FloatDepthwiseConv, FloatFilters, Geometry, Output,
+    Conv, DepthwiseConv, Filters, FloatConv, FloatDepthwiseConv, FloatFilters, Geometry, HybridConv,
+    HybridDepthwiseConv, HybridFilters, Output, Ranges,
 };
 use crate::engine::native::limits::{ARENA_MAX, Budget};
 use crate::engine::native::memory::Memory;
@@ -60,6 +61,48 @@ pub(in super::super) fn depthwise_floats(
     let (weights, bias, bounds) = (layer.reals()?, layer.bias_f32()?, layer.clamp().bounds());
     let filters = FloatFilters { weights: &weights, bias: &bias, bounds };
     step(layer, FloatDepthwiseConv::new(site.isa, geometry, filters))
+}
+
+/// A convolution or a fully connected layer of real activations and 8-bit weights.
+pub(in super::super) fn hybrid(
+    site: &Site<'_>,
+    layer: &Layer<'_>,
+    geometry: Geometry,
+    ranges: Ranges,
+) -> Result<Compiled, Refusal> {
+    take(site.budget, HybridConv::bytes_max(&geometry, layer.channels()))?;
+    let pack = |filters: HybridFilters<'_>| HybridConv::new(site.isa, geometry, filters, ranges);
+    packed_hybrid(layer, pack)
+}
+
+/// A depthwise convolution of these with one filter for each channel; `None` where it has too many
+/// taps.
+pub(in super::super) fn depthwise_hybrid(
+    site: &Site<'_>,
+    layer: &Layer<'_>,
+    geometry: Geometry,
+) -> Result<Option<Compiled>, Refusal> {
+    if geometry.kernel[0].saturating_mul(geometry.kernel[1]) > HybridDepthwiseConv::TAPS {
+        return Ok(None);
+    }
+    take(site.budget, HybridDepthwiseConv::bytes_max(&geometry))?;
+    let pack = |filters: HybridFilters<'_>| HybridDepthwiseConv::new(site.isa, geometry, filters);
+    packed_hybrid(layer, pack).map(Some)
+}
+
+fn packed_hybrid<K: Packed>(
+    layer: &Layer<'_>,
+    pack: impl FnOnce(HybridFilters<'_>) -> Option<K>,
+) -> Result<Compiled, Refusal> {
+    let (weights, scales, bias) = (layer.signed()?, layer.symmetric_scales()?, layer.bias_f32()?);
+    let filters = HybridFilters {
+        weights: &weights,
+        scales: &scales,
+        bias: &bias,
+        bounds: layer.clamp().bounds(),
+        dynamic: layer.dynamic,
+    };
+    step(layer, pack(filters))
 }
 
 /// Packs what the kernels take of an 8-bit layer.
@@ -133,4 +176,6 @@ packed! {
     DepthwiseConv of i8, scratch of u8;
     FloatConv of f32, scratch of f32;
     FloatDepthwiseConv of f32, scratch of f32;
+    HybridConv of f32, scratch of u8;
+    HybridDepthwiseConv of f32, scratch of f32;
 }
