@@ -29,10 +29,11 @@ mod tests;
 
 pub(crate) use self::conv::{Conv, DepthwiseConv, Geometry};
 pub(crate) use self::dynamic::{ByteRange, Dynamic};
-pub(crate) use self::float::FloatFilters;
+pub(crate) use self::float::{FloatFilters, FloatGemm};
 pub(crate) use self::float_conv::{FloatConv, FloatDepthwiseConv};
-pub(crate) use self::gemm::Filters;
+pub(crate) use self::gemm::{Filters, Gemm};
 pub(crate) use self::hybrid::{HybridConv, HybridDepthwiseConv, HybridFilters, Ranges};
 pub(crate) use self::isa::Isa;
 pub(crate) use self::matrix::{ByteMatrix, FloatMatrix};
 pub(crate) use self::output::Output;
+pub(crate) use self::table::Table;

@@ -21,7 +21,7 @@ use std::ops::Range;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use self::avx2::{requantize, store_part};
-use self::pack::{Block, Packing};
+use self::pack::{Block, Packing, Weights};
 use self::panel::{Element, Panel};
 use super::border::{Form, SLACK};
 use super::isa::{Isa, Set};
@@ -76,11 +76,14 @@ pub(crate) struct Gemm {
     n: usize,
     layout: Layout,
     /// How the rows that the kernel reads lie: the layout's, or one piece where rows are gathered.
+    segments: usize,
     run: usize,
     deltas: Vec<u32>,
     packing: Packing,
     blocks: Vec<Block>,
     weights: Vec<i8>,
+    /// What is taken from each value before it is multiplied.
+    shift: i32,
     /// Of all blocks, whole ones.
     bias: Vec<i32>,
     scales: Vec<f32>,
@@ -93,11 +96,13 @@ pub(crate) struct Gemm {
     gathered: Option<Gathered>,
 }
 
-/// What rows are multiplied with: packed, with what is added to it.
-#[derive(Clone, Copy)]
-struct Operands<'a> {
+/// Packed filters, with what is added to their products.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operands<'a> {
     weights: &'a [i8],
     bias: &'a [i32],
+    /// See [`Block`]: of all of them.
+    chained: bool,
 }
 
 /// How rows are laid out before a kernel reads them.
@@ -109,6 +114,18 @@ struct Gathered {
 }
 
 impl Gemm {
+    /// For filters `[n, k]` that are computed: [`Gemm::prepare`] packs those of each run. The
+    /// weights of `filters` are empty.
+    pub(crate) fn open(
+        isa: Isa,
+        k: usize,
+        filters: Filters<'_>,
+        output: Output,
+        rows: usize,
+    ) -> Self {
+        Self::laid_out(isa, Layout::whole(k), filters, output, false, rows)
+    }
+
     /// Packs `filters` for rows of `layout`.
     ///
     /// `staged`: the input is a copy with slack around it, in the form that [`Gemm::reads`] tells;
@@ -122,7 +139,30 @@ impl Gemm {
         rows: usize,
     ) -> Self {
         let (k, n) = (layout.k(), filters.bias.len());
-        assert!(k > 0 && filters.weights.len() == n * k);
+        assert_eq!(filters.weights.len(), n * k, "a weight for each value");
+        let mut gemm = Self::laid_out(isa, layout, filters, output, staged, rows);
+        let from = Weights { values: filters.weights, n, turned: false };
+        let mut bias = std::mem::take(&mut gemm.bias);
+        gemm.fold(from, &mut bias);
+        let mut weights = vec![0; gemm.packed()];
+        let mut blocks = std::mem::take(&mut gemm.blocks);
+        for block in &mut blocks {
+            block.chained = gemm.packing.pack(block, from, [gemm.segments, gemm.run], &mut weights);
+        }
+        Self { bias, blocks, weights, ..gemm }
+    }
+
+    /// Everything but the weights.
+    fn laid_out(
+        isa: Isa,
+        layout: Layout,
+        filters: Filters<'_>,
+        output: Output,
+        staged: bool,
+        rows: usize,
+    ) -> Self {
+        let (k, n) = (layout.k(), filters.bias.len());
+        assert!(k > 0);
         assert!([0, n].contains(&filters.scales.len()));
         assert!(layout.segments.is_sorted());
         let packing = Packing::of(isa.set());
@@ -132,23 +172,11 @@ impl Gemm {
         let (segments, run) = if direct { (layout.segments.len(), layout.run) } else { (1, k) };
         let blocks = packing.blocks(n, rows, segments * packing.groups(run));
         let lanes = blocks.last().map_or(0, |block| block.first + block.lanes);
-        let mut weights = vec![0; blocks.last().map_or(0, |block| block.at + block.bytes)];
         let (mut bias, mut scales) = (vec![0i32; lanes], vec![0f32; lanes]);
         bias[..n].copy_from_slice(filters.bias);
         scales[..filters.scales.len()].copy_from_slice(filters.scales);
-        // Σ (x - zx)(w - zw) over x as the kernel sees it, f higher, and k values:
-        // Σ x w - zw Σ x - (f + zx)(Σ w - k zw); only the second is left to each run.
         let form = if isa.set() == Set::Scalar { Form::Signed } else { packing.form };
         let shift = form.offset().wrapping_add(filters.input_zero_point);
-        let all = (k as i32).wrapping_mul(filters.zero_point);
-        for (bias, filter) in bias.iter_mut().zip(filters.weights.chunks_exact(k)) {
-            let sum = filter.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w)));
-            *bias = bias.wrapping_sub(shift.wrapping_mul(sum.wrapping_sub(all)));
-        }
-        let mut blocks = blocks;
-        for block in &mut blocks {
-            packing.pack(block, filters.weights, [segments, run], &mut weights);
-        }
         let panel = packing.panel(k);
         // Rows at the very beginning of an input, which has nothing before them, are gathered, too.
         let gathers = !direct || (!staged && k < packing.chunk);
@@ -168,11 +196,13 @@ impl Gemm {
             isa,
             n,
             layout,
+            segments,
             run,
             deltas,
             packing,
             blocks,
-            weights,
+            weights: Vec::new(),
+            shift,
             bias,
             scales,
             zero_point,
@@ -180,6 +210,64 @@ impl Gemm {
             panel,
             gathered,
         }
+    }
+
+    /// Folds zero points into the bias:
+    /// Σ (x - zx)(w - zw) over x as the kernel sees it, f higher, and k values:
+    /// Σ x w - zw Σ x - (f + zx)(Σ w - k zw); only the second is left to each run.
+    #[inline(always)]
+    fn fold(&self, weights: Weights<'_>, bias: &mut [i32]) {
+        let k = self.layout.k();
+        let bias = &mut bias[..self.n];
+        let all = (k as i32).wrapping_mul(self.zero_point).wrapping_mul(self.shift);
+        bias.iter_mut().for_each(|bias| *bias = bias.wrapping_add(all));
+        if weights.turned {
+            for row in weights.values.chunks_exact(self.n) {
+                for (bias, &w) in bias.iter_mut().zip(row) {
+                    *bias = bias.wrapping_sub(i32::from(w).wrapping_mul(self.shift));
+                }
+            }
+            return;
+        }
+        for (bias, filter) in bias.iter_mut().zip(weights.values.chunks_exact(k)) {
+            let sum = filter.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w)));
+            *bias = bias.wrapping_sub(self.shift.wrapping_mul(sum));
+        }
+    }
+
+    /// Bytes of the packed weights.
+    fn packed(&self) -> usize {
+        self.blocks.last().map_or(0, |block| block.at + block.bytes)
+    }
+
+    /// Bytes that [`Gemm::prepare`] writes.
+    pub(crate) fn operands(&self) -> usize {
+        4 * self.bias.len() + self.packed()
+    }
+
+    /// Packs computed filters, `[n, k]` or, `turned`, `[k, n]`, into `room`, of
+    /// [`Gemm::operands`] bytes that begin at a multiple of 4.
+    pub(crate) fn prepare<'a>(
+        &self,
+        filters: &[i8],
+        turned: bool,
+        room: &'a mut [u8],
+    ) -> Operands<'a> {
+        assert_eq!(filters.len(), self.n * self.k(), "a weight for each value");
+        let from = Weights { values: filters, n: self.n, turned };
+        let (bias, weights) = room[..self.operands()].split_at_mut(4 * self.bias.len());
+        let bias: &mut [i32] = bytemuck::cast_slice_mut(bias);
+        let weights: &mut [i8] = bytemuck::cast_slice_mut(weights);
+        let mut chained = true;
+        self.isa.run(|| {
+            bias.copy_from_slice(&self.bias);
+            self.fold(from, bias);
+            weights.fill(0);
+            for block in &self.blocks {
+                chained &= self.packing.pack(block, from, [self.segments, self.run], weights);
+            }
+        });
+        Operands { weights, bias, chained }
     }
 
     /// How the input has to lie.
@@ -234,6 +322,18 @@ impl Gemm {
         self.all(self.own(), x, rows, y, outs, scratch, |_, _| {});
     }
 
+    /// [`Gemm::run`] with computed filters, of [`Gemm::prepare`].
+    pub(crate) fn run_with(
+        &self,
+        of: Operands<'_>,
+        x: &[u8],
+        [rows, outs]: [&Table; 2],
+        y: &mut [i8],
+        scratch: &mut [u8],
+    ) {
+        self.all(of, x, rows, y, outs, scratch, |_, _| {});
+    }
+
     /// The same without scaling: sums of 32 bits, which wrap.
     ///
     /// `each` is given `y` and the rows that were just written, while they are in the first cache.
@@ -250,7 +350,7 @@ impl Gemm {
     }
 
     fn own(&self) -> Operands<'_> {
-        Operands { weights: &self.weights, bias: &self.bias }
+        Operands { weights: &self.weights, bias: &self.bias, chained: true }
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -350,7 +450,7 @@ impl Gemm {
                 // SAFETY: as above.
                 #[cfg(target_arch = "aarch64")]
                 #[allow(unsafe_code)]
-                Set::Neon => unsafe { neon::block(&panel, block.lanes, block.chained) },
+                Set::Neon => unsafe { neon::block(&panel, block.lanes, block.chained && of.chained) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "aarch64")]
                 #[allow(unsafe_code)]

@@ -5,7 +5,6 @@ use std::marker::PhantomData;
 
 use bytemuck::Pod;
 
-use super::super::shared::dot::dot_f32;
 use super::super::shared::scaling::{Bytes, Clamp, Words};
 use crate::engine::native::kernels::{ByteRange, Dynamic, Isa};
 
@@ -106,27 +105,5 @@ impl Products for HybridProducts {
             sum.wrapping_add(i32::from(i16::from(x) - zero) * i32::from(b))
         });
         self.clamp.apply(sum as f32 * row.scale * self.scales[i] + self.bias[i])
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct FloatProducts {
-    pub(super) clamp: Clamp,
-    pub(super) bias: Vec<f32>,
-}
-
-impl Products for FloatProducts {
-    type A = f32;
-    type X = f32;
-    type B = f32;
-    type Y = f32;
-    type Row = ();
-
-    fn prepare<'a>(&self, a: &'a [f32], _bytes: &'a mut [u8]) -> (&'a [f32], ()) {
-        (a, ())
-    }
-
-    fn product(&self, i: usize, x: &[f32], (): (), b: &[f32]) -> f32 {
-        self.clamp.apply(dot_f32(x, b) + self.bias[i])
     }
 }

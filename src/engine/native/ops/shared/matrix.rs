@@ -48,7 +48,7 @@ impl<'a> Matrix<'a> {
     fn of(site: &Site<'a>, index: usize, [rows, columns]: [usize; 2]) -> Result<Self, Refusal> {
         let value = site.input(index)?;
         let what = format!("matrix {index}");
-        if value.shape[..] != [rows, columns] {
+        if value.shape[..] != [rows, columns] || rows == 0 || columns == 0 {
             let found = &value.shape;
             return Err(malformed(format!(
                 "{what} of shape {found:?} instead of [{rows}, {columns}]"
@@ -125,7 +125,8 @@ impl Products {
                 let mut rows = weights.chunks_exact_mut(all.max(1));
                 for matrix in matrices {
                     let Matrix::Real(values) = matrix else { return Err(mixed()) };
-                    for (row, values) in rows.by_ref().zip(values.chunks_exact(*columns)) {
+                    // In this order: the other would lose a row at the end.
+                    for (values, row) in values.chunks_exact(*columns).zip(rows.by_ref()) {
                         row[first..first + columns].copy_from_slice(values);
                     }
                 }
