@@ -1,6 +1,7 @@
 //! Convolution: each output pixel is a row of input values times the filters.
 
-use super::shared::convolve::{self, geometry};
+use super::packed::geometry;
+use super::shared::convolve;
 use super::shared::filters::{ByteFilters, Filters, FloatFilters, HybridFilters, WordFilters};
 use super::shared::layer::{Arithmetic, Layer};
 use super::shared::scratch::scratch_for;
