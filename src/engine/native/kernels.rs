@@ -10,6 +10,7 @@
 
 mod border;
 mod conv;
+mod cut;
 mod depthwise;
 mod dynamic;
 mod float;
@@ -28,6 +29,7 @@ mod table;
 mod tests;
 
 pub(crate) use self::conv::{Conv, DepthwiseConv, Geometry};
+pub(crate) use self::cut::{Cut, CutConv, Cuts, FloatCutConv};
 pub(crate) use self::dynamic::{ByteRange, Dynamic};
 pub(crate) use self::float::{FloatFilters, FloatGemm};
 pub(crate) use self::float_conv::{FloatConv, FloatDepthwiseConv};

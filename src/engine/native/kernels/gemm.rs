@@ -102,6 +102,7 @@ pub(crate) struct Operands<'a> {
     weights: &'a [i8],
     bias: &'a [i32],
     /// See [`Block`]: of all of them.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
     chained: bool,
 }
 

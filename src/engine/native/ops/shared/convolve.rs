@@ -5,8 +5,8 @@ use super::super::{Compiled, Refusal, Site};
 use super::layer::Layer;
 use super::scaling::Bytes;
 use crate::engine::native::kernels::{
-    Conv, DepthwiseConv, Filters, FloatConv, FloatDepthwiseConv, FloatFilters, Geometry, HybridConv,
-    HybridDepthwiseConv, HybridFilters, Output, Ranges,
+    Conv, CutConv, Cuts, DepthwiseConv, Filters, FloatConv, FloatCutConv, FloatDepthwiseConv,
+    FloatFilters, Geometry, HybridConv, HybridDepthwiseConv, HybridFilters, Output, Ranges,
 };
 
 /// A convolution or a fully connected layer; `None` where its sums are scaled as the kernels do not.
@@ -51,6 +51,28 @@ pub(in super::super) fn depthwise_floats(
     let (weights, bias, bounds) = (layer.reals()?, layer.bias_f32()?, layer.clamp().bounds());
     let filters = FloatFilters { weights: &weights, bias: &bias, bounds };
     step(site, layer.k(), FloatDepthwiseConv::new(site.isa, geometry, filters))
+}
+
+/// A convolution in several products; `None` as for [`bytes`].
+pub(in super::super) fn cut_bytes(
+    site: &Site<'_>,
+    layer: &Layer<'_>,
+    cuts: &Cuts,
+) -> Result<Option<Compiled>, Refusal> {
+    take(site, cuts.bytes_max(1))?;
+    packed(site, layer, |filters, output| CutConv::new(site.isa, cuts, filters, output))
+}
+
+/// The same of real numbers.
+pub(in super::super) fn cut_floats(
+    site: &Site<'_>,
+    layer: &Layer<'_>,
+    cuts: &Cuts,
+) -> Result<Compiled, Refusal> {
+    take(site, cuts.bytes_max(4))?;
+    let (weights, bias, bounds) = (layer.reals()?, layer.bias_f32()?, layer.clamp().bounds());
+    let filters = FloatFilters { weights: &weights, bias: &bias, bounds };
+    step(site, layer.k(), FloatCutConv::new(site.isa, cuts, filters))
 }
 
 /// A convolution or a fully connected layer of real activations and 8-bit weights.
