@@ -10,21 +10,32 @@
 
 mod border;
 mod conv;
+mod cut;
 mod depthwise;
+mod dynamic;
 mod float;
 mod float_conv;
 mod gemm;
+mod hybrid;
 mod isa;
+mod matrix;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod output;
+mod plain;
+pub(crate) mod real;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::conv::{Conv, DepthwiseConv, Geometry};
-pub(crate) use self::float::FloatFilters;
+pub(crate) use self::cut::{Cut, CutConv, Cuts, FloatCutConv};
+pub(crate) use self::dynamic::{ByteRange, Dynamic};
+pub(crate) use self::float::{FloatFilters, FloatGemm};
 pub(crate) use self::float_conv::{FloatConv, FloatDepthwiseConv};
-pub(crate) use self::gemm::Filters;
+pub(crate) use self::gemm::{Filters, Gemm};
+pub(crate) use self::hybrid::{HybridConv, HybridDepthwiseConv, HybridFilters, Ranges};
 pub(crate) use self::isa::Isa;
+pub(crate) use self::matrix::{ByteMatrix, FloatMatrix};
 pub(crate) use self::output::Output;
+pub(crate) use self::table::Table;

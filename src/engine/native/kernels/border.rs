@@ -68,7 +68,7 @@ fn convert<const SIZE: usize>(x: &[i8], len: usize, y: &mut [u8], f: impl Fn(i8)
 pub(super) const SLACK: usize = 64;
 
 /// An image `[height, width, channels]` with rows above and below and columns left and right of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Border {
     /// `[height, width]`.
     pub(crate) input: [usize; 2],

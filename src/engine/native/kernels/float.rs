@@ -57,8 +57,63 @@ pub(crate) struct FloatGemm {
 impl FloatGemm {
     /// Packs `filters` for rows of `layout`, about `rows` of them in a run.
     pub(crate) fn new(isa: Isa, layout: Layout, filters: FloatFilters<'_>, rows: usize) -> Self {
+        let mut gemm = Self::laid_out(isa, layout, filters, rows);
+        let mut weights = vec![0.0; gemm.operands()];
+        gemm.pack(filters.weights, false, &mut weights);
+        gemm.weights = weights;
+        gemm
+    }
+
+    /// For filters `[n, k]` that are computed: [`FloatGemm::prepare`] packs those of each run. The
+    /// weights of `filters` are empty.
+    pub(crate) fn open(isa: Isa, k: usize, filters: FloatFilters<'_>, rows: usize) -> Self {
+        Self::laid_out(isa, Layout::whole(k), filters, rows)
+    }
+
+    /// Floats that [`FloatGemm::prepare`] writes.
+    pub(crate) fn operands(&self) -> usize {
+        self.bias.len() * self.layout.k()
+    }
+
+    /// Packs computed filters, `[n, k]` or, `turned`, `[k, n]`, into `room`, of
+    /// [`FloatGemm::operands`] floats.
+    pub(crate) fn prepare(&self, filters: &[f32], turned: bool, room: &mut [f32]) {
+        self.isa.run(|| self.pack(filters, turned, room));
+    }
+
+    #[inline(always)]
+    fn pack(&self, filters: &[f32], turned: bool, packed: &mut [f32]) {
+        let (k, n) = (self.layout.k(), self.n);
+        assert_eq!(filters.len(), n * k, "a weight for each value");
+        for &[first, vectors] in &self.blocks {
+            let wide = vectors * lanes(self.isa.set());
+            let block = &mut packed[first * k..(first + wide) * k];
+            let count = wide.min(n - first);
+            if turned {
+                let rows = filters.chunks_exact(n).map(|row| &row[first..first + count]);
+                for (to, row) in block.chunks_exact_mut(wide).zip(rows) {
+                    to[..count].copy_from_slice(row);
+                }
+                continue;
+            }
+            // Eight values of a filter at a time: neither side is left and come back to.
+            for from in (0..k).step_by(8) {
+                let some = 8.min(k - from);
+                let block = &mut block[from * wide..(from + some) * wide];
+                for lane in 0..count {
+                    let filter = &filters[(first + lane) * k + from..][..some];
+                    for (to, &w) in block[lane..].iter_mut().step_by(wide).zip(filter) {
+                        *to = w;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything but the weights.
+    fn laid_out(isa: Isa, layout: Layout, filters: FloatFilters<'_>, rows: usize) -> Self {
         let (k, n) = (layout.k(), filters.bias.len());
-        assert!(k > 0 && filters.weights.len() == n * k && layout.segments.is_sorted());
+        assert!(k > 0 && layout.segments.is_sorted());
         let (mut blocks, mut first, lanes) = (Vec::new(), 0, lanes(isa.set()));
         while first < n {
             // One row has few sums: wide blocks keep the multipliers busy.
@@ -75,22 +130,13 @@ impl FloatGemm {
             blocks.push([first, vectors]);
             first += vectors * lanes;
         }
-        let (mut weights, mut bias) = (vec![0.0; first * k], vec![0.0; first]);
+        let mut bias = vec![0.0; first];
         bias[..n].copy_from_slice(filters.bias);
-        for &[first, vectors] in &blocks {
-            let wide = vectors * lanes;
-            let block = &mut weights[first * k..(first + wide) * k];
-            let filters = filters.weights.chunks_exact(k).skip(first).take(wide);
-            for (lane, filter) in filters.enumerate() {
-                for (row, &w) in block.chunks_exact_mut(wide).zip(filter) {
-                    row[lane] = w;
-                }
-            }
-        }
         let between = layout.segments.windows(2).map(|pair| pair[1] - pair[0]);
         let deltas = layout.segments.iter().copied().take(1).chain(between).collect();
         let panel = 24 * (4_096 / k / 24).clamp(1, 16);
-        Self { isa, n, layout, deltas, blocks, weights, bias, bounds: filters.bounds, panel }
+        let (weights, bounds) = (Vec::new(), filters.bounds);
+        Self { isa, n, layout, deltas, blocks, weights, bias, bounds, panel }
     }
 
     /// Bytes of the packed constants.
@@ -105,6 +151,17 @@ impl FloatGemm {
 
     /// Row i of the product, `[n]`, to `outs[i]` of `y`, from `rows[i]` of `x`.
     pub(crate) fn run(&self, x: &[f32], rows: &Table, y: &mut [f32], outs: &Table) {
+        self.run_with(&self.weights, x, [rows, outs], y);
+    }
+
+    /// The same with computed filters, of [`FloatGemm::prepare`].
+    pub(crate) fn run_with(
+        &self,
+        weights: &[f32],
+        x: &[f32],
+        [rows, outs]: [&Table; 2],
+        y: &mut [f32],
+    ) {
         assert_eq!(rows.rows(), outs.rows(), "a place for each row");
         if rows.rows() == 0 {
             return;
@@ -122,7 +179,7 @@ impl FloatGemm {
                     outs,
                     deltas: &self.deltas,
                     run: self.layout.run,
-                    weights: &self.weights[first * k..(first + wide) * k],
+                    weights: &weights[first * k..(first + wide) * k],
                     bias: &self.bias[first..first + wide],
                     lanes: (self.n - first).min(wide),
                     bounds: self.bounds,

@@ -17,10 +17,12 @@ mod pack;
 mod panel;
 mod scalar;
 
+use std::ops::Range;
+
 #[cfg(target_arch = "x86_64")]
 pub(super) use self::avx2::{requantize, store_part};
-use self::pack::{Block, Packing};
-use self::panel::Panel;
+use self::pack::{Block, Packing, Weights};
+use self::panel::{Element, Panel};
 use super::border::{Form, SLACK};
 use super::isa::{Isa, Set};
 use super::output::Output;
@@ -59,7 +61,7 @@ pub(crate) struct Filters<'a> {
     pub(crate) weights: &'a [i8],
     /// `[n]`, in steps of input times weight scale.
     pub(crate) bias: &'a [i32],
-    /// `[n]`: from sums to steps of the output.
+    /// `[n]`: from sums to steps of the output; empty where sums are wanted.
     pub(crate) scales: &'a [f32],
     /// Of the weights.
     pub(crate) zero_point: i32,
@@ -74,11 +76,14 @@ pub(crate) struct Gemm {
     n: usize,
     layout: Layout,
     /// How the rows that the kernel reads lie: the layout's, or one piece where rows are gathered.
+    segments: usize,
     run: usize,
     deltas: Vec<u32>,
     packing: Packing,
     blocks: Vec<Block>,
     weights: Vec<i8>,
+    /// What is taken from each value before it is multiplied.
+    shift: i32,
     /// Of all blocks, whole ones.
     bias: Vec<i32>,
     scales: Vec<f32>,
@@ -91,6 +96,16 @@ pub(crate) struct Gemm {
     gathered: Option<Gathered>,
 }
 
+/// Packed filters, with what is added to their products.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operands<'a> {
+    weights: &'a [i8],
+    bias: &'a [i32],
+    /// See [`Block`]: of all of them.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
+    chained: bool,
+}
+
 /// How rows are laid out before a kernel reads them.
 #[derive(Debug)]
 struct Gathered {
@@ -100,6 +115,18 @@ struct Gathered {
 }
 
 impl Gemm {
+    /// For filters `[n, k]` that are computed: [`Gemm::prepare`] packs those of each run. The
+    /// weights of `filters` are empty.
+    pub(crate) fn open(
+        isa: Isa,
+        k: usize,
+        filters: Filters<'_>,
+        output: Output,
+        rows: usize,
+    ) -> Self {
+        Self::laid_out(isa, Layout::whole(k), filters, output, false, rows)
+    }
+
     /// Packs `filters` for rows of `layout`.
     ///
     /// `staged`: the input is a copy with slack around it, in the form that [`Gemm::reads`] tells;
@@ -113,7 +140,31 @@ impl Gemm {
         rows: usize,
     ) -> Self {
         let (k, n) = (layout.k(), filters.bias.len());
-        assert!(k > 0 && filters.weights.len() == n * k && filters.scales.len() == n);
+        assert_eq!(filters.weights.len(), n * k, "a weight for each value");
+        let mut gemm = Self::laid_out(isa, layout, filters, output, staged, rows);
+        let from = Weights { values: filters.weights, n, turned: false };
+        let mut bias = std::mem::take(&mut gemm.bias);
+        gemm.fold(from, &mut bias);
+        let mut weights = vec![0; gemm.packed()];
+        let mut blocks = std::mem::take(&mut gemm.blocks);
+        for block in &mut blocks {
+            block.chained = gemm.packing.pack(block, from, [gemm.segments, gemm.run], &mut weights);
+        }
+        Self { bias, blocks, weights, ..gemm }
+    }
+
+    /// Everything but the weights.
+    fn laid_out(
+        isa: Isa,
+        layout: Layout,
+        filters: Filters<'_>,
+        output: Output,
+        staged: bool,
+        rows: usize,
+    ) -> Self {
+        let (k, n) = (layout.k(), filters.bias.len());
+        assert!(k > 0);
+        assert!([0, n].contains(&filters.scales.len()));
         assert!(layout.segments.is_sorted());
         let packing = Packing::of(isa.set());
         let ready = staged || packing.form == Form::Signed;
@@ -122,23 +173,11 @@ impl Gemm {
         let (segments, run) = if direct { (layout.segments.len(), layout.run) } else { (1, k) };
         let blocks = packing.blocks(n, rows, segments * packing.groups(run));
         let lanes = blocks.last().map_or(0, |block| block.first + block.lanes);
-        let mut weights = vec![0; blocks.last().map_or(0, |block| block.at + block.bytes)];
         let (mut bias, mut scales) = (vec![0i32; lanes], vec![0f32; lanes]);
         bias[..n].copy_from_slice(filters.bias);
-        scales[..n].copy_from_slice(filters.scales);
-        // Σ (x - zx)(w - zw) over x as the kernel sees it, f higher, and k values:
-        // Σ x w - zw Σ x - (f + zx)(Σ w - k zw); only the second is left to each run.
+        scales[..filters.scales.len()].copy_from_slice(filters.scales);
         let form = if isa.set() == Set::Scalar { Form::Signed } else { packing.form };
         let shift = form.offset().wrapping_add(filters.input_zero_point);
-        let all = (k as i32).wrapping_mul(filters.zero_point);
-        for (bias, filter) in bias.iter_mut().zip(filters.weights.chunks_exact(k)) {
-            let sum = filter.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w)));
-            *bias = bias.wrapping_sub(shift.wrapping_mul(sum.wrapping_sub(all)));
-        }
-        let mut blocks = blocks;
-        for block in &mut blocks {
-            packing.pack(block, filters.weights, [segments, run], &mut weights);
-        }
         let panel = packing.panel(k);
         // Rows at the very beginning of an input, which has nothing before them, are gathered, too.
         let gathers = !direct || (!staged && k < packing.chunk);
@@ -158,11 +197,13 @@ impl Gemm {
             isa,
             n,
             layout,
+            segments,
             run,
             deltas,
             packing,
             blocks,
-            weights,
+            weights: Vec::new(),
+            shift,
             bias,
             scales,
             zero_point,
@@ -170,6 +211,64 @@ impl Gemm {
             panel,
             gathered,
         }
+    }
+
+    /// Folds zero points into the bias:
+    /// Σ (x - zx)(w - zw) over x as the kernel sees it, f higher, and k values:
+    /// Σ x w - zw Σ x - (f + zx)(Σ w - k zw); only the second is left to each run.
+    #[inline(always)]
+    fn fold(&self, weights: Weights<'_>, bias: &mut [i32]) {
+        let k = self.layout.k();
+        let bias = &mut bias[..self.n];
+        let all = (k as i32).wrapping_mul(self.zero_point).wrapping_mul(self.shift);
+        bias.iter_mut().for_each(|bias| *bias = bias.wrapping_add(all));
+        if weights.turned {
+            for row in weights.values.chunks_exact(self.n) {
+                for (bias, &w) in bias.iter_mut().zip(row) {
+                    *bias = bias.wrapping_sub(i32::from(w).wrapping_mul(self.shift));
+                }
+            }
+            return;
+        }
+        for (bias, filter) in bias.iter_mut().zip(weights.values.chunks_exact(k)) {
+            let sum = filter.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w)));
+            *bias = bias.wrapping_sub(self.shift.wrapping_mul(sum));
+        }
+    }
+
+    /// Bytes of the packed weights.
+    fn packed(&self) -> usize {
+        self.blocks.last().map_or(0, |block| block.at + block.bytes)
+    }
+
+    /// Bytes that [`Gemm::prepare`] writes.
+    pub(crate) fn operands(&self) -> usize {
+        4 * self.bias.len() + self.packed()
+    }
+
+    /// Packs computed filters, `[n, k]` or, `turned`, `[k, n]`, into `room`, of
+    /// [`Gemm::operands`] bytes that begin at a multiple of 4.
+    pub(crate) fn prepare<'a>(
+        &self,
+        filters: &[i8],
+        turned: bool,
+        room: &'a mut [u8],
+    ) -> Operands<'a> {
+        assert_eq!(filters.len(), self.n * self.k(), "a weight for each value");
+        let from = Weights { values: filters, n: self.n, turned };
+        let (bias, weights) = room[..self.operands()].split_at_mut(4 * self.bias.len());
+        let bias: &mut [i32] = bytemuck::cast_slice_mut(bias);
+        let weights: &mut [i8] = bytemuck::cast_slice_mut(weights);
+        let mut chained = true;
+        self.isa.run(|| {
+            bias.copy_from_slice(&self.bias);
+            self.fold(from, bias);
+            weights.fill(0);
+            for block in &self.blocks {
+                chained &= self.packing.pack(block, from, [self.segments, self.run], weights);
+            }
+        });
+        Operands { weights, bias, chained }
     }
 
     /// How the input has to lie.
@@ -221,6 +320,51 @@ impl Gemm {
         outs: &Table,
         scratch: &mut [u8],
     ) {
+        self.all(self.own(), x, rows, y, outs, scratch, |_, _| {});
+    }
+
+    /// [`Gemm::run`] with computed filters, of [`Gemm::prepare`].
+    pub(crate) fn run_with(
+        &self,
+        of: Operands<'_>,
+        x: &[u8],
+        [rows, outs]: [&Table; 2],
+        y: &mut [i8],
+        scratch: &mut [u8],
+    ) {
+        self.all(of, x, rows, y, outs, scratch, |_, _| {});
+    }
+
+    /// The same without scaling: sums of 32 bits, which wrap.
+    ///
+    /// `each` is given `y` and the rows that were just written, while they are in the first cache.
+    pub(crate) fn sums(
+        &self,
+        x: &[u8],
+        rows: &Table,
+        y: &mut [i32],
+        outs: &Table,
+        scratch: &mut [u8],
+        each: impl FnMut(&mut [i32], Range<usize>),
+    ) {
+        self.all(self.own(), x, rows, y, outs, scratch, each);
+    }
+
+    fn own(&self) -> Operands<'_> {
+        Operands { weights: &self.weights, bias: &self.bias, chained: true }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn all<Y: Element>(
+        &self,
+        of: Operands<'_>,
+        x: &[u8],
+        rows: &Table,
+        y: &mut [Y],
+        outs: &Table,
+        scratch: &mut [u8],
+        mut each: impl FnMut(&mut [Y], Range<usize>),
+    ) {
         assert_eq!(rows.rows(), outs.rows(), "a place for each row");
         if rows.rows() == 0 {
             return;
@@ -234,47 +378,56 @@ impl Gemm {
         let mut first = 0;
         while first < rows.rows() {
             let mut count = self.panel.min(rows.rows() - first);
-            let of = &rows.offsets()[first..first + count];
-            let short = of.iter().take_while(|&&row| (row as usize) < lead).count();
+            let at = &rows.offsets()[first..first + count];
+            let short = at.iter().take_while(|&&row| (row as usize) < lead).count();
             match &self.gathered {
                 Some(gathered) if gathered.all || short > 0 => {
                     count = if gathered.all { count } else { short };
-                    self.gather(x, &of[..count], scratch);
+                    self.gather(x, &at[..count], scratch);
                     let outs = &outs.offsets()[first..first + count];
                     let rows = &gathered.rows.offsets()[..count];
-                    self.panel(scratch, rows, y, outs, sums);
+                    self.panel(of, scratch, rows, y, outs, sums);
                 }
                 _ => {
-                    count = of.iter().take_while(|&&row| row as usize >= lead).count();
+                    count = at.iter().take_while(|&&row| row as usize >= lead).count();
                     assert!(count > 0, "a staged input has slack before it");
                     let outs = &outs.offsets()[first..first + count];
-                    self.panel(x, &of[..count], y, outs, sums);
+                    self.panel(of, x, &at[..count], y, outs, sums);
                 }
             }
+            each(y, first..first + count);
             first += count;
         }
     }
 
     /// One panel of rows through all blocks.
-    fn panel(&self, x: &[u8], rows: &[u32], y: &mut [i8], outs: &[u32], sums: &mut [i32]) {
+    fn panel<Y: Element>(
+        &self,
+        of: Operands<'_>,
+        x: &[u8],
+        rows: &[u32],
+        y: &mut [Y],
+        outs: &[u32],
+        sums: &mut [i32],
+    ) {
         if self.zero_point != 0 {
             for (sum, &row) in sums.iter_mut().zip(rows) {
                 *sum = self.sum(x, row as usize).wrapping_mul(-self.zero_point);
             }
         }
         for block in &self.blocks {
-            let weights = &self.weights[block.at..block.at + block.bytes];
+            let weights = &of.weights[block.at..block.at + block.bytes];
             let channels = block.first..block.first + block.lanes;
             let panel = Panel {
                 x: x.as_ptr(),
                 rows,
-                y: y[block.first..].as_mut_ptr(),
+                y: Y::to(y[block.first..].as_mut_ptr()),
                 outs,
                 sums: if self.zero_point == 0 { &[] } else { &*sums },
                 deltas: &self.deltas,
                 run: self.run,
                 weights,
-                bias: &self.bias[channels.clone()],
+                bias: &of.bias[channels.clone()],
                 scales: &self.scales[channels],
                 lanes: (self.n - block.first).min(block.lanes),
                 output: self.output,
@@ -298,7 +451,7 @@ impl Gemm {
                 // SAFETY: as above.
                 #[cfg(target_arch = "aarch64")]
                 #[allow(unsafe_code)]
-                Set::Neon => unsafe { neon::block(&panel, block.lanes, block.chained) },
+                Set::Neon => unsafe { neon::block(&panel, block.lanes, block.chained && of.chained) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "aarch64")]
                 #[allow(unsafe_code)]

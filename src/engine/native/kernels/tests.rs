@@ -1,5 +1,7 @@
 //! Every instruction set gives the bytes of the scalar kernels, and these those of the formula.
 
+mod hybrid;
+
 use proptest::prelude::*;
 
 use super::border::{Border, Form};

@@ -1,13 +1,15 @@
 //! Products of matrices that are both computed: batches of them, turned or not, repeated or not.
 
+mod packed;
 mod products;
 
 use std::marker::PhantomData;
 
 use bytemuck::Pod;
 
-use self::products::{ByteProducts, FloatProducts, HybridProducts, Products, WordProducts};
+use self::products::{ByteProducts, HybridProducts, Products, WordProducts};
 use super::shared::layer::{Arithmetic, Layer};
+use super::shared::scaling::Bytes;
 use super::shared::scratch::scratch_for;
 use super::shared::walk::{Walk, broadcast, broadcast_shape};
 use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed};
@@ -112,6 +114,10 @@ pub(super) fn products(
     match layer.arithmetic()? {
         Arithmetic::Bytes => {
             let (x, output, b_zero) = layer.byte_scaling()?;
+            if let (Bytes::Real { scales, output }, 0) = (&output, b_zero) {
+                let scaling = (x.zero_point, &scales[..], *output);
+                return packed::bytes(site, layer, matrices, scaling);
+            }
             let zeros = [x.zero_point, b_zero].map(|zero| zero as i16);
             step(site, layer, matrices, ByteProducts { zeros, output, bias: layer.bias_i32()? })
         }
@@ -120,10 +126,7 @@ pub(super) fn products(
             let (dynamic, clamp) = (layer.dynamic, layer.clamp());
             step(site, layer, matrices, HybridProducts { dynamic, scales, bias, clamp })
         }
-        Arithmetic::Floats => {
-            let (clamp, bias) = (layer.clamp(), layer.bias_f32()?);
-            step(site, layer, matrices, FloatProducts { clamp, bias })
-        }
+        Arithmetic::Floats => packed::floats(site, layer, matrices),
         Arithmetic::Words => step(site, layer, matrices, words_by::<i8>(layer)?),
     }
 }
@@ -191,6 +194,14 @@ impl<P: Products> Kernel for Product<P> {
                 }
             }
         });
+    }
+}
+
+/// A matrix with rows of `width`, turned.
+fn copy_turned<T: Pod>(from: &[T], width: usize, to: &mut [T]) {
+    let height = from.len() / width.max(1);
+    for (i, column) in to.chunks_exact_mut(height.max(1)).take(width).enumerate() {
+        gather(column, from, i, width);
     }
 }
 

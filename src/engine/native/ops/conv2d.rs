@@ -1,9 +1,7 @@
 //! Convolution: each output pixel is a row of input values times the filters.
 
-use super::fully_connected::step;
 use super::packed::geometry;
 use super::shared::convolve;
-use super::shared::dynamic::Dynamic;
 use super::shared::filters::{ByteFilters, Filters, FloatFilters, HybridFilters, WordFilters};
 use super::shared::layer::{Arithmetic, Layer};
 use super::shared::scratch::scratch_for;
@@ -13,6 +11,7 @@ use super::{
     activation, malformed, nhwc, padding,
 };
 use crate::engine::native::graph::{Activation, Shape, Window};
+use crate::engine::native::kernels::{Cut, Cuts, Dynamic, Geometry, Ranges};
 use crate::engine::native::memory::Memory;
 use crate::engine::native::plan::ALIGN;
 
@@ -124,7 +123,26 @@ impl Operator for Conv2d {
             let fast = match arithmetic {
                 Arithmetic::Bytes => convolve::bytes(site, &layer, geometry)?,
                 Arithmetic::Floats => Some(convolve::floats(site, &layer, geometry)?),
-                _ => None,
+                Arithmetic::Hybrid if dense && !layer.builtin => {
+                    let (k, pixels) = (layer.x.shape[3], layer.x.elements() / layer.x.shape[3]);
+                    let geometry = Geometry::rows(pixels, k);
+                    Some(convolve::hybrid(site, &layer, geometry, Ranges::Pixel)?)
+                }
+                Arithmetic::Hybrid => {
+                    Some(convolve::hybrid(site, &layer, geometry, Ranges::Image)?)
+                }
+                Arithmetic::Words => None,
+            };
+            if let Some(step) = fast {
+                return Ok(step);
+            }
+        }
+        if groups > 1 {
+            let cuts = groups_of(&window, layer.x.shape[3], groups, layer.channels());
+            let fast = match arithmetic {
+                Arithmetic::Bytes => convolve::cut_bytes(site, &layer, &cuts)?,
+                Arithmetic::Floats => Some(convolve::cut_floats(site, &layer, &cuts)?),
+                Arithmetic::Hybrid | Arithmetic::Words => None,
             };
             if let Some(step) = fast {
                 return Ok(step);
@@ -133,11 +151,35 @@ impl Operator for Conv2d {
         match arithmetic {
             Arithmetic::Bytes => self.step::<ByteFilters>(site, &layer),
             Arithmetic::Words => self.step::<WordFilters>(site, &layer),
-            Arithmetic::Hybrid if dense && !layer.builtin => step::<HybridFilters>(&layer),
             Arithmetic::Hybrid => self.step::<HybridFilters>(site, &layer),
             Arithmetic::Floats => self.step::<FloatFilters>(site, &layer),
         }
     }
+}
+
+/// One product for each group of channels.
+fn groups_of(window: &Sliding, channels: usize, groups: usize, n: usize) -> Cuts {
+    let Sliding { input, output, kernel, stride, dilation, before } = *window;
+    let after = [0, 1].map(|axis| {
+        let last = (output[axis] - 1).saturating_mul(stride[axis]);
+        let end = last.saturating_add((kernel[axis] - 1).saturating_mul(dilation[axis])) + 1;
+        end.saturating_sub(before[axis].saturating_add(input[axis]))
+    });
+    let (own, each, taps) = (channels / groups, n / groups, kernel[0] * kernel[1]);
+    let cut = |group: usize| Cut {
+        first: [0; 2],
+        stride,
+        kernel,
+        dilation,
+        taps: (0..taps).map(Some).collect(),
+        channels: [group * own, own],
+        count: output,
+        place: [0; 2],
+        step: [1; 2],
+        filters: [group * each, each],
+    };
+    let all = (0..groups).map(cut).collect();
+    Cuts { input, channels, before, after, output, n, taps, all }
 }
 
 impl<F: Filters> Kernel for ConvKernel<F> {

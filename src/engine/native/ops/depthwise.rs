@@ -5,7 +5,6 @@ mod lanes;
 use self::lanes::{Bytes, Floats, Hybrid, LANES, Lanes, Words};
 use super::packed::geometry;
 use super::shared::convolve;
-use super::shared::dynamic::Dynamic;
 use super::shared::layer::{Arithmetic, Layer};
 use super::shared::scratch::scratch_for;
 use super::shared::window::Sliding;
@@ -14,6 +13,7 @@ use super::{
     activation, malformed, nhwc, padding,
 };
 use crate::engine::native::graph::{Activation, Shape, Window};
+use crate::engine::native::kernels::Dynamic;
 use crate::engine::native::memory::Memory;
 
 pub(super) const ENTRIES: &[Entry] = &[Entry {
@@ -117,8 +117,9 @@ impl Operator for DepthwiseConv2d {
             let geometry = geometry(&self.fit(site)?, layer.channels());
             let fast = match arithmetic {
                 Arithmetic::Bytes => convolve::depthwise_bytes(site, &layer, geometry)?,
+                Arithmetic::Hybrid => convolve::depthwise_hybrid(site, &layer, geometry)?,
                 Arithmetic::Floats => Some(convolve::depthwise_floats(site, &layer, geometry)?),
-                _ => None,
+                Arithmetic::Words => None,
             };
             if let Some(step) = fast {
                 return Ok(step);

@@ -2,8 +2,7 @@
 
 use super::batch_matmul::{Matrices, products};
 use super::shared::convolve;
-use super::shared::dynamic::Dynamic;
-use super::shared::filters::{ByteFilters, Filters, HybridFilters, WordFilters};
+use super::shared::filters::{ByteFilters, Filters, WordFilters};
 use super::shared::layer::{Arithmetic, Layer};
 use super::shared::scaling::WordScaling;
 use super::{
@@ -12,7 +11,7 @@ use super::{
 };
 use crate::data::DType;
 use crate::engine::native::graph::{Activation, Shape};
-use crate::engine::native::kernels::Geometry;
+use crate::engine::native::kernels::{Dynamic, Geometry, Ranges};
 use crate::engine::native::memory::Memory;
 
 pub(super) const ENTRIES: &[Entry] = &[Entry {
@@ -100,7 +99,7 @@ impl Operator for FullyConnected {
                 None => step::<ByteFilters>(&layer),
             },
             Arithmetic::Words => step::<WordFilters>(&layer),
-            Arithmetic::Hybrid => step::<HybridFilters>(&layer),
+            Arithmetic::Hybrid => convolve::hybrid(site, &layer, geometry, Ranges::Pixel),
             Arithmetic::Floats => convolve::floats(site, &layer, geometry),
         }
     }

@@ -10,7 +10,6 @@ pub(super) use both::ENTRIES as BOTH;
 
 use self::integer::IntegerCell;
 use self::real::{RealCell, RealLayout};
-use super::shared::matrix::Rounding;
 use super::shared::sequence::Sequence;
 use super::shared::squash::{SQUASHES, Squash};
 use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported};
@@ -82,14 +81,6 @@ impl Layer {
             projection_clip: clip(2)?,
             asymmetric: options.byte(asymmetric, 0)? != 0,
         })
-    }
-
-    fn rounding(&self, quantized: bool) -> Rounding {
-        match (quantized, self.asymmetric) {
-            (false, _) => Rounding::Real,
-            (true, false) => Rounding::Symmetric,
-            (true, true) => Rounding::Asymmetric,
-        }
     }
 }
 

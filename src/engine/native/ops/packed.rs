@@ -5,7 +5,8 @@ use super::shared::window::Sliding;
 use super::{Compiled, Kernel, Refusal, Site, Step};
 use crate::engine::EngineError;
 use crate::engine::native::kernels::{
-    Conv, DepthwiseConv, FloatConv, FloatDepthwiseConv, Geometry,
+    Conv, CutConv, DepthwiseConv, FloatConv, FloatCutConv, FloatDepthwiseConv, Geometry, HybridConv,
+    HybridDepthwiseConv,
 };
 use crate::engine::native::limits::ARENA_MAX;
 use crate::engine::native::memory::Memory;
@@ -71,7 +72,11 @@ macro_rules! packed {
 
 packed! {
     Conv of i8, scratch of u8;
+    CutConv of i8, scratch of u8;
+    FloatCutConv of f32, scratch of f32;
     DepthwiseConv of i8, scratch of u8;
     FloatConv of f32, scratch of f32;
     FloatDepthwiseConv of f32, scratch of f32;
+    HybridConv of f32, scratch of u8;
+    HybridDepthwiseConv of f32, scratch of f32;
 }

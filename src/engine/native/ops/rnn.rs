@@ -1,13 +1,13 @@
 //! Plain recurrent layers: the output before goes in with the input, through one activation.
 //! Source: TFLite, `kernels/internal/kernel_utils.cc`, `RnnBatchStep`.
 
-use super::shared::matrix::{Matrix, Rounding, Row, reals};
-use super::shared::scratch::scratch_for;
+use super::shared::matrix::{Products, dynamic, reals};
 use super::shared::sequence::Sequence;
 use super::shared::squash::{SQUASHES, Squash};
 use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported};
 use crate::data::DType;
 use crate::engine::native::graph::Shape;
+use crate::engine::native::kernels::Isa;
 use crate::engine::native::memory::Memory;
 
 const KINDS: &[Kind] = &[Kind::Float32, Kind::Hybrid];
@@ -70,12 +70,10 @@ struct Layer {
 struct Cell {
     input: usize,
     units: usize,
-    weights: Matrix,
-    auxiliary: Option<Matrix>,
-    recurrent: Matrix,
-    bias: Vec<f32>,
+    /// With the input, the second input where there is one, and the output before.
+    products: Products,
+    isa: Isa,
     activation: Squash,
-    rounding: Rounding,
 }
 
 /// Number of units, from the weights in input `index` for rows of `n`.
@@ -118,67 +116,43 @@ impl Cell {
     ) -> Result<Self, Refusal> {
         let units = units(site, first, input)?;
         site.budget.take_for::<f32>(units)?;
-        let weights = Matrix::of(site, first, [units, input])?;
-        let quantized = weights.is_quantized();
-        let made = Self {
-            input,
-            units,
-            weights,
-            auxiliary: auxiliary
-                .map(|index| Matrix::of(site, index, [units, input]))
-                .transpose()?,
-            recurrent: Matrix::of(site, first + 1, [units, units])?,
-            bias: reals(site.input(first + 2)?, units, "a bias")?,
-            activation: layer.activation,
-            rounding: match (quantized, layer.asymmetric) {
-                (false, _) => Rounding::Real,
-                (true, false) => Rounding::Symmetric,
-                (true, true) => Rounding::Asymmetric,
-            },
-        };
-        if made.matrices().any(|matrix| matrix.is_quantized() != quantized) {
-            return Err(unsupported("weights of which only some are 8-bit"));
-        }
-        Ok(made)
-    }
-
-    fn matrices(&self) -> impl Iterator<Item = &Matrix> {
-        self.auxiliary.iter().chain([&self.weights, &self.recurrent])
+        let bias = reals(site.input(first + 2)?, units, "a bias")?;
+        let matrices: Vec<_> = [(input, vec![first])]
+            .into_iter()
+            .chain(auxiliary.map(|index| (input, vec![index])))
+            .chain([(units, vec![first + 1])])
+            .collect();
+        let products = Products::new(site, &matrices, bias, dynamic(layer.asymmetric))?;
+        Ok(Self { input, units, products, isa: site.isa, activation: layer.activation })
     }
 
     fn macs(&self) -> u64 {
-        self.matrices().map(Matrix::macs).sum()
+        self.products.macs()
     }
 
     fn bytes(&self) -> usize {
-        self.matrices().map(Matrix::bytes).sum::<usize>() + 4 * self.units
+        self.products.bytes()
     }
 
-    /// Bytes of scratch: the rows as they are quantized.
+    /// Bytes of scratch.
     fn scratch(&self) -> Result<usize, Refusal> {
-        scratch_for::<i8>(self.input.saturating_mul(2).saturating_add(self.units))
+        self.products.scratch()
     }
 
     /// One step: from `x`, `auxiliary` and `state` to `y`, which is the next state.
     fn step(
         &self,
         x: &[f32],
-        auxiliary: &[f32],
+        auxiliary: Option<&[f32]>,
         state: &mut [f32],
         y: &mut [f32],
         scratch: &mut [u8],
     ) {
-        let scratch: &mut [i8] = bytemuck::cast_slice_mut(scratch);
-        let (bytes_x, rest) = scratch.split_at_mut(self.input);
-        let (bytes_auxiliary, rest) = rest.split_at_mut(self.input);
-        y.copy_from_slice(&self.bias);
-        self.weights.accumulate(Row::new(x, bytes_x, self.rounding), y);
-        if let Some(matrix) = &self.auxiliary {
-            matrix.accumulate(Row::new(auxiliary, bytes_auxiliary, self.rounding), y);
+        match auxiliary {
+            Some(second) => self.products.run(&[x, second, state], y, scratch),
+            None => self.products.run(&[x, state], y, scratch),
         }
-        let state_row = Row::new(state, &mut rest[..self.units], self.rounding);
-        self.recurrent.accumulate(state_row, y);
-        self.activation.all(y);
+        self.isa.run(|| self.activation.all(y));
         state.copy_from_slice(y);
     }
 }
@@ -234,7 +208,7 @@ impl Kernel for RnnKernel {
         self.sequence.rows(false, |batch, row| {
             let state = &mut state[batch * units..][..units];
             let y = &mut y[row * units..][..units];
-            self.cell.step(&x[row * n..][..n], &[], state, y, scratch);
+            self.cell.step(&x[row * n..][..n], None, state, y, scratch);
         });
     }
 }
@@ -289,7 +263,7 @@ impl Operator for Both {
         }
         let apart = other.is_some() && !weighed && self.time_major;
         // LiteRT's hybrid kernel goes over a time-major sequence as often as it has steps.
-        let quantized = cells[0].weights.is_quantized();
+        let quantized = cells[0].products.is_quantized();
         let sweeps = if quantized && self.time_major { sequence.time } else { 1 };
         let rows = sequence.len() as u64;
         let rows = rows.saturating_mul(sweeps as u64);
@@ -299,7 +273,7 @@ impl Operator for Both {
         let weight_bytes = cells.iter().map(Cell::bytes).sum();
         let scratch = cells[0].scratch()?.max(cells[1].scratch()?);
         let reads = if weighed || apart { vec![0, 9] } else { vec![0, 0] };
-        let kernel = BothKernel { sequence, cells, sweeps, merge: self.merge, apart };
+        let kernel = BothKernel { sequence, cells, sweeps, merge: self.merge, weighed, apart };
         let step = Step::new(kernel, 0);
         Ok(Step { reads, updates: vec![4, 8], weight_bytes, scratch, macs, work, ..step }.into())
     }
@@ -315,6 +289,8 @@ struct BothKernel {
     cells: [Cell; 2],
     sweeps: usize,
     merge: bool,
+    /// Both directions read the second sequence, too.
+    weighed: bool,
     /// The backward direction reads the second sequence instead of the first.
     apart: bool,
 }
@@ -355,7 +331,7 @@ impl BothKernel {
         self.sequence.rows(side == 1, |batch, row| {
             let state = &mut state[batch * units..][..units];
             let y = &mut y[row * step + start..][..units];
-            let second = &other[row * n..][..n];
+            let second = self.weighed.then(|| &other[row * n..][..n]);
             self.cells[side].step(&x[row * n..][..n], second, state, y, scratch);
         });
     }

@@ -3,7 +3,6 @@
 pub(super) mod convolve;
 pub(super) mod cutout;
 pub(super) mod dot;
-pub(super) mod dynamic;
 pub(super) mod each;
 pub(super) mod filters;
 pub(super) mod fixed;

@@ -3,12 +3,13 @@
 //! Keyword Spotting", 2019.
 
 use super::shared::fixed::Factor;
-use super::shared::matrix::{Matrix, Rounding, Row, reals};
+use super::shared::matrix::{Products, dynamic, reals};
 use super::shared::scratch::scratch_for;
 use super::shared::squash::{SQUASHES, Squash};
 use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported};
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Quant, Shape, Value};
+use crate::engine::native::kernels::{ByteMatrix, Isa};
 use crate::engine::native::memory::Memory;
 
 pub(super) const ENTRIES: &[Entry] = &[Entry {
@@ -57,7 +58,10 @@ impl Svdf {
         let (x, features, time) = (site.input(0)?, site.input(1)?, site.input(2)?);
         match (&x.shape[..], &features.shape[..], &time.shape[..]) {
             (&[batch, input], &[filters, columns], &[rows, memory])
-                if columns == input && input > 0 && rows == filters && filters % self.rank == 0 =>
+                if columns == input
+                    && rows == filters
+                    && filters % self.rank == 0
+                    && [batch, input, filters, memory].iter().all(|&size| size > 0) =>
             {
                 Ok(Sizes { batch, input, filters, memory, rank: self.rank })
             }
@@ -85,22 +89,19 @@ impl Svdf {
     fn real(&self, site: &Site<'_>, sizes: Sizes) -> Result<Step, Refusal> {
         self.state(site, sizes, DType::F32)?;
         let Sizes { input, filters, memory, .. } = sizes;
-        let features = Matrix::of(site, 1, [filters, input])?;
+        site.budget.take_for::<f32>(filters)?;
+        let matrix = [(input, vec![1])];
+        let features = Products::new(site, &matrix, vec![0.0; filters], dynamic(self.asymmetric))?;
         site.budget.take_for::<f32>(filters.saturating_mul(memory).saturating_add(filters))?;
         let time = reals(site.input(2)?, filters.saturating_mul(memory), "weights over time")?;
         let bias = match site.optional(3) {
             Some(bias) => reals(bias, sizes.units(), "a bias")?,
             None => vec![0.0; sizes.units()],
         };
-        let rounding = match (features.is_quantized(), self.asymmetric) {
-            (false, _) => Rounding::Real,
-            (true, false) => Rounding::Symmetric,
-            (true, true) => Rounding::Asymmetric,
-        };
         let weight_bytes = features.bytes() + 4 * (time.len() + bias.len());
-        let scratch = scratch_for::<f32>(filters)?.saturating_add(scratch_for::<i8>(input)?);
+        let scratch = scratch_for::<f32>(filters)?.saturating_add(features.scratch()?);
         let activation = self.activation;
-        let kernel = RealKernel { sizes, features, time, bias, activation, rounding };
+        let kernel = RealKernel { isa: site.isa, sizes, features, time, bias, activation };
         Ok(Step { weight_bytes, scratch, ..Step::new(kernel, 0) })
     }
 
@@ -140,17 +141,29 @@ impl Svdf {
             let factor = Factor::new(f64::from(real));
             factor.ok_or_else(|| malformed(format!("scales that give a factor of {real}")))
         };
+        site.budget.take(ByteMatrix::bytes_max(filters, input).unwrap_or(usize::MAX))?;
+        let features: &[i8] = bytemuck::cast_slice(features);
+        // Σ w (x - zx) = Σ w x - zx Σ w.
+        let folded = |row: &[i8]| {
+            let sum = row.iter().fold(0i32, |sum, &w| sum.wrapping_add(i32::from(w)));
+            sum.wrapping_mul(-x.zero_point)
+        };
+        let folded: Vec<i32> = features.chunks_exact(input).map(folded).collect();
+        let features = ByteMatrix::new(site.isa, features, &folded);
+        let sums = scratch_for::<i32>(filters)?;
+        let scratch = sums.saturating_add(scratch_for::<u8>(features.scratch())?);
+        let weight_bytes = features.bytes() + time.len() + 4 * sizes.units();
         let kernel = IntegerKernel {
+            isa: site.isa,
             sizes,
-            features: features.iter().map(|byte| byte.cast_signed()).collect(),
+            features,
             time: time.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect(),
             bias,
-            zero_points: [x.zero_point, y.zero_point],
+            zero_point: y.zero_point,
             into: factor(x.scale * w.scale / state.scale)?,
             out: factor(state.scale * t.scale / y.scale)?,
         };
-        let weight_bytes = features.len() + time.len() + 4 * sizes.units();
-        Ok(Step { weight_bytes, ..Step::new(kernel, 0) })
+        Ok(Step { weight_bytes, scratch, ..Step::new(kernel, 0) })
     }
 }
 
@@ -180,48 +193,68 @@ impl Operator for Svdf {
 
 #[derive(Debug)]
 struct RealKernel {
+    isa: Isa,
     sizes: Sizes,
-    features: Matrix,
+    features: Products,
     time: Vec<f32>,
     bias: Vec<f32>,
     activation: Squash,
-    rounding: Rounding,
 }
 
 impl Kernel for RealKernel {
     fn run(&self, memory: &mut Memory<'_>) {
         let ([x], [y, state], scratch) = memory.parts();
         let Sizes { input, filters, memory: steps, rank, .. } = self.sizes;
-        let (new, quantized) = scratch.split_at_mut(4 * filters);
+        let (new, scratch) = scratch.split_at_mut(4 * filters);
         let new: &mut [f32] = bytemuck::cast_slice_mut(new);
-        let quantized: &mut [i8] = bytemuck::cast_slice_mut(quantized);
         let x: &[f32] = bytemuck::cast_slice(x);
         let y: &mut [f32] = bytemuck::cast_slice_mut(y);
         let state: &mut [f32] = bytemuck::cast_slice_mut(state);
         let rows = x.chunks_exact(input).zip(state.chunks_exact_mut(filters * steps));
         for ((x, state), y) in rows.zip(y.chunks_exact_mut(self.sizes.units())) {
-            new.fill(0.0);
-            self.features.accumulate(Row::new(x, &mut quantized[..input], self.rounding), new);
-            y.copy_from_slice(&self.bias);
-            let filters = state.chunks_exact_mut(steps).zip(self.time.chunks_exact(steps));
-            for (i, ((state, time), &new)) in filters.zip(&*new).enumerate() {
+            self.features.run(&[x], new, scratch);
+            self.isa.run(|| {
+                y.copy_from_slice(&self.bias);
+                // The oldest step of each filter makes room for the newest.
                 state.copy_within(1.., 0);
-                state[steps - 1] = new;
-                y[i / rank] += state.iter().zip(time).map(|(s, t)| s * t).sum::<f32>();
-            }
-            self.activation.all(y);
+                let filters = state.chunks_exact_mut(steps).zip(self.time.chunks_exact(steps));
+                for (sum, (state, time)) in new.iter_mut().zip(filters) {
+                    state[steps - 1] = *sum;
+                    *sum = dot(state, time);
+                }
+                for (y, sums) in y.iter_mut().zip(new.chunks_exact(rank)) {
+                    *y += sums.iter().sum::<f32>();
+                }
+                self.activation.all(y);
+            });
         }
     }
 }
 
+/// The product of two short vectors.
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    let mut sums = [0f32; 4];
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..4 {
+            sums[i] += a[i] * b[i];
+        }
+    }
+    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| a * b);
+    rest.fold((sums[0] + sums[2]) + (sums[1] + sums[3]), |sum, product| sum + product)
+}
+
 #[derive(Debug)]
 struct IntegerKernel {
+    isa: Isa,
     sizes: Sizes,
-    features: Vec<i8>,
+    /// Less the input's zero point.
+    features: ByteMatrix,
     time: Vec<i16>,
     bias: Vec<i32>,
-    /// Of the input and the output.
-    zero_points: [i32; 2],
+    /// Of the output.
+    zero_point: i32,
     /// From sums over features to steps of the memory.
     into: Factor,
     /// From sums over time to steps of the output.
@@ -230,32 +263,34 @@ struct IntegerKernel {
 
 impl Kernel for IntegerKernel {
     fn run(&self, memory: &mut Memory<'_>) {
-        let ([x], [y, state], _) = memory.parts();
+        let ([x], [y, state], scratch) = memory.parts();
         let Sizes { input, filters, memory: steps, rank, .. } = self.sizes;
+        let (sums, scratch) = scratch.split_at_mut(4 * filters);
+        let sums: &mut [i32] = bytemuck::cast_slice_mut(sums);
         let x: &[i8] = bytemuck::cast_slice(x);
         let y: &mut [i8] = bytemuck::cast_slice_mut(y);
         let state: &mut [i16] = bytemuck::cast_slice_mut(state);
         let rows = x.chunks_exact(input).zip(state.chunks_exact_mut(filters * steps));
         for ((x, state), y) in rows.zip(y.chunks_exact_mut(self.sizes.units())) {
-            let weights = self.features.chunks_exact(input).zip(self.time.chunks_exact(steps));
-            let mut filters = state.chunks_exact_mut(steps).zip(weights);
-            for (y, &bias) in y.iter_mut().zip(&self.bias) {
-                let mut sum = bias;
-                for (state, (features, time)) in filters.by_ref().take(rank) {
-                    let new = features.iter().zip(x).fold(0i32, |sum, (&w, &x)| {
-                        let x = i32::from(x) - self.zero_points[0];
-                        sum.wrapping_add(i32::from(w) * x)
+            self.features.run(x, sums, scratch);
+            self.isa.run(|| {
+                // The oldest step of each filter makes room for the newest.
+                state.copy_within(1.., 0);
+                let filters = state.chunks_exact_mut(steps).zip(self.time.chunks_exact(steps));
+                for ((state, time), sum) in filters.zip(&mut *sums) {
+                    state[steps - 1] = self.into.times(*sum).clamp(-32768, 32767) as i16;
+                    let products = state.iter().zip(time);
+                    *sum = products.fold(0i32, |sum, (&s, &t)| {
+                        sum.wrapping_add(i32::from(s) * i32::from(t))
                     });
-                    state.copy_within(1.., 0);
-                    state[steps - 1] = self.into.times(new).clamp(-32768, 32767) as i16;
-                    sum = state
-                        .iter()
-                        .zip(time)
-                        .fold(sum, |sum, (&s, &t)| sum.wrapping_add(i32::from(s) * i32::from(t)));
                 }
-                let steps = self.out.times(sum).saturating_add(self.zero_points[1]);
-                *y = steps.clamp(-128, 127) as i8;
-            }
+                let units = sums.chunks_exact(rank).zip(&self.bias);
+                for (y, (sums, &bias)) in y.iter_mut().zip(units) {
+                    let sum = sums.iter().fold(bias, |sum, &of| sum.wrapping_add(of));
+                    let steps = self.out.times(sum).saturating_add(self.zero_point);
+                    *y = steps.clamp(-128, 127) as i8;
+                }
+            });
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Output pixels that lie alike between input pixels see the same taps of the filters: for each such
 //! phase those taps are filters of their own, and the rest is a convolution.
 
+use super::shared::convolve;
 use super::shared::filters::{ByteFilters, Filters, FloatFilters, HybridFilters, WordFilters};
 use super::shared::layer::{Arithmetic, Layer};
 use super::shared::scratch::scratch_for;
@@ -12,6 +13,7 @@ use super::{
     activation, malformed, nhwc, padding,
 };
 use crate::engine::native::graph::{Activation, Padding, Shape, Window};
+use crate::engine::native::kernels::{Cut, Cuts};
 use crate::engine::native::memory::Memory;
 use crate::engine::native::plan::ALIGN;
 
@@ -168,6 +170,62 @@ impl TransposeConv {
         Ok((spread, output))
     }
 
+    /// One product for each phase. Taps go backwards, as windows go forwards.
+    fn cuts(&self, site: &Site<'_>, layer: &Layer<'_>) -> Result<Cuts, Refusal> {
+        let (spread, _) = self.fit(site)?;
+        let (channels, n) = (layer.x.shape[3], layer.channels());
+        let [rows, columns] = spread.phases();
+        let taps = spread.kernel[0].saturating_mul(spread.kernel[1]);
+        let needed = taps.saturating_add(rows.saturating_mul(columns).saturating_mul(64));
+        site.budget.take_for::<[usize; 4]>(needed)?;
+        // Along an axis, for each phase: taps, where its first window begins, how many there are.
+        let along = |axis: usize, phases: usize| {
+            let phase = |at: usize| {
+                let mut taps: Vec<_> = spread.taps(axis, at).into_iter().rev().map(Some).collect();
+                if taps.is_empty() {
+                    taps.push(None);
+                }
+                let place = spread.split(axis, at).1 as i64 - (taps.len() as i64 - 1);
+                let count = (spread.output[axis] - at).div_ceil(spread.stride[axis]);
+                (taps, place, count)
+            };
+            (0..phases).map(phase).collect::<Vec<_>>()
+        };
+        let axes = [along(0, rows), along(1, columns)];
+        let (mut before, mut after) = ([0; 2], [0; 2]);
+        for axis in 0..2 {
+            for (taps, place, count) in &axes[axis] {
+                let end = place + (taps.len() + count - 1) as i64;
+                before[axis] = before[axis].max(-place);
+                after[axis] = after[axis].max(end - spread.input[axis] as i64);
+            }
+        }
+        let mut all = Vec::with_capacity(rows * columns);
+        for (row, (down, y, height)) in axes[0].iter().enumerate() {
+            for (column, (across, x, width)) in axes[1].iter().enumerate() {
+                let tap = |y: &Option<usize>, x: &Option<usize>| {
+                    y.zip(*x).map(|(y, x)| y * spread.kernel[1] + x)
+                };
+                let taps = down.iter().flat_map(|y| across.iter().map(move |x| tap(y, x)));
+                all.push(Cut {
+                    first: [(y + before[0]) as usize, (x + before[1]) as usize],
+                    stride: [1; 2],
+                    kernel: [down.len(), across.len()],
+                    dilation: [1; 2],
+                    taps: taps.collect(),
+                    channels: [0, channels],
+                    count: [*height, *width],
+                    place: [row, column],
+                    step: spread.stride,
+                    filters: [0, n],
+                });
+            }
+        }
+        let [before, after] = [before, after].map(|sides| sides.map(|side| side as usize));
+        let Spread { input, output, .. } = spread;
+        Ok(Cuts { input, channels, before, after, output, n, taps, all })
+    }
+
     fn step<F: Filters>(&self, site: &Site<'_>, layer: &Layer<'_>) -> Result<Compiled, Refusal> {
         let (spread, _) = self.fit(site)?;
         let (channels, n) = (layer.x.shape[3], layer.channels());
@@ -209,7 +267,18 @@ impl Operator for TransposeConv {
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
         let layer = Layer::new(site, self.places(), 0, self.activation)?;
-        match layer.arithmetic()? {
+        let arithmetic = layer.arithmetic()?;
+        let fast = match arithmetic {
+            Arithmetic::Bytes => convolve::cut_bytes(site, &layer, &self.cuts(site, &layer)?)?,
+            Arithmetic::Floats => {
+                Some(convolve::cut_floats(site, &layer, &self.cuts(site, &layer)?)?)
+            }
+            Arithmetic::Hybrid | Arithmetic::Words => None,
+        };
+        if let Some(Compiled::Step(step)) = fast {
+            return Ok(Step { reads: vec![self.places()[0]], ..step }.into());
+        }
+        match arithmetic {
             Arithmetic::Bytes => self.step::<ByteFilters>(site, &layer),
             Arithmetic::Words => self.step::<WordFilters>(site, &layer),
             Arithmetic::Hybrid => self.step::<HybridFilters>(site, &layer),

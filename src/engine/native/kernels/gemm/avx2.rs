@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::panel::Panel;
+use super::panel::{Panel, To};
 
 /// What differs: a group is four bytes of a row, for each of 8 lanes in a vector.
 trait Dot {
@@ -174,13 +174,42 @@ unsafe fn store<const MR: usize, const NV: usize>(
                 }
             }
         }
+        let to = match panel.y {
+            To::Bytes(y) => y,
+            To::Sums(y) => return store_sums(panel, y, first, &sums),
+        };
         for v in (0..NV).step_by(2) {
             let scales = [0, 8].map(|at| _mm256_loadu_ps(panel.scales.as_ptr().add(8 * v + at)));
             let lanes = panel.lanes.saturating_sub(8 * v);
             for i in 0..MR {
                 let bytes = requantize(panel.output, [sums[i][v], sums[i][v + 1]], scales);
-                let y = panel.y.add(*panel.outs.as_ptr().add(first + i) as usize);
+                let y = to.add(*panel.outs.as_ptr().add(first + i) as usize);
                 store_part(bytes, y.wrapping_add(8 * v), lanes);
+            }
+        }
+    }
+}
+
+/// The sums of a tile as they are.
+///
+/// # Safety
+/// As for [`store`].
+#[inline(always)]
+unsafe fn store_sums<const MR: usize, const NV: usize>(
+    panel: &Panel<'_>,
+    y: *mut i32,
+    first: usize,
+    sums: &[[__m256i; NV]; MR],
+) {
+    const PLACES: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+    // SAFETY: as the caller says; masked lanes are not written.
+    unsafe {
+        for v in 0..NV {
+            let lanes = panel.lanes.saturating_sub(8 * v).min(8);
+            let mask = _mm256_loadu_si256(PLACES.as_ptr().add(8 - lanes).cast());
+            for i in 0..MR {
+                let y = y.add(*panel.outs.as_ptr().add(first + i) as usize);
+                _mm256_maskstore_epi32(y.wrapping_add(8 * v), mask, sums[i][v]);
             }
         }
     }

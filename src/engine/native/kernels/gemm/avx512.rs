@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::panel::Panel;
+use super::panel::{Panel, To};
 
 /// `tiles` tiles of `MR` rows by `16 * NV` lanes, from row `first` on.
 ///
@@ -92,6 +92,20 @@ unsafe fn store<const MR: usize, const NV: usize>(
                 }
             }
         }
+        let to = match panel.y {
+            To::Bytes(y) => y,
+            To::Sums(y) => {
+                for v in 0..NV {
+                    let lanes = panel.lanes.saturating_sub(16 * v).min(16);
+                    let mask = ((1u32 << lanes) - 1) as u16;
+                    for i in 0..MR {
+                        let y = y.add(*panel.outs.as_ptr().add(first + i) as usize);
+                        _mm512_mask_storeu_epi32(y.wrapping_add(16 * v), mask, sums[i][v]);
+                    }
+                }
+                return;
+            }
+        };
         let [low, high] = panel.output.bounds().map(|bound| _mm512_set1_ps(bound));
         let zero_point = _mm512_set1_epi32(panel.output.zero_point());
         for v in 0..NV {
@@ -102,7 +116,7 @@ unsafe fn store<const MR: usize, const NV: usize>(
                 let steps = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[i][v]), scale);
                 let steps = _mm512_max_ps(_mm512_min_ps(steps, high), low);
                 let value = _mm512_add_epi32(_mm512_cvtps_epi32(steps), zero_point);
-                let y = panel.y.add(*panel.outs.as_ptr().add(first + i) as usize);
+                let y = to.add(*panel.outs.as_ptr().add(first + i) as usize);
                 let y = y.wrapping_add(16 * v);
                 _mm512_mask_cvtepi32_storeu_epi8(y.cast(), mask, value);
             }

@@ -9,7 +9,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::super::neon::{Bytes, opaque, sadalp, smlal, smlal2, smull, smull2};
-use super::panel::Panel;
+use super::panel::{Panel, To};
 
 /// `sum += w · x[LANE]`: for each 32-bit lane four products of a weight with the same four values.
 ///
@@ -228,6 +228,10 @@ unsafe fn store<const MR: usize, const NV: usize>(
                 }
             }
         }
+        let to = match panel.y {
+            To::Bytes(y) => y,
+            To::Sums(y) => return store_sums(panel, y, first, &sums),
+        };
         let bytes = Bytes::new(panel.output);
         let scales = opaque(panel.scales.as_ptr());
         let outs = opaque(panel.outs.as_ptr().add(first));
@@ -243,7 +247,7 @@ unsafe fn store<const MR: usize, const NV: usize>(
             }
         }
         for i in 0..MR {
-            let y = panel.y.add(*outs.add(i) as usize);
+            let y = to.add(*outs.add(i) as usize);
             if NV == 2 {
                 let row = bytes.narrow(halves[i][0], halves[i][0]);
                 if panel.lanes == 8 {
@@ -261,6 +265,36 @@ unsafe fn store<const MR: usize, const NV: usize>(
                 } else {
                     part(row, y.add(8 * v), lanes);
                 }
+            }
+        }
+    }
+}
+
+/// The sums of a tile as they are.
+///
+/// # Safety
+/// As for [`store`].
+#[inline(always)]
+unsafe fn store_sums<const MR: usize, const NV: usize>(
+    panel: &Panel<'_>,
+    y: *mut i32,
+    first: usize,
+    sums: &[[int32x4_t; NV]; MR],
+) {
+    let outs = opaque(panel.outs.as_ptr().wrapping_add(first));
+    // SAFETY: as the caller says.
+    unsafe {
+        for i in 0..MR {
+            let y = y.add(*outs.add(i) as usize);
+            for v in 0..NV {
+                let (lanes, y) = (panel.lanes.saturating_sub(4 * v), y.wrapping_add(4 * v));
+                if lanes >= 4 {
+                    vst1q_s32(y, sums[i][v]);
+                    continue;
+                }
+                let mut all = [0; 4];
+                vst1q_s32(all.as_mut_ptr(), sums[i][v]);
+                std::ptr::copy_nonoverlapping(all.as_ptr(), y, lanes);
             }
         }
     }

@@ -80,46 +80,88 @@ impl Packing {
         48 * (16_384 / (k * self.form.bytes()) / 48).clamp(1, 16)
     }
 
-    /// Writes the weights of `block`, of rows of `segments` times `run` values.
+    /// Writes the weights of `block`, which are 0, of rows of `segments` times `run` values.
+    /// Says whether they may be chained.
+    #[inline(always)]
     pub(super) fn pack(
         &self,
-        block: &mut Block,
-        weights: &[i8],
+        block: &Block,
+        weights: Weights<'_>,
         [segments, run]: [usize; 2],
         packed: &mut [i8],
-    ) {
-        let k = segments * run;
+    ) -> bool {
         let packed = &mut packed[block.at..block.at + block.bytes];
-        let (whole, rest) = (run / self.chunk * self.chunk, run % self.chunk);
-        let groups = self.groups(run);
-        for (lane, filter) in
-            weights.chunks_exact(k).skip(block.first).take(block.lanes).enumerate()
-        {
-            for (segment, filter) in filter.chunks_exact(run).enumerate() {
-                for (i, &w) in filter.iter().enumerate() {
-                    let at = if i < whole {
-                        i
-                    } else {
-                        // In the last chunk groups count from its end.
-                        groups * self.group - rest + i - whole
-                    };
-                    let (group, within) = (segment * groups + at / self.group, at % self.group);
-                    let place = if self.set == Set::Neon {
-                        // Two halves of a group, each `[lanes, 2]`.
-                        (group * 2 + within / 2) * block.lanes * 2 + lane * 2 + within % 2
-                    } else {
-                        (group * block.lanes + lane) * self.group + within
-                    };
-                    packed[place] = w;
-                }
-            }
+        // Plain NEON takes groups in two halves, each `[lanes, 2]`.
+        match (self.set, self.group) {
+            (Set::Neon, _) | (_, 2) => self.pack_as::<2>(block, weights, [segments, run], packed),
+            (_, 4) => self.pack_as::<4>(block, weights, [segments, run], packed),
+            _ => self.pack_as::<1>(block, weights, [segments, run], packed),
         }
         if self.set == Set::Neon {
             // -128 · -128 twice is the one sum that 16 bits do not hold.
             let halves = packed.chunks_exact(block.lanes * 4).map(|g| g.split_at(block.lanes * 2));
             let both =
                 |(a, b): (&[i8], &[i8])| a.iter().zip(b).any(|(&a, &b)| a == -128 && b == -128);
-            block.chained = !halves.into_iter().any(both);
+            return !halves.into_iter().any(both);
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn pack_as<const G: usize>(
+        &self,
+        block: &Block,
+        weights: Weights<'_>,
+        [segments, run]: [usize; 2],
+        packed: &mut [i8],
+    ) {
+        let (k, whole) = (segments * run, run / self.chunk * self.chunk);
+        let slots = self.groups(run) * self.group;
+        let filters = (weights.n - block.first).min(block.lanes);
+        for (i, group) in packed.chunks_exact_mut(block.lanes * G).enumerate() {
+            let (segment, slot) = (i * G / slots, i * G % slots);
+            // In the last chunk groups count from its end; what was read before has weights 0.
+            let shift = if slot < whole { 0 } else { slots - run };
+            let value = |within: usize| {
+                let at = (slot + within).wrapping_sub(shift);
+                let there = slot < whole || (at >= whole && at < run);
+                there.then_some(segment * run + at)
+            };
+            let values: [Option<usize>; G] = std::array::from_fn(value);
+            let group = &mut group.as_chunks_mut::<G>().0[..filters];
+            match (weights.turned, values[0], values[G - 1]) {
+                (false, Some(first), Some(_)) => {
+                    let rows = weights.values[block.first * k..].chunks_exact(k);
+                    for (to, row) in group.iter_mut().zip(rows) {
+                        to.copy_from_slice(&row[first..first + G]);
+                    }
+                }
+                _ => {
+                    for (within, at) in values.into_iter().enumerate() {
+                        let Some(at) = at else { continue };
+                        if weights.turned {
+                            let row = &weights.values[at * weights.n + block.first..][..filters];
+                            for (to, &w) in group.iter_mut().zip(row) {
+                                to[within] = w;
+                            }
+                        } else {
+                            let rows = weights.values[block.first * k..].chunks_exact(k);
+                            for (to, row) in group.iter_mut().zip(rows) {
+                                to[within] = row[at];
+                            }
+                        }
+                    }
+                }
+            }
         }
     }
+}
+
+/// Weights as they come.
+#[derive(Clone, Copy)]
+pub(super) struct Weights<'a> {
+    pub(super) values: &'a [i8],
+    pub(super) n: usize,
+    /// They are `[k, n]`, not `[n, k]`.
+    pub(super) turned: bool,
 }

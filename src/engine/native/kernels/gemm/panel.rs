@@ -2,6 +2,45 @@
 
 use super::super::output::Output;
 
+/// What sums become, and where.
+#[derive(Clone, Copy)]
+pub(super) enum To {
+    /// Steps of the output.
+    Bytes(*mut i8),
+    /// Themselves.
+    Sums(*mut i32),
+}
+
+/// An element of the output.
+pub(super) trait Element: Copy {
+    /// What the kernels of an instruction set are told.
+    fn to(y: *mut Self) -> To;
+    /// The element for a sum: the specification.
+    fn of(sum: i32, output: Output, scale: f32) -> Self;
+}
+
+impl Element for i8 {
+    fn to(y: *mut Self) -> To {
+        To::Bytes(y)
+    }
+
+    #[inline(always)]
+    fn of(sum: i32, output: Output, scale: f32) -> Self {
+        output.apply(sum, scale)
+    }
+}
+
+impl Element for i32 {
+    fn to(y: *mut Self) -> To {
+        To::Sums(y)
+    }
+
+    #[inline(always)]
+    fn of(sum: i32, _: Output, _: f32) -> Self {
+        sum
+    }
+}
+
 /// One block of filters, and the rows that they go over.
 pub(super) struct Panel<'a> {
     /// The input, in the packing's form.
@@ -9,7 +48,7 @@ pub(super) struct Panel<'a> {
     /// Where each row begins, in values.
     pub(super) rows: &'a [u32],
     /// The output, from the block's first filter on.
-    pub(super) y: *mut i8,
+    pub(super) y: To,
     /// Where each row of the output begins; as many as `rows`.
     pub(super) outs: &'a [u32],
     /// What is added to all sums of a row; empty for nothing.

@@ -1,9 +1,9 @@
 //! The specification of the product.
 
-use super::panel::Panel;
+use super::panel::{Element, Panel};
 
 /// One filter over a panel.
-pub(super) fn block(panel: &Panel<'_>, x: &[u8], y: &mut [i8]) {
+pub(super) fn block<Y: Element>(panel: &Panel<'_>, x: &[u8], y: &mut [Y]) {
     let x: &[i8] = bytemuck::cast_slice(x);
     for (i, (&row, &out)) in panel.rows.iter().zip(panel.outs).enumerate() {
         let mut sum = panel.bias[0].wrapping_add(panel.sums.get(i).copied().unwrap_or(0));
@@ -12,7 +12,7 @@ pub(super) fn block(panel: &Panel<'_>, x: &[u8], y: &mut [i8]) {
             at += delta as usize;
             sum = sum.wrapping_add(dot(&x[at..at + panel.run], weights));
         }
-        y[out as usize] = panel.output.apply(sum, panel.scales[0]);
+        y[out as usize] = Y::of(sum, panel.output, panel.scales[0]);
     }
 }
 

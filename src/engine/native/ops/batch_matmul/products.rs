@@ -5,9 +5,8 @@ use std::marker::PhantomData;
 
 use bytemuck::Pod;
 
-use super::super::shared::dot::dot_f32;
-use super::super::shared::dynamic::{Dynamic, Range};
 use super::super::shared::scaling::{Bytes, Clamp, Words};
+use crate::engine::native::kernels::{ByteRange, Dynamic, Isa};
 
 /// Arithmetic of products.
 pub(super) trait Products: Send + Sync + fmt::Debug + 'static {
@@ -92,41 +91,19 @@ impl Products for HybridProducts {
     type X = i8;
     type B = i8;
     type Y = f32;
-    type Row = Range;
+    type Row = ByteRange;
 
-    fn prepare<'a>(&self, a: &'a [f32], bytes: &'a mut [u8]) -> (&'a [i8], Range) {
+    fn prepare<'a>(&self, a: &'a [f32], bytes: &'a mut [u8]) -> (&'a [i8], ByteRange) {
         let bytes = &mut bytemuck::cast_slice_mut::<u8, i8>(bytes)[..a.len()];
-        let range = self.dynamic.quantize(a, bytes);
+        let range = self.dynamic.quantize(Isa::SCALAR, a, bytes);
         (bytes, range)
     }
 
-    fn product(&self, i: usize, x: &[i8], row: Range, b: &[i8]) -> f32 {
+    fn product(&self, i: usize, x: &[i8], row: ByteRange, b: &[i8]) -> f32 {
         let zero = row.zero_point as i16;
         let sum = x.iter().zip(b).fold(0i32, |sum, (&x, &b)| {
             sum.wrapping_add(i32::from(i16::from(x) - zero) * i32::from(b))
         });
         self.clamp.apply(sum as f32 * row.scale * self.scales[i] + self.bias[i])
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct FloatProducts {
-    pub(super) clamp: Clamp,
-    pub(super) bias: Vec<f32>,
-}
-
-impl Products for FloatProducts {
-    type A = f32;
-    type X = f32;
-    type B = f32;
-    type Y = f32;
-    type Row = ();
-
-    fn prepare<'a>(&self, a: &'a [f32], _bytes: &'a mut [u8]) -> (&'a [f32], ()) {
-        (a, ())
-    }
-
-    fn product(&self, i: usize, x: &[f32], (): (), b: &[f32]) -> f32 {
-        self.clamp.apply(dot_f32(x, b) + self.bias[i])
     }
 }

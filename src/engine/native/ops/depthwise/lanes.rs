@@ -5,9 +5,9 @@ use std::fmt;
 use bytemuck::Pod;
 
 use super::super::Refusal;
-use super::super::shared::dynamic::{Dynamic, Range};
 use super::super::shared::layer::Layer;
 use super::super::shared::scaling::{self, Clamp};
+use crate::engine::native::kernels::{ByteRange, Dynamic, Isa};
 
 /// Channels that go together.
 pub(super) const LANES: usize = 16;
@@ -153,7 +153,7 @@ impl Lanes for Hybrid {
     type W = i8;
     type Sum = i32;
     type Y = f32;
-    type Image = Range;
+    type Image = ByteRange;
 
     fn compile(layer: &Layer<'_>) -> Result<(Self, Vec<i8>), Refusal> {
         let (bias, scales) = (layer.bias_f32()?, layer.symmetric_scales()?);
@@ -166,9 +166,9 @@ impl Lanes for Hybrid {
         len
     }
 
-    fn prepare<'a>(&self, x: &'a [f32], scratch: &'a mut [u8]) -> (&'a [i8], Range) {
+    fn prepare<'a>(&self, x: &'a [f32], scratch: &'a mut [u8]) -> (&'a [i8], ByteRange) {
         let bytes = &mut bytemuck::cast_slice_mut::<u8, i8>(scratch)[..x.len()];
-        let range = self.dynamic.quantize(x, bytes);
+        let range = self.dynamic.quantize(Isa::SCALAR, x, bytes);
         (bytes, range)
     }
 
@@ -177,13 +177,13 @@ impl Lanes for Hybrid {
     }
 
     #[inline(always)]
-    fn add(&self, sum: i32, x: i8, w: i8, range: Range) -> i32 {
+    fn add(&self, sum: i32, x: i8, w: i8, range: ByteRange) -> i32 {
         let x = i16::from(x) - range.zero_point as i16;
         sum.wrapping_add(i32::from(x) * i32::from(w))
     }
 
     #[inline(always)]
-    fn finish(&self, channel: usize, sum: i32, range: Range) -> f32 {
+    fn finish(&self, channel: usize, sum: i32, range: ByteRange) -> f32 {
         let product = sum as f32 * (range.scale * self.scales[channel]);
         self.clamp.apply(product + self.bias[channel])
     }

@@ -5,19 +5,18 @@
 use super::{Layer, OUTPUT_STATE, Sizes};
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Quant, Value};
-use crate::engine::native::ops::shared::dot::dot_i8;
+use crate::engine::native::kernels::{ByteMatrix, Isa};
 use crate::engine::native::ops::shared::fixed::Factor;
 use crate::engine::native::ops::shared::fixed16::{divide, sigmoid, tanh};
 use crate::engine::native::ops::shared::inverse_root::InverseRoot;
 use crate::engine::native::ops::shared::scratch::scratch_for;
 use crate::engine::native::ops::{Refusal, Site, malformed, unsupported};
 
-/// Weights of a row, with what turns sums into steps of the result.
+/// A matrix, with what turns sums into steps of the result.
 #[derive(Debug)]
 struct Product {
-    columns: usize,
-    weights: Vec<i8>,
-    bias: Vec<i32>,
+    matrix: ByteMatrix,
+    rows: usize,
     factor: Factor,
 }
 
@@ -50,6 +49,7 @@ struct Projection {
 /// All weights.
 #[derive(Debug)]
 pub(super) struct IntegerCell {
+    isa: Isa,
     pub(super) sizes: Sizes,
     /// `None` where the input gate is what the forget gate leaves (CIFG).
     input: Option<Gate>,
@@ -116,11 +116,15 @@ impl Product {
         zero_point: i32,
         real: impl Fn(f32) -> f32,
     ) -> Result<Self, Refusal> {
+        if rows == 0 || columns == 0 {
+            return Err(malformed(format!("matrix {index} without elements")));
+        }
         let (value, data) = constant(site, index, DType::I8, rows.saturating_mul(columns))?;
         if value.shape[..] != [rows, columns] {
             return Err(malformed(format!("matrix {index} of shape {:?}", value.shape)));
         }
-        let weights: Vec<i8> = data.iter().map(|byte| byte.cast_signed()).collect();
+        let weights: &[i8] = bytemuck::cast_slice(data);
+        site.budget.take(ByteMatrix::bytes_max(rows, columns).unwrap_or(usize::MAX))?;
         site.budget.take_for::<i32>(rows)?;
         let mut bias = match bias {
             Some(index) => words(constant(site, index, DType::I32, rows)?.1),
@@ -131,23 +135,37 @@ impl Product {
             *bias = bias.wrapping_add(sum.wrapping_mul(zero_point));
         }
         let scale = quant(value, "a matrix")?.scale;
-        Ok(Self { columns, weights, bias, factor: factor(f64::from(real(scale)))? })
+        let matrix = ByteMatrix::new(site.isa, weights, &bias);
+        Ok(Self { matrix, rows, factor: factor(f64::from(real(scale)))? })
     }
 
-    /// For each row, in order, its sum in steps of the result.
-    fn rows(&self, x: &[i8], mut each: impl FnMut(usize, i32)) {
-        let rows = self.weights.chunks_exact(self.columns).zip(&self.bias);
-        for (i, (row, &bias)) in rows.enumerate() {
-            each(i, self.factor.times(bias.wrapping_add(dot_i8(x, row))));
-        }
+    /// Bytes of scratch of a run: sums, and what the matrix works with.
+    fn scratch(&self) -> Result<usize, Refusal> {
+        let sums = scratch_for::<i32>(self.rows)?;
+        Ok(sums.saturating_add(scratch_for::<u8>(self.matrix.scratch())?))
+    }
+
+    /// For each row its sum in steps of the result.
+    fn steps<'a>(&self, isa: Isa, x: &[i8], scratch: &'a mut [u8]) -> &'a [i32] {
+        let (sums, scratch) = scratch.split_at_mut(4 * self.rows);
+        let sums: &mut [i32] = bytemuck::cast_slice_mut(sums);
+        self.matrix.run(x, sums, scratch);
+        isa.run(|| sums.iter_mut().for_each(|sum| *sum = self.factor.times(*sum)));
+        sums
     }
 
     /// Adds the products to `gate`.
-    fn accumulate(&self, x: &[i8], gate: &mut [i16]) {
-        self.rows(x, |i, sum| gate[i] = saturate(sum.wrapping_add(i32::from(gate[i]))));
+    fn accumulate(&self, isa: Isa, x: &[i8], gate: &mut [i16], scratch: &mut [u8]) {
+        let steps = self.steps(isa, x, scratch);
+        isa.run(|| {
+            for (gate, &step) in gate.iter_mut().zip(steps) {
+                *gate = saturate(step.wrapping_add(i32::from(*gate)));
+            }
+        });
     }
 }
 
+#[inline(always)]
 fn saturate(x: i32) -> i16 {
     x.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
 }
@@ -246,6 +264,7 @@ impl IntegerCell {
         let fraction = 1.0 / 32768.0;
         let real = (fraction / f64::from(hidden.scale) * fraction) as f32;
         Ok(Self {
+            isa: site.isa,
             sizes,
             input: (!cifg).then(|| gate(0, Some(0))).transpose()?,
             forget: gate(1, Some(1))?,
@@ -275,17 +294,22 @@ impl IntegerCell {
 
     /// Multiply-accumulates of one step.
     pub(super) fn macs(&self) -> u64 {
-        self.products().map(|product| product.weights.len() as u64).sum()
+        self.products().map(|product| product.matrix.macs()).sum()
     }
 
     /// Bytes of the packed constants.
     pub(super) fn bytes(&self) -> usize {
-        self.products().map(|product| product.weights.len() + 4 * product.bias.len()).sum()
+        self.products().map(|product| product.matrix.bytes()).sum()
     }
 
-    /// Bytes of scratch of one step: four gates and the hidden row.
+    /// Bytes of scratch of one step: four gates, what a product works with, and the hidden row.
     pub(super) fn scratch(&self) -> Result<usize, Refusal> {
-        scratch_for::<i16>(self.sizes.cell.saturating_mul(5))
+        let mut most = 0;
+        for product in self.products() {
+            most = product.scratch()?.max(most);
+        }
+        let gates = scratch_for::<i16>(self.sizes.cell.saturating_mul(4))?;
+        Ok(gates.saturating_add(most.next_multiple_of(4)).saturating_add(self.sizes.cell))
     }
 
     /// One step: from `x` and both states to the states, of which `output` is also what it gives.
@@ -301,18 +325,20 @@ impl IntegerCell {
     ) {
         let reach = self.reach(batch);
         let n = self.sizes.cell;
-        let (gates, hidden) = scratch.split_at_mut(8 * n);
+        let isa = self.isa;
+        let (gates, scratch) = scratch.split_at_mut(8 * n);
         let gates: &mut [i16] = bytemuck::cast_slice_mut(gates);
-        let hidden: &mut [i8] = &mut bytemuck::cast_slice_mut(hidden)[..n];
+        let (scratch, hidden) = scratch.split_at_mut(scratch.len() - n);
+        let hidden: &mut [i8] = bytemuck::cast_slice_mut(hidden);
         let (input_gate, rest) = gates.split_at_mut(n);
         let (forget_gate, rest) = rest.split_at_mut(n);
         let (cell_gate, output_gate) = rest.split_at_mut(n);
-        self.forget.run(x, output, cell, &reach, forget_gate);
-        forget_gate.iter_mut().for_each(|value| *value = sigmoid(*value));
+        self.forget.run((isa, &mut *scratch), [x, output], cell, &reach, forget_gate);
+        isa.run(|| forget_gate.iter_mut().for_each(|value| *value = sigmoid(*value)));
         match &self.input {
             Some(gate) => {
-                gate.run(x, output, cell, &reach, input_gate);
-                input_gate.iter_mut().for_each(|value| *value = sigmoid(*value));
+                gate.run((isa, &mut *scratch), [x, output], cell, &reach, input_gate);
+                isa.run(|| input_gate.iter_mut().for_each(|value| *value = sigmoid(*value)));
             }
             None => {
                 for (input, forget) in input_gate.iter_mut().zip(&*forget_gate) {
@@ -320,23 +346,26 @@ impl IntegerCell {
                 }
             }
         }
-        self.cell.run(x, output, cell, &reach, cell_gate);
-        cell_gate.iter_mut().for_each(|value| *value = tanh(*value, 3));
+        self.cell.run((isa, &mut *scratch), [x, output], cell, &reach, cell_gate);
+        isa.run(|| cell_gate.iter_mut().for_each(|value| *value = tanh(*value, 3)));
         let shift = (30 + self.power).cast_unsigned();
-        for (i, cell) in cell.iter_mut().enumerate() {
-            let kept = divide(i32::from(forget_gate[i]) * i32::from(*cell), 15) as i16;
-            let new = divide(i32::from(input_gate[i]) * i32::from(cell_gate[i]), shift) as i16;
-            *cell = kept.saturating_add(new);
-            if self.clip > 0 {
-                *cell = (*cell).clamp(-self.clip, self.clip);
+        let clip = if self.clip > 0 { [-self.clip, self.clip] } else { [i16::MIN, i16::MAX] };
+        isa.run(|| {
+            let gates = forget_gate.iter().zip(&*input_gate).zip(&*cell_gate);
+            for (cell, ((&forget, &input), &new)) in cell.iter_mut().zip(gates) {
+                let kept = divide(i32::from(forget) * i32::from(*cell), 15) as i16;
+                let new = divide(i32::from(input) * i32::from(new), shift) as i16;
+                *cell = kept.saturating_add(new).max(clip[0]).min(clip[1]);
             }
-        }
-        self.output.run(x, output, cell, &reach, output_gate);
+        });
+        self.output.run((isa, &mut *scratch), [x, output], cell, &reach, output_gate);
         let bits = (15 + self.power).cast_unsigned();
-        for (value, &cell) in output_gate.iter_mut().zip(&*cell) {
-            let product = i32::from(sigmoid(*value)) * i32::from(tanh(cell, bits));
-            *value = saturate(self.hidden.times(product));
-        }
+        isa.run(|| {
+            for (value, &cell) in output_gate.iter_mut().zip(&*cell) {
+                let product = i32::from(sigmoid(*value)) * i32::from(tanh(cell, bits));
+                *value = saturate(self.hidden.times(product));
+            }
+        });
         let byte = |x: i32| x.clamp(-128, 127) as i8;
         let Some(Projection { product, zero_point, clip }) = &self.projection else {
             for (output, &value) in output.iter_mut().zip(&*output_gate) {
@@ -347,7 +376,10 @@ impl IntegerCell {
         for (hidden, &value) in hidden.iter_mut().zip(&*output_gate) {
             *hidden = byte(i32::from(value) - self.hidden_zero_point);
         }
-        product.rows(hidden, |i, sum| output[i] = byte(sum.saturating_add(*zero_point)));
+        let steps = product.steps(isa, hidden, scratch);
+        for (output, step) in output.iter_mut().zip(steps) {
+            *output = byte(step.saturating_add(*zero_point));
+        }
         if *clip > 0 {
             output.iter_mut().for_each(|value| *value = (*value).clamp(-*clip, *clip));
         }
@@ -365,10 +397,17 @@ struct Reach {
 
 impl Gate {
     /// What goes into the gate's activation, with 3 integer bits.
-    fn run(&self, x: &[i8], output: &[i8], cell: &[i16], reach: &Reach, gate: &mut [i16]) {
+    fn run(
+        &self,
+        (isa, scratch): (Isa, &mut [u8]),
+        [x, output]: [&[i8]; 2],
+        cell: &[i16],
+        reach: &Reach,
+        gate: &mut [i16],
+    ) {
         gate.fill(0);
-        self.input.accumulate(x, gate);
-        self.recurrent.accumulate(output, gate);
+        self.input.accumulate(isa, x, gate, scratch);
+        self.recurrent.accumulate(isa, output, gate, scratch);
         if let Some((weights, factor)) = &self.peephole {
             for (i, (gate, &cell)) in gate.iter_mut().zip(cell).take(reach.count).enumerate() {
                 let weight = weights[(reach.first + i) % output.len()];

@@ -3,7 +3,8 @@
 //! Recurrent Neural Network Architectures for Large Scale Acoustic Modeling", 2014.
 
 use super::{Layer, Sizes};
-use crate::engine::native::ops::shared::matrix::{Matrix, Rounding, Row, reals};
+use crate::engine::native::kernels::Isa;
+use crate::engine::native::ops::shared::matrix::{Products, dynamic, reals};
 use crate::engine::native::ops::shared::scratch::scratch_for;
 use crate::engine::native::ops::shared::squash::Squash;
 use crate::engine::native::ops::{Refusal, Site, malformed, unsupported};
@@ -39,31 +40,30 @@ impl RealLayout {
     }
 }
 
-/// Weights of one gate.
+/// What a gate has beside its matrices.
 #[derive(Debug)]
 struct Gate {
-    weights: Matrix,
-    auxiliary: Option<Matrix>,
-    recurrent: Matrix,
     peephole: Option<Vec<f32>>,
-    norm: Option<Vec<f32>>,
-    bias: Vec<f32>,
+    /// With the bias, which otherwise is where the products begin.
+    norm: Option<(Vec<f32>, Vec<f32>)>,
     activation: Squash,
 }
 
 /// All weights of one direction.
 #[derive(Debug)]
 pub(super) struct RealCell {
+    isa: Isa,
     pub(super) sizes: Sizes,
-    auxiliary: usize,
     layer: Layer,
-    rounding: Rounding,
-    /// `None` where the input gate is what the forget gate leaves (CIFG).
-    input: Option<Gate>,
+    /// Of the forget, cell, output and input gate, one after the other, with the input, the second
+    /// input where there is one, and the output before.
+    products: Products,
     forget: Gate,
     cell: Gate,
     output: Gate,
-    projection: Option<(Matrix, Vec<f32>)>,
+    /// `None` where the input gate is what the forget gate leaves (CIFG).
+    input: Option<Gate>,
+    projection: Option<Products>,
 }
 
 impl RealCell {
@@ -85,96 +85,82 @@ impl RealCell {
             reals(site.input(index)?, n, &format!("vector {index}"))
         };
         let given = |index: usize| site.optional(index).is_some();
-        let gate = |place: usize, peephole: Option<usize>, activation| {
+        let mut biases = Vec::new();
+        let mut gate = |place: usize, peephole: Option<usize>, activation| {
             let peephole = peephole.map(|place| layout.peephole + place);
-            let norm = layout.norm.map(|norm| norm + place);
-            Ok::<_, Refusal>(Gate {
-                weights: Matrix::of(site, layout.weights + place, [cell, n])?,
-                auxiliary: layout
-                    .auxiliary
-                    .filter(|_| auxiliary > 0)
-                    .map(|first| Matrix::of(site, first + place, [cell, auxiliary]))
-                    .transpose()?,
-                recurrent: Matrix::of(site, layout.recurrent + place, [cell, output])?,
-                peephole: peephole
-                    .filter(|&index| given(index))
-                    .map(|index| vector(index, cell))
-                    .transpose()?,
-                norm: norm
-                    .filter(|&index| given(index))
-                    .map(|index| vector(index, cell))
-                    .transpose()?,
-                bias: vector(layout.bias + place, cell)?,
-                activation,
-            })
+            let peephole = peephole.filter(|&index| given(index));
+            let norm = layout.norm.map(|norm| norm + place).filter(|&index| given(index));
+            let bias = vector(layout.bias + place, cell)?;
+            site.budget.take_for::<f32>(cell)?;
+            let norm = match norm {
+                Some(index) => {
+                    biases.resize(biases.len() + cell, 0.0);
+                    Some((vector(index, cell)?, bias))
+                }
+                None => {
+                    biases.extend(bias);
+                    None
+                }
+            };
+            let peephole = peephole.map(|index| vector(index, cell)).transpose()?;
+            Ok::<_, Refusal>(Gate { peephole, norm, activation })
         };
-        let input = given(layout.weights).then(|| gate(0, Some(0), Squash::Sigmoid)).transpose()?;
         let forget = gate(1, Some(1), Squash::Sigmoid)?;
+        let middle = gate(2, None, layer.activation)?;
+        let last = gate(3, Some(2), Squash::Sigmoid)?;
+        let input = given(layout.weights).then(|| gate(0, Some(0), Squash::Sigmoid)).transpose()?;
+        let places = if input.is_some() { &[1, 2, 3, 0][..] } else { &[1, 2, 3] };
+        let of = |first: usize| places.iter().map(|place| first + place).collect::<Vec<_>>();
+        let second = layout.auxiliary.filter(|_| auxiliary > 0);
+        let matrices: Vec<_> = [(n, of(layout.weights))]
+            .into_iter()
+            .chain(second.map(|first| (auxiliary, of(first))))
+            .chain([(output, of(layout.recurrent))])
+            .collect();
+        let rounding = dynamic(layer.asymmetric);
+        let products = Products::new(site, &matrices, biases, rounding)?;
         let projection = given(layout.projection)
             .then(|| {
-                let matrix = Matrix::of(site, layout.projection, [output, cell])?;
                 let bias = match given(layout.projection_bias) {
                     true => vector(layout.projection_bias, output)?,
                     false => vec![0.0; output],
                 };
-                Ok::<_, Refusal>((matrix, bias))
+                Products::new(site, &[(cell, vec![layout.projection])], bias, rounding)
             })
             .transpose()?;
         if projection.is_none() && output != cell {
             return Err(malformed(format!("{cell} cells give {output} outputs without weights")));
         }
-        let quantized = forget.weights.is_quantized();
-        let made = Self {
-            sizes,
-            auxiliary,
-            layer,
-            rounding: layer.rounding(quantized),
-            input,
-            forget,
-            cell: gate(2, None, layer.activation)?,
-            output: gate(3, Some(2), Squash::Sigmoid)?,
-            projection,
-        };
-        if made.matrices().any(|matrix| matrix.is_quantized() != quantized) {
+        if projection.iter().any(|matrix| matrix.is_quantized() != products.is_quantized()) {
             return Err(unsupported("weights of which only some are 8-bit"));
         }
-        Ok(made)
+        let (cell, output) = (middle, last);
+        let isa = site.isa;
+        Ok(Self { isa, sizes, layer, products, forget, cell, output, input, projection })
     }
 
-    fn gates(&self) -> impl Iterator<Item = &Gate> {
-        self.input.iter().chain([&self.forget, &self.cell, &self.output])
-    }
-
-    fn matrices(&self) -> impl Iterator<Item = &Matrix> {
-        let gates = self
-            .gates()
-            .flat_map(|gate| gate.auxiliary.iter().chain([&gate.weights, &gate.recurrent]));
-        gates.chain(self.projection.iter().map(|(matrix, _)| matrix))
+    fn all(&self) -> impl Iterator<Item = &Products> {
+        self.projection.iter().chain([&self.products])
     }
 
     /// Multiply-accumulates of one step.
     pub(super) fn macs(&self) -> u64 {
-        self.matrices().map(Matrix::macs).sum()
+        self.all().map(Products::macs).sum()
     }
 
     /// Bytes of the packed constants.
     pub(super) fn bytes(&self) -> usize {
-        self.matrices().map(Matrix::bytes).sum::<usize>() + 16 * self.sizes.cell
+        self.all().map(Products::bytes).sum::<usize>() + 16 * self.sizes.cell
     }
 
-    /// Reals, then bytes, that one step works with.
-    fn room(&self) -> (usize, usize) {
-        let Sizes { input, cell, output } = self.sizes;
-        (
-            4usize.saturating_mul(cell),
-            [input, self.auxiliary, output, cell].into_iter().fold(0, usize::saturating_add),
-        )
-    }
-
-    /// Bytes of scratch of one step.
+    /// Bytes of scratch of one step: the gates, and what products work with.
     pub(super) fn scratch(&self) -> Result<usize, Refusal> {
-        let (reals, bytes) = self.room();
-        Ok(scratch_for::<f32>(reals)?.saturating_add(scratch_for::<i8>(bytes)?))
+        let gates = scratch_for::<f32>(self.sizes.cell.saturating_mul(4))?;
+        let mut most = 0;
+        for products in self.all() {
+            most = products.scratch()?.max(most);
+        }
+        Ok(gates.saturating_add(most))
     }
 
     /// One step: from `x`, `auxiliary` and both states to the states, of which `output` is also
@@ -188,47 +174,44 @@ impl RealCell {
         scratch: &mut [u8],
     ) {
         let n = self.sizes.cell;
-        let (reals, bytes) = scratch.split_at_mut(4 * self.room().0);
-        let reals: &mut [f32] = bytemuck::cast_slice_mut(reals);
-        let bytes: &mut [i8] = bytemuck::cast_slice_mut(bytes);
-        let (bytes_x, bytes) = bytes.split_at_mut(x.len());
-        let (bytes_auxiliary, bytes) = bytes.split_at_mut(self.auxiliary);
-        let (bytes_output, bytes) = bytes.split_at_mut(output.len());
-        let (bytes_hidden, _) = bytes.split_at_mut(n);
-        let (input_gate, rest) = reals.split_at_mut(n);
-        let (forget_gate, rest) = rest.split_at_mut(n);
+        let (gates, scratch) = scratch.split_at_mut(16 * n);
+        let gates: &mut [f32] = bytemuck::cast_slice_mut(gates);
+        let computed = if self.input.is_some() { 4 * n } else { 3 * n };
+        let rows = &[x, auxiliary, &*output];
+        let rows: &[&[f32]] = if auxiliary.is_empty() { &[x, output] } else { rows };
+        self.products.run(rows, &mut gates[..computed], scratch);
+        let (forget_gate, rest) = gates.split_at_mut(n);
         let (cell_gate, rest) = rest.split_at_mut(n);
-        let (output_gate, _) = rest.split_at_mut(n);
-        {
-            let rows = Rows {
-                x: Row::new(x, bytes_x, self.rounding),
-                auxiliary: Row::new(auxiliary, bytes_auxiliary, self.rounding),
-                output: Row::new(output, bytes_output, self.rounding),
-            };
-            self.forget.run(&rows, cell, forget_gate);
-            match &self.input {
-                Some(gate) => gate.run(&rows, cell, input_gate),
-                None => {
-                    for (input, forget) in input_gate.iter_mut().zip(&*forget_gate) {
-                        *input = 1.0 - forget;
-                    }
+        let (output_gate, input_gate) = rest.split_at_mut(n);
+        self.isa.run(|| self.forget.run(cell, forget_gate));
+        match &self.input {
+            Some(gate) => self.isa.run(|| gate.run(cell, input_gate)),
+            None => {
+                for (input, forget) in input_gate.iter_mut().zip(&*forget_gate) {
+                    *input = 1.0 - forget;
                 }
             }
-            self.cell.run(&rows, cell, cell_gate);
-            for (i, cell) in cell.iter_mut().enumerate() {
-                *cell = forget_gate[i] * *cell + cell_gate[i] * input_gate[i];
+        }
+        self.isa.run(|| self.cell.run(cell, cell_gate));
+        self.isa.run(|| {
+            let gates = forget_gate.iter().zip(&*cell_gate).zip(&*input_gate);
+            for (cell, ((forget, new), input)) in cell.iter_mut().zip(gates) {
+                *cell = forget * *cell + new * input;
             }
             clip(cell, self.layer.cell_clip);
-            self.output.run(&rows, cell, output_gate);
-        }
+        });
+        self.isa.run(|| self.output.run(cell, output_gate));
         let hidden = cell_gate;
-        for ((hidden, &cell), gate) in hidden.iter_mut().zip(&*cell).zip(&*output_gate) {
-            *hidden = gate * self.layer.activation.apply(cell);
-        }
+        self.isa.run(|| {
+            hidden.copy_from_slice(cell);
+            self.layer.activation.all(hidden);
+            for (hidden, gate) in hidden.iter_mut().zip(&*output_gate) {
+                *hidden *= gate;
+            }
+        });
         match &self.projection {
-            Some((matrix, bias)) => {
-                output.copy_from_slice(bias);
-                matrix.accumulate(Row::new(hidden, bytes_hidden, self.rounding), output);
+            Some(products) => {
+                products.run(&[hidden], output, scratch);
                 clip(output, self.layer.projection_clip);
             }
             None => output.copy_from_slice(hidden),
@@ -236,32 +219,18 @@ impl RealCell {
     }
 }
 
-/// What all gates read.
-struct Rows<'a> {
-    x: Row<'a>,
-    auxiliary: Row<'a>,
-    output: Row<'a>,
-}
-
 impl Gate {
-    fn run(&self, rows: &Rows<'_>, cell: &[f32], gate: &mut [f32]) {
-        match self.norm {
-            Some(_) => gate.fill(0.0),
-            None => gate.copy_from_slice(&self.bias),
-        }
-        self.weights.accumulate(rows.x, gate);
-        if let Some(auxiliary) = &self.auxiliary {
-            auxiliary.accumulate(rows.auxiliary, gate);
-        }
-        self.recurrent.accumulate(rows.output, gate);
+    /// From products to the gate.
+    #[inline(always)]
+    fn run(&self, cell: &[f32], gate: &mut [f32]) {
         if let Some(peephole) = &self.peephole {
             for ((gate, weight), cell) in gate.iter_mut().zip(peephole).zip(cell) {
                 *gate += weight * cell;
             }
         }
-        if let Some(norm) = &self.norm {
+        if let Some((weights, biases)) = &self.norm {
             normalize(gate);
-            for ((gate, weight), bias) in gate.iter_mut().zip(norm).zip(&self.bias) {
+            for ((gate, weight), bias) in gate.iter_mut().zip(weights).zip(biases) {
                 *gate = *gate * weight + bias;
             }
         }

@@ -45,26 +45,6 @@ pub(in super::super) fn dot_i16(x: &[i16], w: &[i8]) -> i64 {
     sum
 }
 
-/// Of real numbers.
-#[inline(always)]
-pub(in super::super) fn dot_f32(x: &[f32], w: &[f32]) -> f32 {
-    let ((x, x_rest), (w, w_rest)) = (x.as_chunks::<LANES>(), w.as_chunks::<LANES>());
-    let mut sums = [0f32; LANES];
-    for (x, w) in x.iter().zip(w) {
-        for lane in 0..LANES {
-            sums[lane] += x[lane] * w[lane];
-        }
-    }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            sums[lane] += sums[lane + width];
-        }
-        width /= 2;
-    }
-    x_rest.iter().zip(w_rest).fold(sums[0], |sum, (&x, &w)| sum + x * w)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,8 +58,6 @@ mod tests {
             assert_eq!(dot_i8(&x, &w), sum);
             let wide: Vec<i16> = x.iter().map(|&x| x.into()).collect();
             assert_eq!(dot_i16(&wide, &w), i64::from(sum));
-            let [x, w] = [&x, &w].map(|v| v.iter().map(|&v| v.into()).collect::<Vec<f32>>());
-            assert_eq!(dot_f32(&x, &w), sum as f32);
         }
     }
 

@@ -7,9 +7,9 @@ use bytemuck::Pod;
 
 use super::super::Refusal;
 use super::dot::{dot_i8, dot_i16};
-use super::dynamic::{Dynamic, Range};
 use super::layer::Layer;
 use super::scaling::{Bytes, Clamp, Words};
+use crate::engine::native::kernels::{ByteRange, Dynamic, Isa};
 
 /// Filters of one kind of arithmetic, `[n, k]`, with bias and output scaling.
 pub(in super::super) trait Filters:
@@ -277,7 +277,7 @@ impl Filters for HybridFilters {
     type Input = f32;
     type X = i8;
     type Y = f32;
-    type Image = Range;
+    type Image = ByteRange;
 
     fn compile(layer: &Layer<'_>, taken: Option<&[usize]>) -> Result<Self, Refusal> {
         let arithmetic = HybridArithmetic {
@@ -309,17 +309,17 @@ impl Filters for HybridFilters {
         len
     }
 
-    fn prepare<'a>(&self, x: &'a [f32], scratch: &'a mut [u8]) -> (&'a [i8], Range) {
+    fn prepare<'a>(&self, x: &'a [f32], scratch: &'a mut [u8]) -> (&'a [i8], ByteRange) {
         let bytes = &mut bytemuck::cast_slice_mut::<u8, i8>(scratch)[..x.len()];
-        let range = self.arithmetic.dynamic.quantize(x, bytes);
+        let range = self.arithmetic.dynamic.quantize(Isa::SCALAR, x, bytes);
         (bytes, range)
     }
 
-    fn zero(&self, range: Range) -> i8 {
+    fn zero(&self, range: ByteRange) -> i8 {
         range.zero_point as i8
     }
 
-    fn row(&self, first: usize, x: &[i8], range: Range, y: &mut [f32]) {
+    fn row(&self, first: usize, x: &[i8], range: ByteRange, y: &mut [f32]) {
         let HybridArithmetic { clamp, scales, sums, .. } = &self.arithmetic;
         for (i, y) in (first..).zip(y) {
             let zeros = sums[i].wrapping_mul(range.zero_point);

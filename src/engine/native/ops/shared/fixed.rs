@@ -76,6 +76,7 @@ impl Factor {
 
     /// The product with `x` to 31 fraction bits, halves up, and the shift that is left. Products with
     /// a factor above 1 have to fit 32 bits.
+    #[inline(always)]
     fn high(self, x: i32) -> (i64, u32) {
         let product = i64::from(x.wrapping_shl(self.exponent.max(0).cast_unsigned()))
             * i64::from(self.mantissa);
@@ -92,6 +93,7 @@ impl Factor {
 
     /// `x` times the factor, rounded twice: to 31 fraction bits, halves up, then to none, halves away
     /// from zero.
+    #[inline(always)]
     pub(in super::super) fn times(self, x: i32) -> i32 {
         let (high, shift) = self.high(x);
         let mask = (1i64 << shift) - 1;

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use super::super::{Refusal, Site, malformed, unsupported};
-use super::dynamic::Dynamic;
 use super::quant8::Quant8;
 use super::scaling::{Bytes, Clamp, Ratios, WordScaling, Words};
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Activation, Quant, Value};
+use crate::engine::native::kernels::Dynamic;
 
 /// Input, weights, bias and output of a node.
 #[derive(Clone, Copy, Debug)]

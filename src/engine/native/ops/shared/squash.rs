@@ -1,6 +1,7 @@
 //! The activations of recurrent operators, on reals.
 
 use super::super::{Refusal, unsupported};
+use crate::engine::native::kernels::real::{sigmoid, tanh};
 
 /// An activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,20 +34,30 @@ impl Squash {
     }
 
     /// Of one value. Computed in `f64` and rounded once, the same on every machine.
-    pub(in super::super) fn apply(self, x: f32) -> f32 {
+    #[inline(always)]
+    fn apply(self, x: f32) -> f32 {
         match self {
             Self::None => x,
             Self::Relu => x.max(0.0),
             Self::ReluN1To1 => x.clamp(-1.0, 1.0),
             Self::Relu6 => x.clamp(0.0, 6.0),
-            Self::Tanh => libm::tanh(f64::from(x)) as f32,
+            Self::Tanh => tanh(x),
             Self::SignBit => f32::from(u8::from(x.is_sign_negative())),
-            Self::Sigmoid => (1.0 / (1.0 + libm::exp(-f64::from(x)))) as f32,
+            Self::Sigmoid => sigmoid(x),
         }
     }
 
     /// Of every value.
+    #[inline(always)]
     pub(in super::super) fn all(self, values: &mut [f32]) {
-        values.iter_mut().for_each(|value| *value = self.apply(*value));
+        // A loop for each: no choice is left in it.
+        match self {
+            Self::None => {}
+            Self::Tanh => values.iter_mut().for_each(|value| *value = Self::Tanh.apply(*value)),
+            Self::Sigmoid => {
+                values.iter_mut().for_each(|value| *value = Self::Sigmoid.apply(*value));
+            }
+            other => values.iter_mut().for_each(|value| *value = other.apply(*value)),
+        }
     }
 }

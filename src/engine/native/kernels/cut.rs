@@ -1,0 +1,256 @@
+//! Convolutions cut into several products over one bordered input: groups of channels, and the phases
+//! of transposed convolutions.
+
+use super::border::{Border, Form};
+use super::float::{FloatFilters, FloatGemm};
+use super::gemm::{Filters, Gemm, Layout};
+use super::isa::Isa;
+use super::output::Output;
+use super::table::Table;
+
+/// One of the products; `[height, width]` everywhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    /// Where the first window begins in the bordered input, how far the next ones are.
+    pub(crate) first: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    /// Of the window's own taps.
+    pub(crate) kernel: [usize; 2],
+    pub(crate) dilation: [usize; 2],
+    /// For each of these which tap of the filters it is; `None` for one that has weights 0.
+    pub(crate) taps: Vec<Option<usize>>,
+    /// The first channel and how many.
+    pub(crate) channels: [usize; 2],
+    /// How many outputs, where the first is, how far the next ones are.
+    pub(crate) count: [usize; 2],
+    pub(crate) place: [usize; 2],
+    pub(crate) step: [usize; 2],
+    /// The first filter and how many.
+    pub(crate) filters: [usize; 2],
+}
+
+/// All products of a convolution over images.
+#[derive(Clone, Debug)]
+pub(crate) struct Cuts {
+    pub(crate) input: [usize; 2],
+    pub(crate) channels: usize,
+    pub(crate) before: [usize; 2],
+    pub(crate) after: [usize; 2],
+    pub(crate) output: [usize; 2],
+    /// Filters in all.
+    pub(crate) n: usize,
+    /// Taps of a filter.
+    pub(crate) taps: usize,
+    pub(crate) all: Vec<Cut>,
+}
+
+impl Cut {
+    /// Its weights, of `[n, taps, channels]`.
+    fn weights<T: Copy + Default>(&self, weights: &[T], taps: usize) -> Vec<T> {
+        let ([first, n], channels) = (self.filters, self.channels[1]);
+        let mut own = Vec::with_capacity(n * self.taps.len() * channels);
+        for filter in weights.chunks_exact(taps * channels).skip(first).take(n) {
+            for tap in &self.taps {
+                match tap {
+                    Some(tap) => own.extend_from_slice(&filter[tap * channels..][..channels]),
+                    None => own.resize(own.len() + channels, T::default()),
+                }
+            }
+        }
+        own
+    }
+
+    fn layout(&self, cuts: &Cuts) -> Option<Layout> {
+        let (all, own) = (cuts.channels, self.channels[1]);
+        let pitch = cuts.border(0).pitch();
+        let dense = self.dilation[1] == 1 && own == all;
+        let columns = if dense { 1 } else { self.kernel[1] };
+        let at = |y: usize, x: usize| {
+            let line = y.checked_mul(self.dilation[0])?.checked_mul(pitch)?;
+            let column = x.checked_mul(self.dilation[1])?.checked_mul(all)?;
+            u32::try_from(line.checked_add(column)?).ok()
+        };
+        let segments = (0..self.kernel[0]).flat_map(|y| (0..columns).map(move |x| at(y, x)));
+        let run = if dense { self.kernel[1] * own } else { own };
+        Some(Layout { segments: segments.collect::<Option<_>>()?, run })
+    }
+
+    /// Where rows begin, in an input that begins at `start`, and where outputs do.
+    fn tables(&self, cuts: &Cuts, start: usize) -> Option<[Table; 2]> {
+        let pixel = |first: [usize; 2], step: [usize; 2], width: usize, values: usize, i: usize| {
+            let at = [i / self.count[1], i % self.count[1]];
+            let [y, x] = [0, 1].map(|axis| first[axis] + at[axis] * step[axis]);
+            y.checked_mul(width)?.checked_add(x)?.checked_mul(values)
+        };
+        let count = self.count[0].checked_mul(self.count[1])?;
+        let width = cuts.border(0).outer()[1];
+        let row = |i: usize| {
+            let place = pixel(self.first, self.stride, width, cuts.channels, i)?;
+            place.checked_add(start)?.checked_add(self.channels[0])
+        };
+        let out = |i: usize| {
+            let place = pixel(self.place, self.step, cuts.output[1], cuts.n, i)?;
+            place.checked_add(self.filters[0])
+        };
+        let rows = (0..count).map(row).collect::<Option<Vec<_>>>()?;
+        let outs = (0..count).map(out).collect::<Option<Vec<_>>>()?;
+        Some([Table::new(rows)?, Table::new(outs)?])
+    }
+}
+
+impl Cuts {
+    fn border(&self, fill: i8) -> Border {
+        let Self { input, channels, before, after, .. } = *self;
+        Border { input, channels, before, after, fill }
+    }
+
+    /// Values of an image, and of what it becomes.
+    fn images(&self) -> [usize; 2] {
+        let pixels = |[height, width]: [usize; 2]| height * width;
+        [pixels(self.input) * self.channels, pixels(self.output) * self.n]
+    }
+
+    /// Bytes that packing may take where a weight has `size`; `None` when they overflow.
+    pub(crate) fn bytes_max(&self, size: usize) -> Option<usize> {
+        self.all.iter().try_fold(0usize, |sum, cut| {
+            let k = cut.taps.len().checked_mul(cut.channels[1])?;
+            let [rows, columns] = cut.count;
+            let tables = rows.checked_mul(columns)?.checked_mul(24)?;
+            let weights = k.checked_add(32)?.checked_mul(cut.filters[1].checked_add(64)?)?;
+            let weights = weights.checked_mul(size)?.checked_mul(2)?;
+            sum.checked_add(tables)?.checked_add(weights)?.checked_add(k.checked_mul(8)?)
+        })
+    }
+}
+
+/// A product with its places.
+#[derive(Debug)]
+struct Part<G> {
+    gemm: G,
+    rows: Table,
+    outs: Table,
+}
+
+/// A cut convolution of 8-bit images.
+#[derive(Debug)]
+pub(crate) struct CutConv {
+    images: [usize; 2],
+    border: Border,
+    form: Form,
+    parts: Vec<Part<Gemm>>,
+}
+
+impl CutConv {
+    /// Packs filters `[n, taps, channels]`; `None` where offsets do not fit 31 bits.
+    pub(crate) fn new(
+        isa: Isa,
+        cuts: &Cuts,
+        filters: Filters<'_>,
+        output: Output,
+    ) -> Option<Self> {
+        let form = Form::of(isa.set());
+        let part = |cut: &Cut| {
+            let weights = cut.weights(filters.weights, cuts.taps);
+            let [first, n] = cut.filters;
+            let own = Filters {
+                weights: &weights,
+                bias: &filters.bias[first..first + n],
+                scales: &filters.scales[first..first + n],
+                ..filters
+            };
+            let count = cut.count[0].checked_mul(cut.count[1])?;
+            let gemm = Gemm::new(isa, cut.layout(cuts)?, own, output, true, count);
+            let start = Border::start(gemm.reads());
+            let [rows, outs] = cut.tables(cuts, start)?;
+            Some(Part { gemm, rows, outs })
+        };
+        let parts = cuts.all.iter().map(part).collect::<Option<Vec<_>>>()?;
+        let border = cuts.border(filters.input_zero_point as i8);
+        border.bytes(Form::Wide)?;
+        Some(Self { images: cuts.images(), border, form, parts })
+    }
+
+    /// Bytes of the packed constants.
+    pub(crate) fn bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.gemm.bytes()).sum()
+    }
+
+    /// Bytes of scratch that a run needs; `None` when they overflow.
+    pub(crate) fn scratch(&self) -> Option<usize> {
+        let own = self.parts.iter().map(|part| part.gemm.scratch()).max().unwrap_or(0);
+        let forms = if self.form == Form::Signed { &[self.form][..] } else { &[self.form, Form::Signed] };
+        forms.iter().try_fold(own, |sum, &form| sum.checked_add(self.border.bytes(form)?))
+    }
+
+    /// Images `x`, one after the other, into images `y`.
+    pub(crate) fn run(&self, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
+        let [image, image_out] = self.images;
+        let room = |form| self.border.bytes(form).unwrap_or(usize::MAX);
+        let (staged, scratch) = scratch.split_at_mut(room(self.form));
+        let signed = if self.form == Form::Signed { 0 } else { room(Form::Signed) };
+        let (gathered, scratch) = scratch.split_at_mut(signed);
+        let reads = |form| self.parts.iter().any(|part| part.gemm.reads() == form);
+        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
+            if reads(self.form) {
+                self.border.copy(self.form, x, staged);
+            }
+            // What is gathered row by row is read as it is.
+            if signed > 0 && reads(Form::Signed) {
+                self.border.copy(Form::Signed, x, gathered);
+            }
+            for Part { gemm, rows, outs } in &self.parts {
+                let x = if gemm.reads() == self.form { &*staged } else { &*gathered };
+                gemm.run(x, rows, y, outs, scratch);
+            }
+        }
+    }
+}
+
+/// A cut convolution of float images.
+#[derive(Debug)]
+pub(crate) struct FloatCutConv {
+    images: [usize; 2],
+    border: Border,
+    parts: Vec<Part<FloatGemm>>,
+}
+
+impl FloatCutConv {
+    /// Packs filters `[n, taps, channels]`; `None` where offsets do not fit 31 bits.
+    pub(crate) fn new(isa: Isa, cuts: &Cuts, filters: FloatFilters<'_>) -> Option<Self> {
+        let part = |cut: &Cut| {
+            let weights = cut.weights(filters.weights, cuts.taps);
+            let [first, n] = cut.filters;
+            let bias = &filters.bias[first..first + n];
+            let own = FloatFilters { weights: &weights, bias, ..filters };
+            let count = cut.count[0].checked_mul(cut.count[1])?;
+            let gemm = FloatGemm::new(isa, cut.layout(cuts)?, own, count);
+            let [rows, outs] = cut.tables(cuts, Border::REAL_START)?;
+            Some(Part { gemm, rows, outs })
+        };
+        let parts = cuts.all.iter().map(part).collect::<Option<Vec<_>>>()?;
+        let border = cuts.border(0);
+        border.reals()?;
+        Some(Self { images: cuts.images(), border, parts })
+    }
+
+    /// Bytes of the packed constants.
+    pub(crate) fn bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.gemm.bytes()).sum()
+    }
+
+    /// Floats of scratch that a run needs; `None` when they overflow.
+    pub(crate) fn scratch(&self) -> Option<usize> {
+        self.border.reals()
+    }
+
+    /// Images `x`, one after the other, into images `y`.
+    pub(crate) fn run(&self, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+        let [image, image_out] = self.images;
+        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
+            self.border.copy_reals(x, scratch);
+            for Part { gemm, rows, outs } in &self.parts {
+                gemm.run(scratch, rows, y, outs);
+            }
+        }
+    }
+}

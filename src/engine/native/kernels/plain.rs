@@ -1,0 +1,40 @@
+//! Plain loops that are compiled once for each instruction set: the compiler makes vectors of them.
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use super::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::isa::Set;
+
+/// A loop that the compiler can vectorize.
+///
+/// It gives the same bytes whatever it is compiled for: the compiler neither reorders nor fuses
+/// operations on floats.
+pub(crate) trait Plain {
+    /// Carries it out. Has to be `#[inline(always)]`, as all that it calls in the loop: only what
+    /// becomes part of the caller is compiled for the caller's instructions.
+    fn run(self);
+}
+
+/// A closure, if small enough to be inlined.
+impl<F: FnOnce()> Plain for F {
+    #[inline(always)]
+    fn run(self) {
+        self();
+    }
+}
+
+impl Isa {
+    /// Carries out `plain` with the vectors of this set. What is compiled for 64-bit ARM has them anyway.
+    #[inline]
+    pub(crate) fn run(self, plain: impl Plain) {
+        match self.set() {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 | Set::AvxVnni => x86::avx2(self, plain),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512Vnni => x86::avx512(self, plain),
+            _ => plain.run(),
+        }
+    }
+}
