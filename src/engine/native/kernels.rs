@@ -1,5 +1,6 @@
 //! Compute kernels for each instruction set, independent of operators: products of rows with filters,
-//! depthwise convolutions, and the bordered copies that they read.
+//! depthwise convolutions, and the bordered copies that they read; tables of bytes; and plain loops,
+//! compiled for each set.
 //!
 //! The scalar kernels are the specification: every other set gives the same bytes. Everything is
 //! checked by the safe functions here, once at load and once for each run; `unsafe` is found in the
@@ -15,9 +16,12 @@ mod float;
 mod float_conv;
 mod gemm;
 mod isa;
+mod lookup;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod output;
+mod plain;
+pub(crate) mod real;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -27,4 +31,6 @@ pub(crate) use self::float::FloatFilters;
 pub(crate) use self::float_conv::{FloatConv, FloatDepthwiseConv};
 pub(crate) use self::gemm::Filters;
 pub(crate) use self::isa::Isa;
+pub(crate) use self::lookup::Lookup;
 pub(crate) use self::output::Output;
+pub(crate) use self::plain::Plain;

@@ -22,5 +22,6 @@ pub(super) mod scaling;
 pub(super) mod scratch;
 pub(super) mod sequence;
 pub(super) mod squash;
+pub(super) mod turn;
 pub(super) mod walk;
 pub(super) mod window;

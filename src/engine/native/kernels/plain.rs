@@ -1,0 +1,32 @@
+//! Plain loops that are compiled once for each instruction set: the compiler makes vectors of them.
+
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use super::isa::Isa;
+#[cfg(target_arch = "x86_64")]
+use super::isa::Set;
+
+/// A loop that the compiler can vectorize.
+///
+/// It gives the same bytes whatever it is compiled for: the compiler neither reorders nor fuses
+/// operations on floats.
+pub(crate) trait Plain {
+    /// Carries it out. Has to be `#[inline(always)]`, as all that it calls in the loop: only what
+    /// becomes part of the caller is compiled for the caller's instructions. A closure is inlined where
+    /// it is small, and one around a loop is not.
+    fn run(self);
+}
+
+impl Isa {
+    /// Carries out `plain` with the vectors of this set: those of AVX2 also where there are longer ones,
+    /// which were no quicker. What is compiled for 64-bit ARM has its vectors anyway.
+    #[inline]
+    pub(crate) fn run(self, plain: impl Plain) {
+        match self.set() {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 | Set::AvxVnni | Set::Avx512Vnni => x86::avx2(self, plain),
+            _ => plain.run(),
+        }
+    }
+}
