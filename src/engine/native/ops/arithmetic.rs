@@ -160,7 +160,9 @@ impl Arithmetic {
                 };
                 if (1.0 / 65536.0..256.0).contains(&scale) {
                     let output = output_of(quant, self.activation);
-                    return pairs_in_vectors(site, move |a: i8, b: i8| output.apply(steps(a, b), scale));
+                    return pairs_in_vectors(site, move |a: i8, b: i8| {
+                        output.apply(steps(a, b), scale)
+                    });
                 }
                 let factor = near(scale.into())?;
                 pairs(site, move |a: i8, b: i8| fixed.raw(factor.times(steps(a, b))) as i8)

@@ -178,54 +178,70 @@ impl<F: Fold> Plain for Run<'_, F> {
     #[inline(always)]
     fn run(self) {
         let Self { pool, x, y } = self;
-        match pool.channels {
-            32.. => pool.images::<32>(x, y),
-            8.. => pool.images::<8>(x, y),
-            _ => pool.images::<1>(x, y),
+        // Copied, so that it lies in registers.
+        let Pool { window, channels, fold, .. } = *pool;
+        match channels {
+            32.. => images::<F, 32>(window, channels, fold, x, y),
+            8.. => images::<F, 8>(window, channels, fold, x, y),
+            4.. => images::<F, 4>(window, channels, fold, x, y),
+            _ => images::<F, 1>(window, channels, fold, x, y),
         }
     }
 }
 
-impl<F: Fold> Pool<F> {
-    /// In blocks of `LANES` channels, of which there are at least so many.
-    #[inline(always)]
-    fn images<const LANES: usize>(&self, x: &[F::X], y: &mut [F::X]) {
-        let ([height, width], [rows, columns]) = (self.window.input, self.window.output);
-        let images = x.chunks_exact(height * width * self.channels);
-        let lines = columns * self.channels;
-        for (x, y) in images.zip(y.chunks_exact_mut(rows * lines)) {
-            for (row, y) in y.chunks_exact_mut(lines).enumerate() {
-                let down = self.window.span(0, row);
-                for (column, y) in y.chunks_exact_mut(self.channels).enumerate() {
-                    self.pixel::<LANES>(x, [down, self.window.span(1, column)], y);
-                }
+/// In blocks of `LANES` channels, of which there are at least so many.
+#[inline(always)]
+fn images<F: Fold, const LANES: usize>(
+    window: Sliding,
+    channels: usize,
+    fold: F,
+    x: &[F::X],
+    y: &mut [F::X],
+) {
+    let ([height, width], [rows, columns]) = (window.input, window.output);
+    let line = columns * channels;
+    let images = x.chunks_exact(height * width * channels);
+    for (x, y) in images.zip(y.chunks_exact_mut(rows * line)) {
+        for (row, y) in y.chunks_exact_mut(line).enumerate() {
+            let down = window.span(0, row);
+            for (column, y) in y.chunks_exact_mut(channels).enumerate() {
+                let across = window.span(1, column);
+                pixel::<F, LANES>(fold, x, [width, channels], [down, across], y);
             }
         }
     }
+}
 
-    #[inline(always)]
-    fn pixel<const LANES: usize>(&self, x: &[F::X], [down, across]: [Span; 2], y: &mut [F::X]) {
-        let count = (down.count * across.count).max(1) as i32;
-        let mut first = 0;
-        while first < self.channels {
-            // The last block may begin within the one before it.
-            first = first.min(self.channels - LANES);
-            let mut folded = [F::EMPTY; LANES];
-            for row in 0..down.count {
-                let line = (down.first + row * down.step) * self.window.input[1];
-                for column in 0..across.count {
-                    let pixel = line + across.first + column * across.step;
-                    let x = &x[pixel * self.channels + first..];
-                    let x: &[F::X; LANES] = x.first_chunk().expect(INSIDE);
-                    for (folded, &x) in folded.iter_mut().zip(x) {
-                        *folded = self.fold.take(*folded, x);
-                    }
+/// One pixel of the output; `x` has lines of `width` pixels.
+#[inline(always)]
+fn pixel<F: Fold, const LANES: usize>(
+    fold: F,
+    x: &[F::X],
+    [width, channels]: [usize; 2],
+    [down, across]: [Span; 2],
+    y: &mut [F::X],
+) {
+    let count = (down.count * across.count).max(1) as i32;
+    let corner = (down.first * width + across.first) * channels;
+    let (line, step) = (down.step * width * channels, across.step * channels);
+    let mut first = 0;
+    while first < channels {
+        // The last block may begin within the one before it.
+        first = first.min(channels - LANES);
+        let mut folded = [F::EMPTY; LANES];
+        for row in 0..down.count {
+            let mut at = corner + first + row * line;
+            for _ in 0..across.count {
+                let x: &[F::X; LANES] = x[at..].first_chunk().expect(INSIDE);
+                for (folded, &x) in folded.iter_mut().zip(x) {
+                    *folded = fold.take(*folded, x);
                 }
+                at += step;
             }
-            let y: &mut [F::X; LANES] = y[first..].first_chunk_mut().expect(INSIDE);
-            self.fold.finish_all(&folded, count, y);
-            first += LANES;
         }
+        let y: &mut [F::X; LANES] = y[first..].first_chunk_mut().expect(INSIDE);
+        fold.finish_all(&folded, count, y);
+        first += LANES;
     }
 }
 

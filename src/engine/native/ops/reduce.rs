@@ -71,7 +71,7 @@ pub(super) enum Reduction {
 }
 
 /// How elements are reduced: from a start value, one after the other, to what is written.
-trait Fold: fmt::Debug + Send + Sync {
+trait Fold: Copy + fmt::Debug + Send + Sync {
     type X: Pod;
     type Sum: Pod;
     type Y: Pod;

@@ -67,7 +67,7 @@ impl Operator for Softmax {
         match (x.dtype, y.dtype) {
             (DType::F32, DType::F32) => {
                 Ok(Step::new(RealSoftmax { isa: site.isa, row, beta }, work).into())
-            },
+            }
             (DType::I16, DType::I16) => {
                 let kernel = Softmax16::new(x, beta, row)?;
                 Ok(Step { weight_bytes: 4096, ..Step::new(kernel, work) }.into())

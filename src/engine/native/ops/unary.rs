@@ -138,7 +138,9 @@ impl Unary {
             Self::Ceil => each_in_vectors(site, f32::ceil),
             Self::Floor => each_in_vectors(site, f32::floor),
             Self::Round => each_in_vectors(site, f32::round_ties_even),
-            Self::HardSwish => each_in_vectors(site, |x: f32| x * (x + 3.0).clamp(0.0, 6.0) * (1.0 / 6.0)),
+            Self::HardSwish => {
+                each_in_vectors(site, |x: f32| x * (x + 3.0).clamp(0.0, 6.0) * (1.0 / 6.0))
+            }
             // In `f64`, rounded once.
             Self::Rsqrt => each_in_vectors(site, |x: f32| (1.0 / f64::from(x).sqrt()) as f32),
             Self::Exp => each_in_vectors(site, real::exp),

@@ -7,7 +7,7 @@ use bytemuck::Pod;
 use super::super::shared::scaling::Clamp;
 
 /// Values under a window into one.
-pub(super) trait Fold: Send + Sync + fmt::Debug + 'static {
+pub(super) trait Fold: Copy + Send + Sync + fmt::Debug + 'static {
     /// An element of input and output, and what they are folded into.
     type X: Pod;
     type Folded: Copy;
@@ -40,7 +40,7 @@ fn mean(sum: i32, count: i32) -> i32 {
 }
 
 /// The mean of the file's own integers.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Average {
     /// What the file's integers exceed the arena's by.
     pub(super) origin: i32,
@@ -85,7 +85,7 @@ impl Fold for Average {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct WordAverage {
     pub(super) low: i16,
     pub(super) high: i16,
@@ -106,7 +106,7 @@ impl Fold for WordAverage {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct MaxBytes {
     pub(super) low: i8,
     pub(super) high: i8,
@@ -127,7 +127,7 @@ impl Fold for MaxBytes {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct MaxWords {
     pub(super) low: i16,
     pub(super) high: i16,
@@ -148,7 +148,7 @@ impl Fold for MaxWords {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct MaxFloats {
     pub(super) clamp: Clamp,
 }
@@ -168,7 +168,7 @@ impl Fold for MaxFloats {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Mean {
     pub(super) clamp: Clamp,
 }
@@ -188,7 +188,7 @@ impl Fold for Mean {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct RootMeanSquare {
     pub(super) clamp: Clamp,
 }

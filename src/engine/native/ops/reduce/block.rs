@@ -63,7 +63,8 @@ const ROWS: usize = 8;
 impl<F: Fold> Plain for Run<'_, F> {
     #[inline(always)]
     fn run(self) {
-        let Self { kernel: &BlockKernel { block, ref fold, .. }, x, y } = self;
+        // Copied, so that they lie in registers.
+        let Self { kernel: &BlockKernel { block, fold, .. }, x, y } = self;
         if block.inner == 1 {
             return rows(fold, block.reduced, x, y);
         }
@@ -76,7 +77,7 @@ impl<F: Fold> Plain for Run<'_, F> {
 
 /// Each row, of `len` elements, into one.
 #[inline(always)]
-fn rows<F: Fold>(fold: &F, len: usize, x: &[F::X], y: &mut [F::Y]) {
+fn rows<F: Fold>(fold: F, len: usize, x: &[F::X], y: &mut [F::Y]) {
     let mut done = 0;
     if F::IN_ORDER {
         // Sums of floats wait for one another: several rows at once do not.
@@ -108,7 +109,7 @@ const INSIDE: &str = "a row has so many";
 
 /// All rows of `x`, as long as `y`, into one.
 #[inline(always)]
-fn columns<F: Fold>(fold: &F, x: &[F::X], y: &mut [F::Y]) {
+fn columns<F: Fold>(fold: F, x: &[F::X], y: &mut [F::Y]) {
     let len = y.len();
     let mut first = 0;
     while first + LANES <= len {

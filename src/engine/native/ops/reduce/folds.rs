@@ -12,7 +12,7 @@ use super::Fold;
 use crate::engine::native::graph::{Quant, Value};
 
 /// Sum or mean of floats, added in `f64`: closer to the real sum than any order in `f32`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct RealSum {
     /// What the sum is divided by.
     pub(super) over: f64,
@@ -36,7 +36,7 @@ impl Fold for RealSum {
 }
 
 /// Product of floats.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct RealProduct;
 
 impl Fold for RealProduct {
@@ -56,7 +56,7 @@ impl Fold for RealProduct {
 
 /// Sum or mean of 8-bit elements as XNNPACK: the sum in `f32` times one factor, plus the output's
 /// zero point, rounded half to even.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Sum8 {
     /// Minus the input's zero point for each element of a sum.
     offset: i32,
@@ -103,13 +103,13 @@ impl Fold for Sum8 {
 }
 
 /// Mean of 16-bit elements in TFLite's fixed point.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Mean16 {
     factor: Factor,
 }
 
 /// Sum of 16-bit elements: scaled in `f32`, rounded half away from zero.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Sum16 {
     scale: f32,
 }
@@ -171,7 +171,7 @@ impl Fold for Sum16 {
 }
 
 /// Mean of integers, cut off towards zero.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Mean32 {
     pub(super) count: i64,
 }
@@ -192,7 +192,7 @@ impl Fold for Mean32 {
 }
 
 /// The same of 64 bits.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Mean64 {
     pub(super) count: i64,
 }
@@ -214,7 +214,7 @@ impl Fold for Mean64 {
 
 /// Product of quantized elements: after each factor back to the scale that keeps the product in
 /// range, which is the `count`th root of the output's.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct QuantProduct<T> {
     factor: Factor,
     zero_points: [i64; 2],
@@ -271,7 +271,7 @@ where
 macro_rules! plain {
     ($(#[$doc:meta])* $vectors:literal $name:ident { $($ty:ty: $start:expr),* } ($sum:ident, $x:ident) $add:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Default)]
+        #[derive(Clone, Copy, Debug, Default)]
         pub(super) struct $name<T> {
             of: PhantomData<T>,
         }

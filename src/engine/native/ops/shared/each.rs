@@ -18,10 +18,11 @@ pub(in super::super) fn each<X: Element, Y: Element>(
 }
 
 /// The same of an `f` that the compiler can make vectors of: no calls, no tables, no divisions of
-/// integers. What it calls has to be `#[inline(always)]`.
+/// integers. What it calls has to be `#[inline(always)]`; what it captures is copied, so that it lies in
+/// registers.
 pub(in super::super) fn each_in_vectors<X: Element, Y: Element>(
     site: &Site<'_>,
-    f: impl Fn(X) -> Y + Send + Sync + 'static,
+    f: impl Fn(X) -> Y + Copy + Send + Sync + 'static,
 ) -> Result<Step, Refusal> {
     step(site, Each::<X, Y, _, true> { isa: site.isa, f, types: PhantomData })
 }
@@ -31,9 +32,7 @@ fn step<X, Y, F, const VECTORS: bool>(
     kernel: Each<X, Y, F, VECTORS>,
 ) -> Result<Step, Refusal>
 where
-    X: Element,
-    Y: Element,
-    F: Fn(X) -> Y + Send + Sync + 'static,
+    Each<X, Y, F, VECTORS>: Kernel + 'static,
 {
     let in_place = size_of::<X>() == size_of::<Y>();
     Ok(Step { in_place, ..Step::new(kernel, site.output()?.elements()) })
@@ -75,19 +74,15 @@ impl<X, Y, F, const VECTORS: bool> fmt::Debug for Each<X, Y, F, VECTORS> {
     }
 }
 
-impl<X, Y, F, const VECTORS: bool> Kernel for Each<X, Y, F, VECTORS>
-where
-    X: Element,
-    Y: Element,
-    F: Fn(X) -> Y + Send + Sync,
-{
+impl<X: Element, Y: Element, F: Fn(X) -> Y + Send + Sync> Kernel for Each<X, Y, F, false> {
     fn run(&self, memory: &mut Memory<'_>) {
-        let map = Map { memory, f: &self.f, types: PhantomData::<(X, Y)> };
-        if VECTORS {
-            self.isa.run(map);
-        } else {
-            map.run();
-        }
+        memory.map(&self.f);
+    }
+}
+
+impl<X: Element, Y: Element, F: Fn(X) -> Y + Copy + Send + Sync> Kernel for Each<X, Y, F, true> {
+    fn run(&self, memory: &mut Memory<'_>) {
+        self.isa.run(Map { memory, f: self.f, types: PhantomData });
     }
 }
 

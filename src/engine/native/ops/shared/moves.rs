@@ -360,7 +360,9 @@ mod tests {
 
     #[test]
     fn planes_are_turned_whatever_their_size() {
-        for [images, down, across] in [[1, 16, 16], [2, 17, 40], [3, 35, 16], [2, 5, 70], [1, 70, 3]] {
+        for [images, down, across] in
+            [[1, 16, 16], [2, 17, 40], [3, 35, 16], [2, 5, 70], [1, 70, 3]]
+        {
             let x: Vec<u16> = (0..(images * down * across) as u16).collect();
             // From [images, across, down].
             let strides = [across * down, 1, down].map(|stride| stride as isize).to_vec();

@@ -21,10 +21,11 @@ pub(in super::super) fn pairs<A: Element, B: Element, Y: Element>(
 }
 
 /// The same of an `f` that the compiler can make vectors of: no calls, no tables, no divisions of
-/// integers. What it calls has to be `#[inline(always)]`.
+/// integers. What it calls has to be `#[inline(always)]`; what it captures is copied, so that it lies in
+/// registers.
 pub(in super::super) fn pairs_in_vectors<A: Element, B: Element, Y: Element>(
     site: &Site<'_>,
-    f: impl Fn(A, B) -> Y + Send + Sync + 'static,
+    f: impl Fn(A, B) -> Y + Copy + Send + Sync + 'static,
 ) -> Result<Step, Refusal> {
     let (isa, walk) = (site.isa, walk(site)?);
     step(site, Pairs::<A, B, Y, _, true> { isa, walk, f, types: PhantomData })
@@ -64,7 +65,7 @@ impl<A, B, Y, F, const VECTORS: bool> fmt::Debug for Pairs<A, B, Y, F, VECTORS> 
     }
 }
 
-impl<A, B, Y, F, const VECTORS: bool> Kernel for Pairs<A, B, Y, F, VECTORS>
+impl<A, B, Y, F> Kernel for Pairs<A, B, Y, F, false>
 where
     A: Element,
     B: Element,
@@ -72,13 +73,21 @@ where
     F: Fn(A, B) -> Y + Send + Sync,
 {
     fn run(&self, memory: &mut Memory<'_>) {
-        let (a, b, y) = memory.binary_of::<A, B, Y>();
-        let all = All { walk: &self.walk, f: &self.f, a, b, y };
-        if VECTORS {
-            self.isa.run(all);
-        } else {
-            all.run();
-        }
+        let (a, b, y) = memory.binary_of();
+        All { walk: &self.walk, f: &self.f, a, b, y }.run();
+    }
+}
+
+impl<A, B, Y, F> Kernel for Pairs<A, B, Y, F, true>
+where
+    A: Element,
+    B: Element,
+    Y: Element,
+    F: Fn(A, B) -> Y + Copy + Send + Sync,
+{
+    fn run(&self, memory: &mut Memory<'_>) {
+        let (a, b, y) = memory.binary_of();
+        self.isa.run(All { walk: &self.walk, f: self.f, a, b, y });
     }
 }
 
@@ -91,7 +100,7 @@ struct All<'a, A, B, Y, F> {
     y: &'a mut [Y],
 }
 
-impl<A: Copy, B: Copy, Y, F: Fn(A, B) -> Y> Plain for All<'_, A, B, Y, F> {
+impl<A: Copy, B: Copy, Y, F: Fn(A, B) -> Y + Copy> Plain for All<'_, A, B, Y, F> {
     #[inline(always)]
     fn run(self) {
         let Self { walk, f, a, b, y } = self;
@@ -101,9 +110,9 @@ impl<A: Copy, B: Copy, Y, F: Fn(A, B) -> Y> Plain for All<'_, A, B, Y, F> {
         for y in y.chunks_exact_mut(row.max(1)) {
             let [a_start, b_start] = place.starts;
             match steps {
-                [1, 1] => both(y, &a[a_start..][..row], &b[b_start..][..row], &f),
-                [1, 0] => first(y, &a[a_start..][..row], b[b_start], &f),
-                [0, 1] => second(y, a[a_start], &b[b_start..][..row], &f),
+                [1, 1] => both(y, &a[a_start..][..row], &b[b_start..][..row], f),
+                [1, 0] => first(y, &a[a_start..][..row], b[b_start], f),
+                [0, 1] => second(y, a[a_start], &b[b_start..][..row], f),
                 [step_a, step_b] => {
                     for (i, y) in y.iter_mut().enumerate() {
                         *y = f(a[a_start + i * step_a], b[b_start + i * step_b]);

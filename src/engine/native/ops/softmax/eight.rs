@@ -74,11 +74,11 @@ impl<R: Rounding, Y: Byte> Softmax8<R, Y> {
     pub(super) fn new(isa: Isa, table: Box<[f32; 256]>, row: usize, y: Quantization) -> Self {
         Self { isa, table, row, y, types: PhantomData }
     }
+}
 
-    #[inline(always)]
-    fn answer(&self, power: f32, factor: f32) -> Y {
-        Y::clamped(R::round(power * factor).saturating_add(self.y.zero_point))
-    }
+#[inline(always)]
+fn answer<R: Rounding, Y: Byte>(steps: f32, zero_point: i32) -> Y {
+    Y::clamped(R::round(steps).saturating_add(zero_point))
 }
 
 impl<R: Rounding, Y: Byte> Kernel for Softmax8<R, Y> {
@@ -99,21 +99,21 @@ impl<R: Rounding, Y: Byte> Plain for Rows<'_, R, Y> {
     #[inline(always)]
     fn run(self) {
         let Self { kernel, x, y } = self;
-        let table = &*kernel.table;
+        let (table, Quantization { scale, zero_point }) = (&*kernel.table, kernel.y);
         for (x, y) in x.chunks_exact(kernel.row).zip(y.chunks_exact_mut(kernel.row)) {
             let max = x.iter().fold(i8::MIN, |max, &x| max.max(x));
             // One running sum, in order: another order rounds differently.
             let sum = x.iter().fold(0.0f32, |sum, &x| sum + table[place(x, max)]);
-            let factor = 1.0 / (sum * kernel.y.scale);
+            let factor = 1.0 / (sum * scale);
             if kernel.row < 256 {
                 for (y, &x) in y.iter_mut().zip(x) {
-                    *y = kernel.answer(table[place(x, max)], factor);
+                    *y = answer::<R, Y>(table[place(x, max)] * factor, zero_point);
                 }
                 continue;
             }
             let mut answers = [Y::default(); 256];
-            for (answer, &power) in answers.iter_mut().zip(table) {
-                *answer = kernel.answer(power, factor);
+            for (to, &power) in answers.iter_mut().zip(table) {
+                *to = answer::<R, Y>(power * factor, zero_point);
             }
             for (y, &x) in y.iter_mut().zip(x) {
                 *y = answers[place(x, max)];

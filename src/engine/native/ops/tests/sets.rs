@@ -68,7 +68,8 @@ impl Random {
     fn fill(&mut self, dtype: DType, bytes: &mut [u8]) {
         if dtype == DType::F32 {
             for float in bytes.as_chunks_mut::<4>().0 {
-                let some = (self.below(1 << 20) as f32 / 65536.0 - 8.0) * self.of(&[1.0, 1.0, 12.0]);
+                let some =
+                    (self.below(1 << 20) as f32 / 65536.0 - 8.0) * self.of(&[1.0, 1.0, 12.0]);
                 let specials = [some, some, some, some, 0.0, -0.0, 1e-30, 0.5, -1.5, 3e38];
                 *float = self.of(&specials).to_ne_bytes();
             }
