@@ -24,4 +24,4 @@ pub(super) mod sequence;
 pub(super) mod squash;
 pub(super) mod turn;
 pub(super) mod walk;
-pub(super) mod window;
+pub(in crate::engine::native) mod window;
