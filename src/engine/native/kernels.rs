@@ -1,5 +1,6 @@
 //! Compute kernels for each instruction set, independent of operators: products of rows with filters,
-//! depthwise convolutions, and the bordered copies that they read.
+//! depthwise convolutions, and the bordered copies that they read; tables of bytes; and plain loops,
+//! compiled for each set.
 //!
 //! The scalar kernels are the specification: every other set gives the same bytes. Everything is
 //! checked by the safe functions here, once at load and once for each run; `unsafe` is found in the
@@ -18,6 +19,7 @@ mod float_conv;
 mod gemm;
 mod hybrid;
 mod isa;
+mod lookup;
 mod matrix;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -36,6 +38,8 @@ pub(crate) use self::float_conv::{FloatConv, FloatDepthwiseConv};
 pub(crate) use self::gemm::{Filters, Gemm};
 pub(crate) use self::hybrid::{HybridConv, HybridDepthwiseConv, HybridFilters, Ranges};
 pub(crate) use self::isa::Isa;
+pub(crate) use self::lookup::Lookup;
 pub(crate) use self::matrix::{ByteMatrix, FloatMatrix};
 pub(crate) use self::output::Output;
+pub(crate) use self::plain::Plain;
 pub(crate) use self::table::Table;

@@ -142,12 +142,17 @@ impl Memory<'_> {
 
     /// Two inputs, which may be one tensor, and the output.
     pub(super) fn binary<X: Pod, Y: Pod>(&mut self) -> (&[X], &[X], &mut [Y]) {
+        self.binary_of()
+    }
+
+    /// The same where the inputs differ in their types.
+    pub(super) fn binary_of<A: Pod, B: Pod, Y: Pod>(&mut self) -> (&[A], &[B], &mut [Y]) {
         let ([a, b], [y], _) = self.parts();
         (bytemuck::cast_slice(a), bytemuck::cast_slice(b), bytemuck::cast_slice_mut(y))
     }
 
     /// The step's output, when it lies over its first input ([`Step::in_place`](super::ops::Step)).
-    fn over_first(&mut self) -> Option<&mut [u8]> {
+    pub(super) fn over_first(&mut self) -> Option<&mut [u8]> {
         let y = self.outputs[0].clone();
         (self.inputs[0] == Place::Arena(y.clone())).then(|| &mut self.arena[y])
     }

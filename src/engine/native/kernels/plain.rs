@@ -13,11 +13,12 @@ use super::isa::Set;
 /// operations on floats.
 pub(crate) trait Plain {
     /// Carries it out. Has to be `#[inline(always)]`, as all that it calls in the loop: only what
-    /// becomes part of the caller is compiled for the caller's instructions.
+    /// becomes part of the caller is compiled for the caller's instructions. A closure is inlined where
+    /// it is small, and one around a loop is not.
     fn run(self);
 }
 
-/// A closure, if small enough to be inlined.
+/// A closure that calls nothing that is not inlined.
 impl<F: FnOnce()> Plain for F {
     #[inline(always)]
     fn run(self) {
@@ -26,14 +27,13 @@ impl<F: FnOnce()> Plain for F {
 }
 
 impl Isa {
-    /// Carries out `plain` with the vectors of this set. What is compiled for 64-bit ARM has them anyway.
+    /// Carries out `plain` with the vectors of this set: those of AVX2 also where there are longer ones,
+    /// which were no quicker. What is compiled for 64-bit ARM has its vectors anyway.
     #[inline]
     pub(crate) fn run(self, plain: impl Plain) {
         match self.set() {
             #[cfg(target_arch = "x86_64")]
-            Set::Avx2 | Set::AvxVnni => x86::avx2(self, plain),
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx512Vnni => x86::avx512(self, plain),
+            Set::Avx2 | Set::AvxVnni | Set::Avx512Vnni => x86::avx2(self, plain),
             _ => plain.run(),
         }
     }

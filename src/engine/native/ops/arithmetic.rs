@@ -10,7 +10,7 @@ use self::quotient::Quotient;
 pub(super) use self::sum::Halves;
 use self::sum::{Sum, near};
 use super::shared::linear::Linear;
-use super::shared::pairs::pairs;
+use super::shared::pairs::{pairs, pairs_in_vectors};
 use super::shared::quant8::Quant8;
 use super::shared::requantize::{output_of, range, ratio};
 use super::shared::scaling::Clamp;
@@ -117,10 +117,10 @@ impl Arithmetic {
     fn real(&self, site: &Site<'_>) -> Result<Step, Refusal> {
         let clamp = Clamp::new(self.activation);
         match self.operation {
-            Operation::Add => pairs(site, move |a: f32, b: f32| clamp.apply(a + b)),
-            Operation::Subtract => pairs(site, move |a: f32, b: f32| clamp.apply(a - b)),
-            Operation::Multiply => pairs(site, move |a: f32, b: f32| clamp.apply(a * b)),
-            Operation::Divide => pairs(site, move |a: f32, b: f32| clamp.apply(a / b)),
+            Operation::Add => pairs_in_vectors(site, move |a: f32, b: f32| clamp.apply(a + b)),
+            Operation::Subtract => pairs_in_vectors(site, move |a: f32, b: f32| clamp.apply(a - b)),
+            Operation::Multiply => pairs_in_vectors(site, move |a: f32, b: f32| clamp.apply(a * b)),
+            Operation::Divide => pairs_in_vectors(site, move |a: f32, b: f32| clamp.apply(a / b)),
         }
     }
 
@@ -148,7 +148,7 @@ impl Arithmetic {
             Operation::Add | Operation::Subtract => {
                 let (low, high) = range(quant, self.activation);
                 if let Some(sum) = Sum::new(x, self.sign(), Linear { low, high, ..fixed }) {
-                    return pairs(site, move |a: i8, b: i8| sum.of(a, b));
+                    return pairs_in_vectors(site, move |a: i8, b: i8| sum.of(a, b));
                 }
                 let of = self.scaled_sum(x, 20, fixed)?;
                 pairs(site, move |a: i8, b: i8| of(a.into(), b.into()) as i8)
@@ -160,7 +160,9 @@ impl Arithmetic {
                 };
                 if (1.0 / 65536.0..256.0).contains(&scale) {
                     let output = output_of(quant, self.activation);
-                    return pairs(site, move |a: i8, b: i8| output.apply(steps(a, b), scale));
+                    return pairs_in_vectors(site, move |a: i8, b: i8| {
+                        output.apply(steps(a, b), scale)
+                    });
                 }
                 let factor = near(scale.into())?;
                 pairs(site, move |a: i8, b: i8| fixed.raw(factor.times(steps(a, b))) as i8)

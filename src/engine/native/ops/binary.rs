@@ -2,7 +2,7 @@
 
 use super::arithmetic::Halves;
 use super::shared::linear::Linear;
-use super::shared::pairs::{Element, pairs};
+use super::shared::pairs::{Element, pairs, pairs_in_vectors};
 use super::shared::walk::broadcast_shape;
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, Step, malformed, unsupported};
 use crate::data::DType;
@@ -114,9 +114,9 @@ impl Operator for Binary {
 fn smaller(site: &Site<'_>, dtype: DType, smaller: bool) -> Result<Step, Refusal> {
     fn choose<T: Element + PartialOrd>(site: &Site<'_>, smaller: bool) -> Result<Step, Refusal> {
         if smaller {
-            pairs(site, |a: T, b: T| if a < b { a } else { b })
+            pairs_in_vectors(site, |a: T, b: T| if a < b { a } else { b })
         } else {
-            pairs(site, |a: T, b: T| if a > b { a } else { b })
+            pairs_in_vectors(site, |a: T, b: T| if a > b { a } else { b })
         }
     }
     match dtype {
@@ -132,7 +132,7 @@ fn smaller(site: &Site<'_>, dtype: DType, smaller: bool) -> Result<Step, Refusal
 
 fn squared_difference(site: &Site<'_>, dtype: DType) -> Result<Step, Refusal> {
     match dtype {
-        DType::F32 => pairs(site, |a: f32, b: f32| (a - b) * (a - b)),
+        DType::F32 => pairs_in_vectors(site, |a: f32, b: f32| (a - b) * (a - b)),
         DType::I32 => pairs(site, |a: i32, b: i32| {
             let difference = a.wrapping_sub(b);
             difference.wrapping_mul(difference)

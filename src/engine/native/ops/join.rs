@@ -5,6 +5,7 @@ use super::{Compiled, Entry, Kind, Operator, Refusal, Site, activation, axis_of,
 use super::{is_plain, unsupported};
 use crate::data::DType;
 use crate::engine::native::graph::{Activation, Shape, Value};
+use crate::engine::native::kernels::Lookup;
 use crate::engine::native::ops::shared::quant8::Quant8;
 
 pub(super) const ENTRIES: &[Entry] = &[
@@ -69,7 +70,8 @@ impl Operator for Concatenation {
         for input in 0..site.node.inputs.len() {
             let x = site.input(input)?;
             let area = Move::new(x.shape.clone(), End::dense(&x.shape), to.clone());
-            moves.push(Move { input, table: table(x, y)?, ..area });
+            let table = table(x, y)?.map(|answers| Lookup::new(site.isa, answers));
+            moves.push(Move { input, table, ..area });
             to.skip(axis, x.shape[axis]);
         }
         moved(site, None, moves)

@@ -3,18 +3,19 @@
 mod folds;
 
 use self::folds::{
-    Average, Fold, LANES, MaxBytes, MaxFloats, MaxWords, Mean, RootMeanSquare, WordAverage,
+    Average, Fold, MaxBytes, MaxFloats, MaxWords, Mean, RootMeanSquare, WordAverage,
 };
 use super::shared::quant8::Quant8;
 use super::shared::requantize::range;
 use super::shared::scaling::{Clamp, steps};
-use super::shared::window::Sliding;
+use super::shared::window::{Sliding, Span};
 use super::{
     ACTIVATIONS, Compiled, Entry, Kernel, Kind, Operator, PADDINGS, Refusal, Site, Step,
     activation, nhwc, padding, unsupported,
 };
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Activation, Quant, Shape, Value, Window};
+use crate::engine::native::kernels::{Isa, Plain};
 use crate::engine::native::memory::Memory;
 use crate::engine::native::tflite::Options;
 
@@ -82,7 +83,8 @@ impl Pool2d {
         let (x, y) = (site.input(0)?, site.output()?);
         let window = self.fit(site)?;
         let work = y.elements() as u64 * window.taps_max() as u64;
-        let step = Step::new(Pool { window, channels: x.shape[3], fold }, 0);
+        let pool = Pool { isa: site.isa, window, channels: x.shape[3], fold };
+        let step = Step::new(pool, 0);
         Ok(Step { work, ..step }.into())
     }
 
@@ -147,6 +149,7 @@ impl Operator for Pool2d {
 /// One pool; inputs and outputs share their quantization.
 #[derive(Debug)]
 struct Pool<F> {
+    isa: Isa,
     window: Sliding,
     channels: usize,
     fold: F,
@@ -155,34 +158,92 @@ struct Pool<F> {
 impl<F: Fold> Kernel for Pool<F> {
     fn run(&self, memory: &mut Memory<'_>) {
         let (x, y) = memory.unary::<F::X, F::X>();
-        let ([height, width], [rows, columns]) = (self.window.input, self.window.output);
-        let images = x.chunks_exact(height * width * self.channels);
-        for (x, y) in images.zip(y.chunks_exact_mut(rows * columns * self.channels)) {
-            for (i, y) in y.chunks_exact_mut(self.channels).enumerate() {
-                self.pixel(x, [i / columns, i % columns], y);
+        let run = Run { pool: self, x, y };
+        if F::VECTORS {
+            self.isa.run(run);
+        } else {
+            run.run();
+        }
+    }
+}
+
+/// One run over all images.
+struct Run<'a, F: Fold> {
+    pool: &'a Pool<F>,
+    x: &'a [F::X],
+    y: &'a mut [F::X],
+}
+
+impl<F: Fold> Plain for Run<'_, F> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { pool, x, y } = self;
+        // Copied, so that it lies in registers.
+        let Pool { window, channels, fold, .. } = *pool;
+        match channels {
+            32.. => images::<F, 32>(window, channels, fold, x, y),
+            8.. => images::<F, 8>(window, channels, fold, x, y),
+            4.. => images::<F, 4>(window, channels, fold, x, y),
+            _ => images::<F, 1>(window, channels, fold, x, y),
+        }
+    }
+}
+
+/// In blocks of `LANES` channels, of which there are at least so many.
+#[inline(always)]
+fn images<F: Fold, const LANES: usize>(
+    window: Sliding,
+    channels: usize,
+    fold: F,
+    x: &[F::X],
+    y: &mut [F::X],
+) {
+    let ([height, width], [rows, columns]) = (window.input, window.output);
+    let line = columns * channels;
+    let images = x.chunks_exact(height * width * channels);
+    for (x, y) in images.zip(y.chunks_exact_mut(rows * line)) {
+        for (row, y) in y.chunks_exact_mut(line).enumerate() {
+            let down = window.span(0, row);
+            for (column, y) in y.chunks_exact_mut(channels).enumerate() {
+                let across = window.span(1, column);
+                pixel::<F, LANES>(fold, x, [width, channels], [down, across], y);
             }
         }
     }
 }
 
-impl<F: Fold> Pool<F> {
-    fn pixel(&self, x: &[F::X], at: [usize; 2], y: &mut [F::X]) {
-        for (block, y) in y.chunks_mut(LANES).enumerate() {
-            let first = block * LANES;
-            let mut folded = [F::EMPTY; LANES];
-            let mut count = 0i32;
-            for (_, place_y) in self.window.taps(0, at[0]) {
-                for (_, place_x) in self.window.taps(1, at[1]) {
-                    let start = (place_y * self.window.input[1] + place_x) * self.channels + first;
-                    for (folded, &x) in folded.iter_mut().zip(&x[start..start + y.len()]) {
-                        *folded = self.fold.take(*folded, x);
-                    }
-                    count += 1;
+/// One pixel of the output; `x` has lines of `width` pixels.
+#[inline(always)]
+fn pixel<F: Fold, const LANES: usize>(
+    fold: F,
+    x: &[F::X],
+    [width, channels]: [usize; 2],
+    [down, across]: [Span; 2],
+    y: &mut [F::X],
+) {
+    let count = (down.count * across.count).max(1) as i32;
+    let corner = (down.first * width + across.first) * channels;
+    let (line, step) = (down.step * width * channels, across.step * channels);
+    let mut first = 0;
+    while first < channels {
+        // The last block may begin within the one before it.
+        first = first.min(channels - LANES);
+        let mut folded = [F::EMPTY; LANES];
+        for row in 0..down.count {
+            let mut at = corner + first + row * line;
+            for _ in 0..across.count {
+                let x: &[F::X; LANES] = x[at..].first_chunk().expect(INSIDE);
+                for (folded, &x) in folded.iter_mut().zip(x) {
+                    *folded = fold.take(*folded, x);
                 }
-            }
-            for (y, &folded) in y.iter_mut().zip(&folded) {
-                *y = self.fold.finish(folded, count.max(1));
+                at += step;
             }
         }
+        let y: &mut [F::X; LANES] = y[first..].first_chunk_mut().expect(INSIDE);
+        fold.finish_all(&folded, count, y);
+        first += LANES;
     }
 }
+
+/// Why a block of channels is there.
+const INSIDE: &str = "spans lie within the input, blocks within the channels";

@@ -1,6 +1,6 @@
 //! Between real and quantized values, and from one quantization to another.
 
-use super::shared::each::{each, looked_up};
+use super::shared::each::{each, each_in_vectors, looked_up};
 use super::shared::fixed::Factor;
 use super::shared::linear::Linear;
 use super::shared::quant8::Quant8;
@@ -58,7 +58,7 @@ impl Operator for Quantize {
                 // XNNPACK's.
                 Some(out) => {
                     let output = output_of(out, Activation::None);
-                    each(site, move |x: f32| output.quantize(x * per_unit))?
+                    each_in_vectors(site, move |x: f32| output.quantize(x * per_unit))?
                 }
                 None => each(site, move |x: f32| to.raw((x / to.scale).round() as i32) as i16)?,
             }
@@ -103,9 +103,9 @@ impl Operator for Dequantize {
         let Linear { scale, zero_point, .. } = Linear::of_wide(x)?;
         let real = move |x: i32| (x.wrapping_sub(zero_point)) as f32 * scale;
         Ok(match x.dtype {
-            DType::I16 => each(site, move |x: i16| real(x.into()))?,
-            DType::I32 => each(site, move |x: i32| real(x))?,
-            _ => each(site, move |x: i8| real(x.into()))?,
+            DType::I16 => each_in_vectors(site, move |x: i16| real(x.into()))?,
+            DType::I32 => each_in_vectors(site, move |x: i32| real(x))?,
+            _ => each_in_vectors(site, move |x: i8| real(x.into()))?,
         }
         .into())
     }

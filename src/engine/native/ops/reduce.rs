@@ -1,11 +1,13 @@
 //! Reductions over axes: sums, means, products, extremes, logic.
 
+mod block;
 mod folds;
 
 use std::fmt;
 
 use bytemuck::Pod;
 
+use self::block::{Block, BlockKernel};
 use self::folds::{
     Max, Mean16, Mean32, Mean64, Min, Product, QuantProduct, RealProduct, RealSum, Sum, Sum8, Sum16,
 };
@@ -15,6 +17,7 @@ use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step};
 use super::{axis_of, malformed, unsupported};
 use crate::data::DType;
 use crate::engine::native::graph::{Shape, Value};
+use crate::engine::native::kernels::Isa;
 use crate::engine::native::memory::Memory;
 
 const KEEP_DIMS: &[(&str, &[&str])] = &[("keep_dims", &["false", "true"])];
@@ -68,10 +71,14 @@ pub(super) enum Reduction {
 }
 
 /// How elements are reduced: from a start value, one after the other, to what is written.
-trait Fold: fmt::Debug + Send + Sync {
+trait Fold: Copy + fmt::Debug + Send + Sync {
     type X: Pod;
     type Sum: Pod;
     type Y: Pod;
+    /// Whether it is worth compiling for each instruction set.
+    const VECTORS: bool = false;
+    /// Whether each sum has to wait for the one before it, as those of floats do.
+    const IN_ORDER: bool = false;
     const START: Self::Sum;
     fn add(&self, sum: Self::Sum, x: Self::X) -> Self::Sum;
     fn end(&self, sum: Self::Sum) -> Self::Y;
@@ -110,7 +117,7 @@ impl Operator for Reduce {
             return Err(malformed(format!("{} reduced to {}", x.dtype, y.dtype)));
         }
         let count = x.elements() / y.elements();
-        let make = Make { x, y, reduced: reduced(site)? };
+        let make = Make { x, y, reduced: reduced(site)?, isa: site.isa };
         match (self.reduction, x.dtype) {
             (Reduction::Mean, DType::F32) => make.step(RealSum { over: count as f64 }),
             (Reduction::Sum, DType::F32) => make.step(RealSum { over: 1.0 }),
@@ -153,12 +160,17 @@ struct Make<'a> {
     x: &'a Value<'a>,
     y: &'a Value<'a>,
     reduced: Vec<bool>,
+    isa: Isa,
 }
 
 impl Make<'_> {
     fn step(self, fold: impl Fold + 'static) -> Result<Compiled, Refusal> {
         fn sum_bytes<F: Fold>(_: &F, count: usize) -> Result<usize, Refusal> {
             scratch_for::<F::Sum>(count)
+        }
+        if let Some(block) = Block::of(&self.x.shape, &self.reduced) {
+            let kernel = BlockKernel { isa: self.isa, block, fold };
+            return Ok(Step::new(kernel, self.x.elements()).into());
         }
         let shape = &self.x.shape;
         let axes = shape.iter().zip(&self.reduced);

@@ -1,9 +1,9 @@
 //! Rectifiers: clamps, and slopes below zero.
 
-use super::shared::each::{each, looked_up};
+use super::shared::each::{each, each_in_vectors, looked_up};
 use super::shared::fixed::Factor;
 use super::shared::linear::Linear;
-use super::shared::pairs::pairs;
+use super::shared::pairs::{pairs, pairs_in_vectors};
 use super::shared::walk::broadcast_shape;
 use super::{Compiled, Entry, Kind, Operator, Refusal, Role, Site, Step, malformed, unsupported};
 use crate::data::DType;
@@ -99,7 +99,7 @@ impl Operator for Clamp {
         }
         let (low, high) = (self.low, self.high);
         if x.dtype == DType::F32 {
-            return Ok(each(site, move |x: f32| x.max(low).min(high))?.into());
+            return Ok(each_in_vectors(site, move |x: f32| x.max(low).min(high))?.into());
         }
         let (x, y) = (Linear::of(x)?, Linear::of(y)?.within(low, high));
         let factor = factor(x.scale, y.scale)?;
@@ -138,7 +138,7 @@ impl Operator for Leaky {
         let (dtype, alpha) = (x.dtype, self.alpha);
         if dtype == DType::F32 {
             let slope = move |x: f32| if x < 0.0 { x * alpha } else { x };
-            return Ok(each(site, slope)?.into());
+            return Ok(each_in_vectors(site, slope)?.into());
         }
         let (x, y) = (Linear::of(x)?, Linear::of(y)?);
         if let (true, Some([up, down])) = (dtype != DType::I16, self.short(x, y)) {
@@ -178,7 +178,7 @@ impl Operator for Prelu {
         let dtype = x.dtype;
         if dtype == DType::F32 {
             let slope = |x: f32, alpha: f32| if x < 0.0 { x * alpha } else { x };
-            return Ok(pairs(site, slope)?.into());
+            return Ok(pairs_in_vectors(site, slope)?.into());
         }
         let (x, alpha, y) = (Linear::of(x)?, Linear::of(alpha)?, Linear::of(y)?);
         let up = factor(x.scale, y.scale)?;

@@ -21,5 +21,6 @@ pub(super) mod scaling;
 pub(super) mod scratch;
 pub(super) mod sequence;
 pub(super) mod squash;
+pub(super) mod turn;
 pub(super) mod walk;
 pub(in crate::engine::native) mod window;

@@ -1,17 +1,18 @@
-//! Softmax and its logarithm over the last axis. Exponentials and logarithms are `libm`'s in `f64`,
+//! Softmax and its logarithm over the last axis. Exponentials and logarithms are computed in `f64` and
 //! rounded once to `f32`: the same on every machine, within one unit of LiteRT's.
 
+mod eight;
 mod fixed16;
 mod log;
 
-use bytemuck::Pod;
-
+use self::eight::{Byte, HalfUp, Nearest, Rounding, Softmax8};
 use self::fixed16::Softmax16;
 pub(super) use self::log::LogSoftmax;
 use super::shared::quant8::Quant8;
 use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Site, Step, malformed, unsupported};
-use crate::data::DType;
+use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Quant, Shape, Value};
+use crate::engine::native::kernels::{Isa, Plain, real};
 use crate::engine::native::memory::Memory;
 
 pub(super) const ENTRIES: &[Entry] = &[
@@ -38,21 +39,9 @@ pub(super) struct Softmax {
     pub(super) beta: f32,
 }
 
-/// 8-bit logits: exponentials from a table of all 256 differences.
-#[derive(Debug)]
-struct Softmax8<Y> {
-    /// `exp(-scale * beta * difference)` at index `255 - difference`.
-    table: Box<[f32; 256]>,
-    /// Length of the last axis.
-    row: usize,
-    scale: f32,
-    /// From steps of the output to an integer.
-    finish: fn(f32, i32) -> Y,
-    zero_point: i32,
-}
-
 #[derive(Debug)]
 struct RealSoftmax {
+    isa: Isa,
     row: usize,
     beta: f32,
 }
@@ -76,7 +65,9 @@ impl Operator for Softmax {
         }
         let work = 2 * x.elements();
         match (x.dtype, y.dtype) {
-            (DType::F32, DType::F32) => Ok(Step::new(RealSoftmax { row, beta }, work).into()),
+            (DType::F32, DType::F32) => {
+                Ok(Step::new(RealSoftmax { isa: site.isa, row, beta }, work).into())
+            }
             (DType::I16, DType::I16) => {
                 let kernel = Softmax16::new(x, beta, row)?;
                 Ok(Step { weight_bytes: 4096, ..Step::new(kernel, work) }.into())
@@ -85,42 +76,32 @@ impl Operator for Softmax {
                 let Quant::Tensor(quant) = y.quant else {
                     return Err(unsupported("int16 without one scale"));
                 };
-                let finish =
-                    |steps, zero_point| add_half(steps, zero_point).clamp(-32768, 32767) as i16;
-                self.eight(x, row, quant.scale, quant.zero_point, finish)
+                self.eight::<HalfUp, i16>(site, row, quant)
             }
             (DType::I8 | DType::U8, DType::I8 | DType::U8) => {
-                let quant = Quant8::of(y)?;
+                let Quant8 { scale, zero_point, origin } = Quant8::of(y)?;
+                let quant = Quantization { scale, zero_point };
                 // The reference rounds by output type.
-                let finish: fn(f32, i32) -> i8 = match quant.origin {
-                    0 => |steps, zero_point| {
-                        (steps.round() as i32).saturating_add(zero_point).clamp(-128, 127) as i8
-                    },
-                    _ => |steps, zero_point| add_half(steps, zero_point).clamp(-128, 127) as i8,
-                };
-                self.eight(x, row, quant.scale, quant.zero_point, finish)
+                match origin {
+                    0 => self.eight::<Nearest, i8>(site, row, quant),
+                    _ => self.eight::<HalfUp, i8>(site, row, quant),
+                }
             }
             (from, to) => Err(unsupported(format!("{from} logits to {to}"))),
         }
     }
 }
 
-/// Adds a half and drops the fraction.
-fn add_half(steps: f32, zero_point: i32) -> i32 {
-    ((steps + 0.5) as i32).saturating_add(zero_point)
-}
-
 impl Softmax {
-    fn eight<Y: Pod + std::fmt::Debug>(
+    fn eight<R: Rounding, Y: Byte>(
         &self,
-        x: &Value<'_>,
+        site: &Site<'_>,
         row: usize,
-        scale: f32,
-        zero_point: i32,
-        finish: fn(f32, i32) -> Y,
+        y: Quantization,
     ) -> Result<Compiled, Refusal> {
+        let x = site.input(0)?;
         let table = Box::new(table(Quant8::of(x)?.scale * self.beta));
-        let kernel = Softmax8 { table, row, scale, finish, zero_point };
+        let kernel = Softmax8::<R, Y>::new(site.isa, table, row, y);
         Ok(Step { weight_bytes: 1024, ..Step::new(kernel, 2 * x.elements()) }.into())
     }
 }
@@ -141,32 +122,31 @@ fn place(x: i8, max: i8) -> usize {
     usize::from(255 - max.abs_diff(x))
 }
 
-impl<Y: Pod + std::fmt::Debug> Kernel for Softmax8<Y> {
-    fn run(&self, memory: &mut Memory<'_>) {
-        let (x, y) = memory.unary::<i8, Y>();
-        for (x, y) in x.chunks_exact(self.row).zip(y.chunks_exact_mut(self.row)) {
-            let max = x.iter().fold(i8::MIN, |max, &x| max.max(x));
-            let power = |x: i8| self.table[place(x, max)];
-            // One running sum, in order: another order rounds differently.
-            let sum = x.iter().fold(0.0f32, |sum, &x| sum + power(x));
-            let factor = 1.0 / (sum * self.scale);
-            for (y, &x) in y.iter_mut().zip(x) {
-                *y = (self.finish)(power(x) * factor, self.zero_point);
-            }
-        }
-    }
-}
-
 impl Kernel for RealSoftmax {
     fn run(&self, memory: &mut Memory<'_>) {
         let (x, y) = memory.unary::<f32, f32>();
-        for (x, y) in x.chunks_exact(self.row).zip(y.chunks_exact_mut(self.row)) {
+        self.isa.run(Rows { row: self.row, beta: self.beta, x, y });
+    }
+}
+
+/// One run over all rows.
+struct Rows<'a> {
+    row: usize,
+    beta: f32,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl Plain for Rows<'_> {
+    #[inline(always)]
+    fn run(self) {
+        for (x, y) in self.x.chunks_exact(self.row).zip(self.y.chunks_exact_mut(self.row)) {
             let max = x.iter().fold(f32::NEG_INFINITY, |max, &x| max.max(x));
-            let mut sum = 0.0f32;
             for (y, &x) in y.iter_mut().zip(x) {
-                *y = exp((x - max) * self.beta);
-                sum += *y;
+                *y = real::exp((x - max) * self.beta);
             }
+            // One running sum, in order: another order rounds differently.
+            let sum = y.iter().fold(0.0f32, |sum, &y| sum + y);
             for y in y {
                 *y /= sum;
             }

@@ -1,6 +1,7 @@
 //! Operators on values small enough to compute by hand.
 
 mod moves;
+mod sets;
 
 use std::borrow::Cow;
 

@@ -7,14 +7,17 @@
 mod hard_swish;
 mod words;
 
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
 use self::words::WordTable;
-use super::shared::each::{each, looked_up};
+use super::shared::each::{each, each_in_vectors, looked_up};
 use super::shared::fixed::Factor;
 use super::shared::fixed16;
 use super::shared::linear::Linear;
 use super::{Compiled, Entry, Kind, Operator, Refusal, Site, Step, is_plain, unsupported};
 use crate::data::DType;
 use crate::engine::native::graph::Shape;
+use crate::engine::native::kernels::real;
 
 const REAL: &[Kind] = &[Kind::Float32];
 const BYTES: &[Kind] = &[Kind::Float32, Kind::Int8, Kind::Uint8];
@@ -91,10 +94,15 @@ pub(super) enum Unary {
     Tanh,
 }
 
+/// What GELU by the hyperbolic tangent takes that of.
+#[inline(always)]
+fn gelu_inner(x: f64) -> f64 {
+    FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * (x + 0.044_715 * x * x * x)
+}
+
 impl Unary {
     /// The function, in `f64`.
     fn of(self, x: f64) -> f64 {
-        use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
         match self {
             Self::Abs => x.abs(),
             Self::Neg => -x,
@@ -113,10 +121,7 @@ impl Unary {
             Self::Elu if x < 0.0 => libm::expm1(x),
             Self::Elu => x,
             Self::Gelu => 0.5 * x * libm::erfc(-x * FRAC_1_SQRT_2),
-            Self::GeluTanh => {
-                let inner = FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * (x + 0.044_715 * x * x * x);
-                0.5 * x * (1.0 + libm::tanh(inner))
-            }
+            Self::GeluTanh => 0.5 * x * (1.0 + libm::tanh(gelu_inner(x))),
             Self::HardSwish => x * (x + 3.0).clamp(0.0, 6.0) / 6.0,
             Self::Logistic => 1.0 / (1.0 + libm::exp(-x)),
             Self::Tanh => libm::tanh(x),
@@ -126,14 +131,29 @@ impl Unary {
     fn real(self, site: &Site<'_>) -> Result<Step, Refusal> {
         match self {
             // Exact in `f32`, and quick there.
-            Self::Abs => each(site, f32::abs),
-            Self::Neg => each(site, |x: f32| -x),
-            Self::Square => each(site, |x: f32| x * x),
-            Self::Sqrt => each(site, |x: f32| x.sqrt()),
-            Self::Ceil => each(site, f32::ceil),
-            Self::Floor => each(site, f32::floor),
-            Self::Round => each(site, f32::round_ties_even),
-            Self::HardSwish => each(site, |x: f32| x * (x + 3.0).clamp(0.0, 6.0) * (1.0 / 6.0)),
+            Self::Abs => each_in_vectors(site, f32::abs),
+            Self::Neg => each_in_vectors(site, |x: f32| -x),
+            Self::Square => each_in_vectors(site, |x: f32| x * x),
+            Self::Sqrt => each_in_vectors(site, |x: f32| x.sqrt()),
+            Self::Ceil => each_in_vectors(site, f32::ceil),
+            Self::Floor => each_in_vectors(site, f32::floor),
+            Self::Round => each_in_vectors(site, f32::round_ties_even),
+            Self::HardSwish => {
+                each_in_vectors(site, |x: f32| x * (x + 3.0).clamp(0.0, 6.0) * (1.0 / 6.0))
+            }
+            // In `f64`, rounded once.
+            Self::Rsqrt => each_in_vectors(site, |x: f32| (1.0 / f64::from(x).sqrt()) as f32),
+            Self::Exp => each_in_vectors(site, real::exp),
+            Self::Logistic => each_in_vectors(site, real::sigmoid),
+            Self::Tanh => each_in_vectors(site, real::tanh),
+            Self::Elu => {
+                each_in_vectors(site, |x: f32| if x < 0.0 { real::exp_less_one(x) } else { x })
+            }
+            Self::GeluTanh => each_in_vectors(site, |x: f32| {
+                let x = f64::from(x);
+                let tanh = real::wide_tanh(gelu_inner(x));
+                (0.5 * x * (1.0 + tanh)) as f32
+            }),
             function => each(site, move |x: f32| function.of(f64::from(x)) as f32),
         }
     }

@@ -1,4 +1,4 @@
-//! Loops compiled for AVX2 and AVX-512.
+//! Loops compiled for AVX2.
 #![allow(unsafe_code)]
 
 use super::super::isa::{Isa, Set};
@@ -13,17 +13,5 @@ pub(super) fn avx2(isa: Isa, plain: impl Plain) {
     }
     assert!(matches!(isa.set(), Set::Avx2 | Set::AvxVnni | Set::Avx512Vnni), "{isa:?}");
     // SAFETY: an `Isa` of these sets is proof that the CPU has AVX2 and FMA.
-    unsafe { run(plain) }
-}
-
-/// With vectors of 64 bytes, where `isa` has them.
-#[inline]
-pub(super) fn avx512(isa: Isa, plain: impl Plain) {
-    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl")]
-    fn run(plain: impl Plain) {
-        plain.run();
-    }
-    assert!(isa.set() == Set::Avx512Vnni, "{isa:?}");
-    // SAFETY: an `Isa` of this set is proof that the CPU has AVX-512 with BW and VL.
     unsafe { run(plain) }
 }

@@ -35,7 +35,8 @@ impl Sum {
     #[inline(always)]
     pub(super) fn of(&self, a: i8, b: i8) -> i8 {
         let sum = i32::from(a) * self.factors[0] + i32::from(b) * self.factors[1] + self.offset;
-        self.y.raw(sum >> self.shift) as i8
+        // Shifted by 13 bits or more it is far from overflow.
+        ((sum >> self.shift) + self.y.zero_point).clamp(self.y.low, self.y.high) as i8
     }
 }
 

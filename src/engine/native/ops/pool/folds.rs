@@ -6,29 +6,41 @@ use bytemuck::Pod;
 
 use super::super::shared::scaling::Clamp;
 
-/// Channels that go together.
-pub(super) const LANES: usize = 16;
-
 /// Values under a window into one.
-pub(super) trait Fold: Send + Sync + fmt::Debug + 'static {
+pub(super) trait Fold: Copy + Send + Sync + fmt::Debug + 'static {
     /// An element of input and output, and what they are folded into.
     type X: Pod;
     type Folded: Copy;
+    /// Whether it is worth compiling for each instruction set.
+    const VECTORS: bool;
     /// Before any value was seen.
     const EMPTY: Self::Folded;
     fn take(&self, folded: Self::Folded, x: Self::X) -> Self::Folded;
     /// Of `count` values, at least 1.
     fn finish(&self, folded: Self::Folded, count: i32) -> Self::X;
+    /// The same for several channels.
+    #[inline(always)]
+    fn finish_all(&self, folded: &[Self::Folded], count: i32, y: &mut [Self::X]) {
+        for (y, &folded) in y.iter_mut().zip(folded) {
+            *y = self.finish(folded, count);
+        }
+    }
 }
 
+/// Values of 8 bits so few that `f32` holds their sum.
+const FEW: i32 = 1 << 15;
+
 /// The integer mean rounded half away from zero.
+#[inline(always)]
 fn mean(sum: i32, count: i32) -> i32 {
     let half = if sum > 0 { count / 2 } else { -(count / 2) };
-    sum.wrapping_add(half) / count
+    // An `f64` holds both, and a quotient of 32-bit integers that is no integer is never so near to
+    // one that it becomes it: this is the integers' own division, and there are vectors for it.
+    (f64::from(sum.wrapping_add(half)) / f64::from(count)) as i32
 }
 
 /// The mean of the file's own integers.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Average {
     /// What the file's integers exceed the arena's by.
     pub(super) origin: i32,
@@ -36,20 +48,44 @@ pub(super) struct Average {
     pub(super) high: i8,
 }
 
-impl Fold for Average {
-    type X = i8;
-    type Folded = i32;
-    const EMPTY: i32 = 0;
-    fn take(&self, folded: i32, x: i8) -> i32 {
-        folded.wrapping_add(i32::from(x) + self.origin)
-    }
-    fn finish(&self, folded: i32, count: i32) -> i8 {
-        let mean = mean(folded, count) - self.origin;
-        (mean.clamp(-128, 127) as i8).clamp(self.low, self.high)
+impl Average {
+    #[inline(always)]
+    fn byte(&self, mean: i32) -> i8 {
+        ((mean - self.origin).clamp(-128, 127) as i8).clamp(self.low, self.high)
     }
 }
 
-#[derive(Debug)]
+impl Fold for Average {
+    type X = i8;
+    type Folded = i32;
+    const VECTORS: bool = true;
+    const EMPTY: i32 = 0;
+    #[inline(always)]
+    fn take(&self, folded: i32, x: i8) -> i32 {
+        folded.wrapping_add(i32::from(x) + self.origin)
+    }
+    #[inline(always)]
+    fn finish(&self, folded: i32, count: i32) -> i8 {
+        self.byte(mean(folded, count))
+    }
+    #[inline(always)]
+    fn finish_all(&self, folded: &[i32], count: i32, y: &mut [i8]) {
+        if count >= FEW {
+            for (y, &folded) in y.iter_mut().zip(folded) {
+                *y = self.byte(mean(folded, count));
+            }
+            return;
+        }
+        // The same quotients: at most 256 with steps of 2^-15 between them.
+        let (half, divisor) = (count / 2, count as f32);
+        for (y, &sum) in y.iter_mut().zip(folded) {
+            let sum = sum + if sum > 0 { half } else { -half };
+            *y = self.byte((sum as f32 / divisor) as i32);
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
 pub(super) struct WordAverage {
     pub(super) low: i16,
     pub(super) high: i16,
@@ -58,16 +94,19 @@ pub(super) struct WordAverage {
 impl Fold for WordAverage {
     type X = i16;
     type Folded = i32;
+    const VECTORS: bool = false;
     const EMPTY: i32 = 0;
+    #[inline(always)]
     fn take(&self, folded: i32, x: i16) -> i32 {
         folded.wrapping_add(i32::from(x))
     }
+    #[inline(always)]
     fn finish(&self, folded: i32, count: i32) -> i16 {
         (mean(folded, count).clamp(-32768, 32767) as i16).clamp(self.low, self.high)
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct MaxBytes {
     pub(super) low: i8,
     pub(super) high: i8,
@@ -76,16 +115,19 @@ pub(super) struct MaxBytes {
 impl Fold for MaxBytes {
     type X = i8;
     type Folded = i8;
+    const VECTORS: bool = true;
     const EMPTY: i8 = i8::MIN;
+    #[inline(always)]
     fn take(&self, folded: i8, x: i8) -> i8 {
         folded.max(x)
     }
+    #[inline(always)]
     fn finish(&self, folded: i8, _count: i32) -> i8 {
         folded.clamp(self.low, self.high)
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct MaxWords {
     pub(super) low: i16,
     pub(super) high: i16,
@@ -94,16 +136,19 @@ pub(super) struct MaxWords {
 impl Fold for MaxWords {
     type X = i16;
     type Folded = i16;
+    const VECTORS: bool = false;
     const EMPTY: i16 = i16::MIN;
+    #[inline(always)]
     fn take(&self, folded: i16, x: i16) -> i16 {
         folded.max(x)
     }
+    #[inline(always)]
     fn finish(&self, folded: i16, _count: i32) -> i16 {
         folded.clamp(self.low, self.high)
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct MaxFloats {
     pub(super) clamp: Clamp,
 }
@@ -111,16 +156,19 @@ pub(super) struct MaxFloats {
 impl Fold for MaxFloats {
     type X = f32;
     type Folded = f32;
+    const VECTORS: bool = true;
     const EMPTY: f32 = f32::NEG_INFINITY;
+    #[inline(always)]
     fn take(&self, folded: f32, x: f32) -> f32 {
         folded.max(x)
     }
+    #[inline(always)]
     fn finish(&self, folded: f32, _count: i32) -> f32 {
         self.clamp.apply(folded)
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Mean {
     pub(super) clamp: Clamp,
 }
@@ -128,16 +176,19 @@ pub(super) struct Mean {
 impl Fold for Mean {
     type X = f32;
     type Folded = f32;
+    const VECTORS: bool = true;
     const EMPTY: f32 = 0.0;
+    #[inline(always)]
     fn take(&self, folded: f32, x: f32) -> f32 {
         folded + x
     }
+    #[inline(always)]
     fn finish(&self, folded: f32, count: i32) -> f32 {
         self.clamp.apply(folded / count as f32)
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct RootMeanSquare {
     pub(super) clamp: Clamp,
 }
@@ -145,10 +196,13 @@ pub(super) struct RootMeanSquare {
 impl Fold for RootMeanSquare {
     type X = f32;
     type Folded = f32;
+    const VECTORS: bool = false;
     const EMPTY: f32 = 0.0;
+    #[inline(always)]
     fn take(&self, folded: f32, x: f32) -> f32 {
         folded + x * x
     }
+    #[inline(always)]
     fn finish(&self, folded: f32, count: i32) -> f32 {
         self.clamp.apply(libm::sqrtf(folded / count as f32))
     }
@@ -169,6 +223,29 @@ mod tests {
         assert_eq!(of(0, [-1, -2]), -2);
         // As uint8 these are 127 and 126: 126.5 rounds up.
         assert_eq!(of(128, [-1, -2]), -1);
+    }
+
+    #[test]
+    fn averages_of_few_and_of_many_values_are_the_integers_own() {
+        let average = Average { origin: 128, low: -128, high: 127 };
+        for count in [1, 2, 3, 7, 49, 255, 4093, FEW - 1, FEW, FEW + 3] {
+            let steps = [0, 1, 2, count / 2, count - 1, count, 254 * count, 255 * count - 1];
+            let sums = steps.map(|sum| sum.min(255 * count));
+            let halves = std::array::from_fn::<_, 8, _>(|i| {
+                (i as i32 * 36 * count + count / 2 + i as i32 % 3 - 1).clamp(0, 255 * count)
+            });
+            for sums in [sums, halves] {
+                let mut y = [0; 8];
+                average.finish_all(&sums, count, &mut y);
+                let exact = sums.map(|sum| ((sum + count / 2) / count - 128) as i8);
+                assert_eq!(y, exact, "{sums:?} / {count}");
+                let signed = Average { origin: 0, ..average };
+                let less = sums.map(|sum| (sum - 128 * count).min(127 * count));
+                signed.finish_all(&less, count, &mut y);
+                let half = |sum: i32| if sum > 0 { count / 2 } else { -(count / 2) };
+                assert_eq!(y, less.map(|sum| ((sum + half(sum)) / count) as i8), "{less:?}");
+            }
+        }
     }
 
     #[test]

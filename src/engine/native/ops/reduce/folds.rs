@@ -12,7 +12,7 @@ use super::Fold;
 use crate::engine::native::graph::{Quant, Value};
 
 /// Sum or mean of floats, added in `f64`: closer to the real sum than any order in `f32`.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct RealSum {
     /// What the sum is divided by.
     pub(super) over: f64,
@@ -22,18 +22,21 @@ impl Fold for RealSum {
     type X = f32;
     type Sum = f64;
     type Y = f32;
+    const VECTORS: bool = true;
+    const IN_ORDER: bool = true;
     const START: f64 = 0.0;
     #[inline(always)]
     fn add(&self, sum: f64, x: f32) -> f64 {
         sum + f64::from(x)
     }
+    #[inline(always)]
     fn end(&self, sum: f64) -> f32 {
         (sum / self.over) as f32
     }
 }
 
 /// Product of floats.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct RealProduct;
 
 impl Fold for RealProduct {
@@ -45,6 +48,7 @@ impl Fold for RealProduct {
     fn add(&self, sum: f32, x: f32) -> f32 {
         sum * x
     }
+    #[inline(always)]
     fn end(&self, sum: f32) -> f32 {
         sum
     }
@@ -52,7 +56,7 @@ impl Fold for RealProduct {
 
 /// Sum or mean of 8-bit elements as XNNPACK: the sum in `f32` times one factor, plus the output's
 /// zero point, rounded half to even.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Sum8 {
     /// Minus the input's zero point for each element of a sum.
     offset: i32,
@@ -84,11 +88,13 @@ impl Fold for Sum8 {
     type X = i8;
     type Sum = i32;
     type Y = i8;
+    const VECTORS: bool = true;
     const START: i32 = 0;
     #[inline(always)]
     fn add(&self, sum: i32, x: i8) -> i32 {
         sum.wrapping_add(i32::from(x))
     }
+    #[inline(always)]
     fn end(&self, sum: i32) -> i8 {
         let y = sum.wrapping_add(self.offset) as f32 * self.scale + self.zero_point;
         let y = y.round_ties_even() as i32;
@@ -97,13 +103,13 @@ impl Fold for Sum8 {
 }
 
 /// Mean of 16-bit elements in TFLite's fixed point.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Mean16 {
     factor: Factor,
 }
 
 /// Sum of 16-bit elements: scaled in `f32`, rounded half away from zero.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Sum16 {
     scale: f32,
 }
@@ -143,6 +149,7 @@ impl Fold for Mean16 {
     fn add(&self, sum: i32, x: i16) -> i32 {
         sum.wrapping_add(i32::from(x))
     }
+    #[inline(always)]
     fn end(&self, sum: i32) -> i16 {
         self.factor.times(sum).clamp(-32768, 32767) as i16
     }
@@ -157,13 +164,14 @@ impl Fold for Sum16 {
     fn add(&self, sum: i32, x: i16) -> i32 {
         sum.wrapping_add(i32::from(x))
     }
+    #[inline(always)]
     fn end(&self, sum: i32) -> i16 {
         (sum as f32 * self.scale).round() as i16
     }
 }
 
 /// Mean of integers, cut off towards zero.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Mean32 {
     pub(super) count: i64,
 }
@@ -177,13 +185,14 @@ impl Fold for Mean32 {
     fn add(&self, sum: i64, x: i32) -> i64 {
         sum.wrapping_add(i64::from(x))
     }
+    #[inline(always)]
     fn end(&self, sum: i64) -> i32 {
         (sum / self.count) as i32
     }
 }
 
 /// The same of 64 bits.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Mean64 {
     pub(super) count: i64,
 }
@@ -197,6 +206,7 @@ impl Fold for Mean64 {
     fn add(&self, sum: i64, x: i64) -> i64 {
         sum.wrapping_add(x)
     }
+    #[inline(always)]
     fn end(&self, sum: i64) -> i64 {
         sum / self.count
     }
@@ -204,7 +214,7 @@ impl Fold for Mean64 {
 
 /// Product of quantized elements: after each factor back to the scale that keeps the product in
 /// range, which is the `count`th root of the output's.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct QuantProduct<T> {
     factor: Factor,
     zero_points: [i64; 2],
@@ -250,6 +260,7 @@ where
         let x = x.into() - self.zero_points[0];
         if sum == Self::START { x } else { self.times(sum * x) }
     }
+    #[inline(always)]
     fn end(&self, sum: i64) -> T {
         let y = self.times(sum) + self.zero_points[1];
         T::try_from(y.clamp(self.low, self.high)).unwrap_or_default()
@@ -258,9 +269,9 @@ where
 
 /// A fold over elements that needs no parameters and keeps their type.
 macro_rules! plain {
-    ($(#[$doc:meta])* $name:ident { $($ty:ty: $start:expr),* } ($sum:ident, $x:ident) $add:expr) => {
+    ($(#[$doc:meta])* $vectors:literal $name:ident { $($ty:ty: $start:expr),* } ($sum:ident, $x:ident) $add:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Default)]
+        #[derive(Clone, Copy, Debug, Default)]
         pub(super) struct $name<T> {
             of: PhantomData<T>,
         }
@@ -269,12 +280,14 @@ macro_rules! plain {
             type X = $ty;
             type Sum = $ty;
             type Y = $ty;
+            const VECTORS: bool = $vectors;
             const START: $ty = $start;
             #[inline(always)]
             fn add(&self, $sum: $ty, $x: $ty) -> $ty {
                 $add
             }
-            fn end(&self, sum: $ty) -> $ty {
+            #[inline(always)]
+    fn end(&self, sum: $ty) -> $ty {
                 sum
             }
         })*
@@ -283,20 +296,20 @@ macro_rules! plain {
 
 plain! {
     /// Sum of integers, which wraps around.
-    Sum { i32: 0, i64: 0 } (sum, x) sum.wrapping_add(x)
+    false Sum { i32: 0, i64: 0 } (sum, x) sum.wrapping_add(x)
 }
 plain! {
     /// Product of integers, which wraps around.
-    Product { i32: 1, i64: 1 } (sum, x) sum.wrapping_mul(x)
+    false Product { i32: 1, i64: 1 } (sum, x) sum.wrapping_mul(x)
 }
 plain! {
     /// The smallest element.
-    Min { u8: u8::MAX, i8: i8::MAX, i16: i16::MAX, i32: i32::MAX, i64: i64::MAX, f32: f32::INFINITY }
+    true Min { u8: u8::MAX, i8: i8::MAX, i16: i16::MAX, i32: i32::MAX, i64: i64::MAX, f32: f32::INFINITY }
     (sum, x) if x < sum { x } else { sum }
 }
 plain! {
     /// The largest element.
-    Max { u8: 0, i8: i8::MIN, i16: i16::MIN, i32: i32::MIN, i64: i64::MIN, f32: f32::NEG_INFINITY }
+    true Max { u8: 0, i8: i8::MIN, i16: i16::MIN, i32: i32::MIN, i64: i64::MIN, f32: f32::NEG_INFINITY }
     (sum, x) if x > sum { x } else { sum }
 }
 

@@ -9,6 +9,7 @@ use super::super::{Compiled, Kernel, Operator, Refusal, Site, Step, malformed, u
 use super::{Corners, shape};
 use crate::data::DType;
 use crate::engine::native::graph::{Shape, Value};
+use crate::engine::native::kernels::{Isa, Plain};
 use crate::engine::native::memory::Memory;
 
 /// To the size in the constant second input.
@@ -112,6 +113,7 @@ impl Mix for Bits16 {
 
 #[derive(Debug)]
 struct BilinearKernel<M: Mix> {
+    isa: Isa,
     rows: Vec<Between<M::Weight>>,
     columns: Vec<Between<M::Weight>>,
     /// `[height, width, channels]` of the input.
@@ -130,21 +132,22 @@ impl Operator for Bilinear {
         }
         site.budget.take_for::<[u64; 3]>(y.shape[1] + y.shape[2])?;
         match x.dtype {
-            DType::F32 => Ok(self.step::<Real>(x, y)),
-            DType::I8 | DType::U8 => Ok(self.step::<Bits8>(x, y)),
-            DType::I16 => Ok(self.step::<Bits16>(x, y)),
+            DType::F32 => Ok(self.step::<Real>(site.isa, x, y)),
+            DType::I8 | DType::U8 => Ok(self.step::<Bits8>(site.isa, x, y)),
+            DType::I16 => Ok(self.step::<Bits16>(site.isa, x, y)),
             other => Err(unsupported(format!("{other} pixels"))),
         }
     }
 }
 
 impl Bilinear {
-    fn step<M: Mix + 'static>(&self, x: &Value<'_>, y: &Value<'_>) -> Compiled {
+    fn step<M: Mix + 'static>(&self, isa: Isa, x: &Value<'_>, y: &Value<'_>) -> Compiled {
         let places = |axis: usize| {
             let (from, to) = (x.shape[axis], y.shape[axis]);
             (0..to).map(|at| M::between(self.corners, at, from, to)).collect()
         };
         let kernel = BilinearKernel::<M> {
+            isa,
             rows: places(1),
             columns: places(2),
             input: [x.shape[1], x.shape[2], x.shape[3]],
@@ -156,24 +159,44 @@ impl Bilinear {
 impl<M: Mix> Kernel for BilinearKernel<M> {
     fn run(&self, memory: &mut Memory<'_>) {
         let (x, y) = memory.unary::<M::T, M::T>();
-        let [height, width, channels] = self.input;
+        self.isa.run(Run { kernel: self, x, y });
+    }
+}
+
+/// One run over all images.
+struct Run<'a, M: Mix> {
+    kernel: &'a BilinearKernel<M>,
+    x: &'a [M::T],
+    y: &'a mut [M::T],
+}
+
+impl<M: Mix> Plain for Run<'_, M> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { kernel: BilinearKernel { rows, columns, input, .. }, x, y } = self;
+        let [height, width, channels] = *input;
         let line = width * channels;
-        let line_out = self.columns.len() * channels;
+        let line_out = columns.len() * channels;
         let images = x.chunks_exact(height * line);
-        for (x, y) in images.zip(y.chunks_exact_mut(self.rows.len() * line_out)) {
-            for (y, row) in y.chunks_exact_mut(line_out).zip(&self.rows) {
+        for (x, y) in images.zip(y.chunks_exact_mut(rows.len() * line_out)) {
+            for (y, row) in y.chunks_exact_mut(line_out).zip(rows) {
                 let [upper, lower] = [row.low, row.high].map(|row| &x[row * line..][..line]);
-                for (y, column) in y.chunks_exact_mut(channels).zip(&self.columns) {
+                for (y, column) in y.chunks_exact_mut(channels).zip(columns) {
                     let [left, right] = [column.low * channels, column.high * channels];
                     let [a, b] = [left, right].map(|at| &upper[at..][..channels]);
                     let [c, d] = [left, right].map(|at| &lower[at..][..channels]);
-                    let weights = [column.weight, row.weight];
-                    for (i, y) in y.iter_mut().enumerate() {
-                        *y = M::mix([a[i], b[i], c[i], d[i]], weights);
-                    }
+                    mix::<M>(y, [a, b, c, d], [column.weight, row.weight]);
                 }
             }
         }
+    }
+}
+
+/// The channels of one pixel.
+#[inline(always)]
+fn mix<M: Mix>(y: &mut [M::T], [a, b, c, d]: [&[M::T]; 4], weights: [M::Weight; 2]) {
+    for ((((y, &a), &b), &c), &d) in y.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+        *y = M::mix([a, b, c, d], weights);
     }
 }
 

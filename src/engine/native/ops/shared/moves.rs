@@ -1,9 +1,11 @@
 //! Elements moved about unchanged: boxes of one tensor copied into boxes of another, whatever their type.
 
 use super::super::{Compiled, Kernel, Refusal, Site, Step, malformed, unsupported};
+use super::turn::Plane;
 use super::walk::dense;
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Quant, Value, width};
+use crate::engine::native::kernels::Lookup;
 use crate::engine::native::limits::RANK_MAX;
 use crate::engine::native::memory::Memory;
 
@@ -56,7 +58,7 @@ pub(in super::super) struct Move {
     pub(in super::super) from: End,
     pub(in super::super) to: End,
     /// For 8-bit elements: what each becomes, as they lie in the arena.
-    pub(in super::super) table: Option<Box<[u8; 256]>>,
+    pub(in super::super) table: Option<Lookup>,
 }
 
 impl Move {
@@ -83,6 +85,15 @@ impl Move {
             from.push(by.0);
             to.push(by.1);
         }
+        // Axes may come in any order. What is turned is quick where the axis along which one tensor is
+        // read lies beside that along which the other is written.
+        let turned = from.iter().rposition(|&by| by == 1).filter(|_| to.last() == Some(&1));
+        if let Some(axis) = turned.filter(|axis| axis + 2 < shape.len()) {
+            let beside = shape.len() - 2;
+            shape[axis..=beside].rotate_left(1);
+            from[axis..=beside].rotate_left(1);
+            to[axis..=beside].rotate_left(1);
+        }
         let from = End { strides: from, ..self.from };
         let to = End { strides: to, ..self.to };
         Self { shape, from, to, ..self }
@@ -100,8 +111,14 @@ impl Move {
 
     /// Calls `each` with where every row begins in either tensor; a row is the last axis.
     #[inline(always)]
-    fn rows(&self, mut each: impl FnMut(usize, usize)) {
-        let inner = self.shape.len().saturating_sub(1);
+    fn rows(&self, each: impl FnMut(usize, usize)) {
+        self.parts(1, each);
+    }
+
+    /// The same for what the last `axes` span.
+    #[inline(always)]
+    fn parts(&self, axes: usize, mut each: impl FnMut(usize, usize)) {
+        let inner = self.shape.len().saturating_sub(axes);
         let mut at = [0; AXES_MAX];
         let (mut from, mut to) = (self.from.start, self.to.start);
         loop {
@@ -130,7 +147,21 @@ impl Move {
         (self.shape.last().copied().unwrap_or(1), steps)
     }
 
+    /// The last two axes, if one is contiguous in the input and the other in the output.
+    fn plane(&self) -> Option<Plane> {
+        let (&[.., down, across], &[.., 1, from], &[.., to, 1]) =
+            (&self.shape[..], &self.from.strides[..], &self.to.strides[..])
+        else {
+            return None;
+        };
+        let strides = [usize::try_from(from).ok()?, usize::try_from(to).ok()?];
+        Some(Plane { size: [down, across], strides })
+    }
+
     fn copy<const W: usize>(&self, x: &[[u8; W]], y: &mut [[u8; W]]) {
+        if let Some(plane) = self.plane().filter(|plane| plane.fits::<W>()) {
+            return self.parts(2, |from, to| plane.turn(&x[from..], &mut y[to..]));
+        }
         let (row, steps) = self.row();
         self.rows(|from, to| match steps {
             [1, 1] => y[to..to + row].copy_from_slice(&x[from..from + row]),
@@ -153,11 +184,14 @@ impl Move {
         });
     }
 
-    fn convert(&self, x: &[u8], y: &mut [u8], table: &[u8; 256]) {
+    fn convert(&self, x: &[u8], y: &mut [u8], table: &Lookup) {
         let (row, [by, step]) = self.row();
         self.rows(|mut from, mut to| {
+            if [by, step] == [1, 1] {
+                return table.apply(&x[from..from + row], &mut y[to..to + row]);
+            }
             for _ in 0..row {
-                y[to] = table[usize::from(x[from])];
+                y[to] = table.answer(x[from]);
                 (from, to) = (from.wrapping_add_signed(by), to.wrapping_add_signed(step));
             }
         });
@@ -322,6 +356,36 @@ mod tests {
         assert_eq!(bytes(Move::new(vec![3, 2], repeated, to()), b"abcdef", 6), b"bbccdd");
         let spread = End { start: 1, strides: vec![2] };
         assert_eq!(bytes(Move::new(vec![2], End::dense(&[2]), spread), b"xy", 4), b"\0x\0y");
+    }
+
+    #[test]
+    fn planes_are_turned_whatever_their_size() {
+        for [images, down, across] in
+            [[1, 16, 16], [2, 17, 40], [3, 35, 16], [2, 5, 70], [1, 70, 3]]
+        {
+            let x: Vec<u16> = (0..(images * down * across) as u16).collect();
+            // From [images, across, down].
+            let strides = [across * down, 1, down].map(|stride| stride as isize).to_vec();
+            let area = || {
+                let shape = vec![images, down, across];
+                let to = End::dense(&shape);
+                Move::new(shape, End { start: 0, strides: strides.clone() }, to).simple()
+            };
+            let place = |i: usize| {
+                let (image, at) = (i / (down * across), i % (down * across));
+                image * across * down + at % across * down + at / across
+            };
+            let expected: Vec<u16> = (0..x.len()).map(|i| x[place(i)]).collect();
+            let mut y = vec![0u16; x.len()];
+            let to = bytemuck::cast_slice_mut::<_, [u8; 2]>(&mut y);
+            area().copy::<2>(bytemuck::cast_slice(&x), to);
+            assert_eq!(y, expected);
+            let bytes: Vec<[u8; 1]> = x.iter().map(|&x| [(x % 251) as u8]).collect();
+            let mut y = vec![[0]; x.len()];
+            area().copy::<1>(&bytes, &mut y);
+            let expected: Vec<[u8; 1]> = expected.iter().map(|&x| [(x % 251) as u8]).collect();
+            assert_eq!(y, expected);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use bytemuck::Pod;
 
 use super::super::{Kernel, Refusal, Site, Step, malformed};
 use super::walk::{Walk, broadcast};
+use crate::engine::native::kernels::{Isa, Plain};
 use crate::engine::native::memory::Memory;
 
 /// The step that computes `f` of the first two inputs, elements of types `A` and `B`, into elements
@@ -15,19 +16,34 @@ pub(in super::super) fn pairs<A: Element, B: Element, Y: Element>(
     site: &Site<'_>,
     f: impl Fn(A, B) -> Y + Send + Sync + 'static,
 ) -> Result<Step, Refusal> {
+    let (isa, walk) = (site.isa, walk(site)?);
+    step(site, Pairs::<A, B, Y, _, false> { isa, walk, f, types: PhantomData })
+}
+
+/// The same of an `f` that the compiler can make vectors of: no calls, no tables, no divisions of
+/// integers. What it calls has to be `#[inline(always)]`; what it captures is copied, so that it lies in
+/// registers.
+pub(in super::super) fn pairs_in_vectors<A: Element, B: Element, Y: Element>(
+    site: &Site<'_>,
+    f: impl Fn(A, B) -> Y + Copy + Send + Sync + 'static,
+) -> Result<Step, Refusal> {
+    let (isa, walk) = (site.isa, walk(site)?);
+    step(site, Pairs::<A, B, Y, _, true> { isa, walk, f, types: PhantomData })
+}
+
+/// Through the output, and the two inputs that repeat.
+fn walk(site: &Site<'_>) -> Result<Walk, Refusal> {
     let (a, b, y) = (site.input(0)?, site.input(1)?, site.output()?);
-    let walk = if a.shape == y.shape && b.shape == y.shape {
-        None
-    } else {
-        let fit = || malformed(format!("{:?} and {:?} are not {:?}", a.shape, b.shape, y.shape));
-        let strides = [
-            broadcast(&a.shape, &y.shape).ok_or_else(fit)?,
-            broadcast(&b.shape, &y.shape).ok_or_else(fit)?,
-        ];
-        Some(Walk::new(y.shape.clone(), strides))
-    };
-    let kernel = Pairs { walk, f, types: PhantomData };
-    Ok(Step { reads: vec![0, 1], ..Step::new(kernel, y.elements()) })
+    let fit = || malformed(format!("{:?} and {:?} are not {:?}", a.shape, b.shape, y.shape));
+    let strides = [
+        broadcast(&a.shape, &y.shape).ok_or_else(fit)?,
+        broadcast(&b.shape, &y.shape).ok_or_else(fit)?,
+    ];
+    Ok(Walk::new(y.shape.clone(), strides).simple())
+}
+
+fn step(site: &Site<'_>, kernel: impl Kernel + 'static) -> Result<Step, Refusal> {
+    Ok(Step { reads: vec![0, 1], ..Step::new(kernel, site.output()?.elements()) })
 }
 
 /// What lies in the arena.
@@ -35,20 +51,21 @@ pub(in super::super) trait Element: Pod + Send + Sync {}
 
 impl<T: Pod + Send + Sync> Element for T {}
 
-struct Pairs<A, B, Y, F> {
-    /// `None` where both inputs have the output's shape.
-    walk: Option<Walk>,
+struct Pairs<A, B, Y, F, const VECTORS: bool> {
+    isa: Isa,
+    walk: Walk,
     f: F,
     types: PhantomData<(A, B, Y)>,
 }
 
-impl<A, B, Y, F> fmt::Debug for Pairs<A, B, Y, F> {
+impl<A, B, Y, F, const VECTORS: bool> fmt::Debug for Pairs<A, B, Y, F, VECTORS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pairs").field("walk", &self.walk).finish_non_exhaustive()
+        let mut debug = f.debug_struct("Pairs");
+        debug.field("walk", &self.walk).field("vectors", &VECTORS).finish_non_exhaustive()
     }
 }
 
-impl<A, B, Y, F> Kernel for Pairs<A, B, Y, F>
+impl<A, B, Y, F> Kernel for Pairs<A, B, Y, F, false>
 where
     A: Element,
     B: Element,
@@ -56,22 +73,76 @@ where
     F: Fn(A, B) -> Y + Send + Sync,
 {
     fn run(&self, memory: &mut Memory<'_>) {
-        let ([a, b], [y], _) = memory.parts();
-        let (a, b) = (bytemuck::cast_slice::<_, A>(a), bytemuck::cast_slice::<_, B>(b));
-        let y = bytemuck::cast_slice_mut::<_, Y>(y);
-        let Some(walk) = &self.walk else {
-            for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
-                *y = (self.f)(a, b);
+        let (a, b, y) = memory.binary_of();
+        All { walk: &self.walk, f: &self.f, a, b, y }.run();
+    }
+}
+
+impl<A, B, Y, F> Kernel for Pairs<A, B, Y, F, true>
+where
+    A: Element,
+    B: Element,
+    Y: Element,
+    F: Fn(A, B) -> Y + Copy + Send + Sync,
+{
+    fn run(&self, memory: &mut Memory<'_>) {
+        let (a, b, y) = memory.binary_of();
+        self.isa.run(All { walk: &self.walk, f: self.f, a, b, y });
+    }
+}
+
+/// One run over all elements.
+struct All<'a, A, B, Y, F> {
+    walk: &'a Walk,
+    f: F,
+    a: &'a [A],
+    b: &'a [B],
+    y: &'a mut [Y],
+}
+
+impl<A: Copy, B: Copy, Y, F: Fn(A, B) -> Y + Copy> Plain for All<'_, A, B, Y, F> {
+    #[inline(always)]
+    fn run(self) {
+        let Self { walk, f, a, b, y } = self;
+        let row = walk.row();
+        let steps = walk.steps();
+        let mut place = walk.first();
+        for y in y.chunks_exact_mut(row.max(1)) {
+            let [a_start, b_start] = place.starts;
+            match steps {
+                [1, 1] => both(y, &a[a_start..][..row], &b[b_start..][..row], f),
+                [1, 0] => first(y, &a[a_start..][..row], b[b_start], f),
+                [0, 1] => second(y, a[a_start], &b[b_start..][..row], f),
+                [step_a, step_b] => {
+                    for (i, y) in y.iter_mut().enumerate() {
+                        *y = f(a[a_start + i * step_a], b[b_start + i * step_b]);
+                    }
+                }
             }
-            return;
-        };
-        let [step_a, step_b] = walk.steps();
-        let mut rows = y.chunks_exact_mut(walk.row());
-        walk.rows(|[a_start, b_start]| {
-            let Some(y) = rows.next() else { return };
-            for (i, y) in y.iter_mut().enumerate() {
-                *y = (self.f)(a[a_start + i * step_a], b[b_start + i * step_b]);
-            }
-        });
+            walk.next(&mut place);
+        }
+    }
+}
+
+// Arguments rather than parts of a struct: so the compiler knows that they are apart.
+
+#[inline(always)]
+fn both<A: Copy, B: Copy, Y>(y: &mut [Y], a: &[A], b: &[B], f: impl Fn(A, B) -> Y) {
+    for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+        *y = f(a, b);
+    }
+}
+
+#[inline(always)]
+fn first<A: Copy, B: Copy, Y>(y: &mut [Y], a: &[A], b: B, f: impl Fn(A, B) -> Y) {
+    for (y, &a) in y.iter_mut().zip(a) {
+        *y = f(a, b);
+    }
+}
+
+#[inline(always)]
+fn second<A: Copy, B: Copy, Y>(y: &mut [Y], a: A, b: &[B], f: impl Fn(A, B) -> Y) {
+    for (y, &b) in y.iter_mut().zip(b) {
+        *y = f(a, b);
     }
 }

@@ -170,13 +170,8 @@ impl Clamp {
     /// `y` within the bounds; what is not a number stays so.
     #[inline(always)]
     pub(in super::super) fn apply(&self, y: f32) -> f32 {
-        if y < self.low {
-            self.low
-        } else if y > self.high {
-            self.high
-        } else {
-            y
-        }
+        let y = if y < self.low { self.low } else { y };
+        if y > self.high { self.high } else { y }
     }
 }
 

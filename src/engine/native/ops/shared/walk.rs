@@ -23,6 +23,31 @@ impl Walk {
         Self { shape, strides }
     }
 
+    /// The same with as few axes as possible: those that follow one another in both tensors are one.
+    pub(in super::super) fn simple(self) -> Self {
+        let mut shape: Vec<usize> = Vec::new();
+        let mut strides = [Vec::new(), Vec::new()];
+        for (axis, &len) in self.shape.iter().enumerate().filter(|(_, len)| **len != 1) {
+            let step = [0, 1].map(|t| self.strides[t][axis]);
+            let follows = |t: usize| {
+                let last: Option<&usize> = strides[t].last();
+                last.copied() == step[t].checked_mul(len)
+            };
+            let joined = follows(0) && follows(1);
+            match shape.last_mut() {
+                Some(last) if joined => *last = last.saturating_mul(len),
+                _ => shape.push(len),
+            }
+            for (strides, step) in strides.iter_mut().zip(step) {
+                if joined {
+                    strides.pop();
+                }
+                strides.push(step);
+            }
+        }
+        Self { shape, strides }
+    }
+
     /// Length of a row.
     pub(in super::super) fn row(&self) -> usize {
         self.shape.last().copied().unwrap_or(1)
@@ -33,33 +58,48 @@ impl Walk {
         [0, 1].map(|t| self.strides[t].last().copied().unwrap_or(0))
     }
 
+    /// Where the first row begins, to be moved on by [`Walk::next`].
+    #[inline(always)]
+    pub(in super::super) fn first(&self) -> Place {
+        Place { at: [0; RANK_MAX], starts: [0; 2] }
+    }
+
+    /// Moves on to the next row; false after the last one.
+    #[inline(always)]
+    pub(in super::super) fn next(&self, place: &mut Place) -> bool {
+        for axis in (0..self.shape.len().saturating_sub(1)).rev() {
+            place.at[axis] += 1;
+            for (start, strides) in place.starts.iter_mut().zip(&self.strides) {
+                *start += strides[axis];
+            }
+            if place.at[axis] < self.shape[axis] {
+                return true;
+            }
+            for (start, strides) in place.starts.iter_mut().zip(&self.strides) {
+                *start -= strides[axis] * place.at[axis];
+            }
+            place.at[axis] = 0;
+        }
+        false
+    }
+
     /// Calls `each` for every row in order.
     pub(in super::super) fn rows(&self, mut each: impl FnMut(Starts)) {
-        let outer = self.shape.len().saturating_sub(1);
-        let mut at = [0; RANK_MAX];
-        let mut starts = [0; 2];
+        let mut place = self.first();
         loop {
-            each(starts);
-            let mut axis = outer;
-            loop {
-                if axis == 0 {
-                    return;
-                }
-                axis -= 1;
-                at[axis] += 1;
-                for (start, strides) in starts.iter_mut().zip(&self.strides) {
-                    *start += strides[axis];
-                }
-                if at[axis] < self.shape[axis] {
-                    break;
-                }
-                for (start, strides) in starts.iter_mut().zip(&self.strides) {
-                    *start -= strides[axis] * at[axis];
-                }
-                at[axis] = 0;
+            each(place.starts);
+            if !self.next(&mut place) {
+                return;
             }
         }
     }
+}
+
+/// A row of a [`Walk`].
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Place {
+    at: [usize; RANK_MAX],
+    pub(in super::super) starts: Starts,
 }
 
 /// Strides of a dense tensor of `shape`. Those of an empty one may mean nothing.
@@ -113,6 +153,20 @@ mod tests {
         walk.rows(|starts| seen.push(starts));
         assert_eq!(seen, [[0, 0], [0, 1], [0, 2], [4, 0], [4, 1], [4, 2]]);
         assert_eq!((walk.row(), walk.steps()), (4, [1, 0]));
+    }
+
+    #[test]
+    fn axes_that_follow_one_another_in_both_tensors_become_one() {
+        let simple = |shape: &[usize], a: &[usize], b: &[usize]| {
+            let strides = [a, b].map(|from| broadcast(from, shape).unwrap());
+            let walk = Walk::new(shape.to_vec(), strides).simple();
+            (walk.shape.clone(), walk.steps())
+        };
+        assert_eq!(simple(&[2, 3, 4], &[2, 3, 4], &[2, 3, 4]), (vec![24], [1, 1]));
+        assert_eq!(simple(&[2, 3, 4], &[2, 3, 4], &[1]), (vec![24], [1, 0]));
+        assert_eq!(simple(&[1, 6, 4], &[6, 4], &[4]), (vec![6, 4], [1, 1]));
+        assert_eq!(simple(&[2, 3, 4], &[2, 1, 1], &[2, 3, 4]), (vec![2, 12], [0, 1]));
+        assert_eq!(simple(&[1, 1], &[1], &[1, 1]), (vec![], [0, 0]));
     }
 
     #[test]

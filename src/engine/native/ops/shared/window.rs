@@ -1,5 +1,7 @@
 //! A kernel window over height and width: sizes, borders, places.
 
+use std::ops::Range;
+
 use super::super::{Refusal, malformed};
 use crate::engine::native::graph::{Padding, Window};
 
@@ -93,16 +95,41 @@ impl Sliding {
         at: usize,
     ) -> impl Iterator<Item = (usize, usize)> {
         let (before, step) = (self.before[axis], self.dilation[axis]);
+        let (taps, first) = (self.inside(axis, at), at * self.stride[axis]);
+        taps.map(move |tap| (tap, first + tap * step - before))
+    }
+
+    /// Where these taps are in the input.
+    #[inline(always)]
+    pub(in super::super) fn span(&self, axis: usize, at: usize) -> Span {
+        let (before, step) = (self.before[axis], self.dilation[axis]);
+        let taps = self.inside(axis, at);
+        let place = at * self.stride[axis] + taps.start * step;
+        Span { first: place.saturating_sub(before), count: taps.len(), step }
+    }
+
+    /// The taps along `axis` of output `at` that lie inside the input.
+    #[inline(always)]
+    fn inside(&self, axis: usize, at: usize) -> Range<usize> {
+        let (before, step) = (self.before[axis], self.dilation[axis]);
         let first = at * self.stride[axis];
-        let inside = |place: usize| place.saturating_sub(first).div_ceil(step);
-        let end = inside(before + self.input[axis]).min(self.kernel[axis]);
-        (inside(before)..end).map(move |tap| (tap, first + tap * step - before))
+        let start = before.saturating_sub(first).div_ceil(step);
+        let end = (before + self.input[axis]).saturating_sub(first).div_ceil(step);
+        start..end.min(self.kernel[axis])
     }
 
     /// Taps that an output pixel has inside the input, at most.
     pub(in super::super) fn taps_max(&self) -> usize {
         (0..2).map(|axis| self.kernel[axis].min(self.input[axis])).product()
     }
+}
+
+/// Places along one side of the input: the first, how many, and how far apart.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Span {
+    pub(in super::super) first: usize,
+    pub(in super::super) count: usize,
+    pub(in super::super) step: usize,
 }
 
 #[cfg(test)]
