@@ -26,7 +26,7 @@ pub(super) use self::argmax::ArgMax;
 pub(super) use self::binary::{Binary, Where};
 pub(super) use self::cast::Cast;
 pub(super) use self::concat::Concat;
-pub(super) use self::conv::{Conv, Sliding};
+pub(super) use self::conv::Conv;
 pub(super) use self::conv_transpose::ConvTranspose;
 pub(super) use self::matmul::MatMul;
 pub(super) use self::normalize::LayerNorm;
@@ -42,4 +42,5 @@ pub(super) use self::unary::{Not, Table, Unary};
 pub(super) use self::walk::{broadcast_shape, dense};
 
 use super::super::memory::Memory;
+use super::super::ops::shared::window::Sliding;
 use super::super::ops::{Compiled, Kernel, Operator, Refusal, Site, Step, malformed, unsupported};

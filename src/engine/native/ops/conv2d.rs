@@ -1,7 +1,8 @@
 //! Convolution: each output pixel is a row of input values times the filters.
 
 use super::fully_connected::step;
-use super::shared::convolve::{self, geometry};
+use super::packed::geometry;
+use super::shared::convolve;
 use super::shared::dynamic::Dynamic;
 use super::shared::filters::{ByteFilters, Filters, FloatFilters, HybridFilters, WordFilters};
 use super::shared::layer::{Arithmetic, Layer};

@@ -3,7 +3,8 @@
 mod lanes;
 
 use self::lanes::{Bytes, Floats, Hybrid, LANES, Lanes, Words};
-use super::shared::convolve::{self, geometry};
+use super::packed::geometry;
+use super::shared::convolve;
 use super::shared::dynamic::Dynamic;
 use super::shared::layer::{Arithmetic, Layer};
 use super::shared::scratch::scratch_for;

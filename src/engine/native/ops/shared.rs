@@ -23,4 +23,4 @@ pub(super) mod scratch;
 pub(super) mod sequence;
 pub(super) mod squash;
 pub(super) mod walk;
-pub(super) mod window;
+pub(in crate::engine::native) mod window;

@@ -4,12 +4,13 @@ use super::super::file::NodeFile;
 use super::super::import::{Held, Importer, Tensor};
 use super::super::ops::{
     Arithmetic, Axis, Between, Conv, ConvTranspose, GlobalAverage, Params, Pool, PoolKind, Reduce,
-    Reduction, ResizeLinear, Scheme, Sliding, Zero,
+    Reduction, ResizeLinear, Scheme, Zero,
 };
 use super::quantized::{operand, outcome};
 use super::{moves, size_of};
 use crate::data::DType;
 use crate::engine::native::graph::ValueId;
+use crate::engine::native::ops::shared::window::Sliding;
 use crate::engine::native::ops::{Refusal, malformed, unsupported};
 
 type Done = Result<(), Refusal>;

@@ -1,54 +1,17 @@
 //! Convolution with groups, channels last; real and quantized.
 
+use super::params::{each, floats, signed, turned};
 use super::{
     Arithmetic, Compiled, Kernel, Memory, Operator, Params, Refusal, Site, Step, Zero, malformed,
     unsupported,
 };
 use crate::data::DType;
 use crate::engine::native::graph::{Shape, Value};
-
-/// Places that a window may reach; more than any tensor has.
-const REACH_MAX: usize = 1 << 28;
-
-/// A window over `[height, width]`, fitted to one input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Sliding {
-    pub(in super::super) input: [usize; 2],
-    pub(in super::super) output: [usize; 2],
-    pub(in super::super) kernel: [usize; 2],
-    pub(in super::super) stride: [usize; 2],
-    pub(in super::super) dilation: [usize; 2],
-    pub(in super::super) before: [usize; 2],
-}
-
-impl Sliding {
-    /// Checks that nothing of it overflows.
-    pub(super) fn check(&self) -> Result<(), Refusal> {
-        let axes = 0..2;
-        let fits = axes.clone().all(|axis| {
-            let reach = (self.kernel[axis].wrapping_sub(1)).checked_mul(self.dilation[axis]);
-            let far = (self.output[axis].wrapping_sub(1)).checked_mul(self.stride[axis]);
-            let sizes =
-                [self.input[axis], self.output[axis], self.stride[axis], self.dilation[axis]];
-            let within = |n: usize| n < REACH_MAX;
-            sizes.into_iter().all(|n| n > 0 && within(n))
-                && reach.is_some_and(within)
-                && far.is_some_and(within)
-                && within(self.before[axis])
-        });
-        if fits { Ok(()) } else { Err(malformed(format!("a window {self:?}"))) }
-    }
-
-    /// The taps along `axis` of output `at` that lie inside the input: `(tap, place)`.
-    #[inline(always)]
-    pub(super) fn taps(&self, axis: usize, at: usize) -> impl Iterator<Item = (usize, usize)> {
-        let (before, step) = (self.before[axis], self.dilation[axis]);
-        let first = at * self.stride[axis];
-        let inside = |place: usize| place.saturating_sub(first).div_ceil(step);
-        let end = inside(before + self.input[axis]).min(self.kernel[axis]);
-        (inside(before)..end).map(move |tap| (tap, first + tap * step - before))
-    }
-}
+use crate::engine::native::kernels::{
+    self, DepthwiseConv, Filters, FloatConv, FloatDepthwiseConv, FloatFilters, Output,
+};
+use crate::engine::native::ops::packed::{geometry, step, take};
+use crate::engine::native::ops::shared::window::Sliding;
 
 /// x `[n, h, w, c]`, constant weights `[co, kh, kw, c / groups]`, and, where real, constant bias `[co]`.
 #[derive(Debug)]
@@ -85,6 +48,9 @@ impl Operator for Conv {
     }
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
+        if let Some(step) = self.packed(site)? {
+            return Ok(step);
+        }
         let (x, w, y) = (site.input(0)?, site.input(1)?, site.output()?);
         let [co, kh, kw, taken] = image(w)?;
         let data = w.data.as_ref().ok_or_else(|| unsupported("weights that are not constant"))?;
@@ -153,6 +119,84 @@ impl Operator for Conv {
 }
 
 impl Conv {
+    /// As a convolution in one group, or with a filter for each channel, on the kernels of the
+    /// instruction set; `None` for all others.
+    fn packed(&self, site: &Site<'_>) -> Result<Option<Compiled>, Refusal> {
+        let (x, w, y) = (site.input(0)?, site.input(1)?, site.output()?);
+        let [co, kh, kw, taken] = image(w)?;
+        let depthwise = self.groups > 1 && taken == 1 && co == x.shape[3];
+        let Some(data) = w.data.as_deref().filter(|_| depthwise || self.groups == 1) else {
+            return Ok(None);
+        };
+        let (geometry, k) = (geometry(&self.window, x.shape[3]), kh * kw * taken);
+        match &self.arithmetic {
+            Arithmetic::Real if x.dtype == DType::F32 && w.dtype == DType::F32 => {
+                let bias = match site.optional(2) {
+                    None => vec![0.0; co],
+                    Some(bias) => match &bias.data {
+                        Some(data) if bias.dtype == DType::F32 && bias.elements() == co => {
+                            floats(data)
+                        }
+                        _ => return Ok(None),
+                    },
+                };
+                let room = if depthwise {
+                    FloatDepthwiseConv::bytes_max(&geometry)
+                } else {
+                    FloatConv::bytes_max(&geometry, co)
+                };
+                take(site, room)?;
+                site.budget.take_for::<f32>(2 * w.elements() + co)?;
+                let mut weights = floats(data);
+                if depthwise {
+                    weights = turned(&weights, k);
+                }
+                let bounds = [f32::NEG_INFINITY, f32::INFINITY];
+                let filters = FloatFilters { weights: &weights, bias: &bias, bounds };
+                if depthwise {
+                    let kernel = FloatDepthwiseConv::new(site.isa, geometry, filters);
+                    return step(site, k, kernel).map(Some);
+                }
+                step(site, k, FloatConv::new(site.isa, geometry, filters)).map(Some)
+            }
+            Arithmetic::Quantized { x_zero, w_zero, scales, y: params }
+                if [x, w, y].iter().all(|v| matches!(v.dtype, DType::I8 | DType::U8))
+                    && Arithmetic::is_packable(w_zero, scales, co)
+                    && (self.bias.is_empty() || self.bias.len() == co)
+                    && params.is_eight()
+                    && params.dtype == y.dtype =>
+            {
+                let room = if depthwise {
+                    DepthwiseConv::bytes_max(&geometry)
+                } else {
+                    kernels::Conv::bytes_max(&geometry, co)
+                };
+                take(site, room)?;
+                site.budget.take(2 * w.elements() + 8 * co)?;
+                let mut weights = signed(data, w.dtype);
+                if depthwise {
+                    weights = turned(&weights, k);
+                }
+                let bias = if self.bias.is_empty() { vec![0; co] } else { self.bias.clone() };
+                let filters = Filters {
+                    weights: &weights,
+                    bias: &bias,
+                    scales: &each(scales, co),
+                    zero_point: w_zero[0],
+                    input_zero_point: *x_zero,
+                };
+                let output = Output::new(params.arena_zero(), -128, 127);
+                if depthwise {
+                    let kernel = DepthwiseConv::new(site.isa, geometry, filters, output);
+                    return step(site, k, kernel).map(Some);
+                }
+                let kernel = kernels::Conv::new(site.isa, geometry, filters, output);
+                step(site, k, kernel).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Weights less their zero points, and biases.
     fn whole(&self, site: &Site<'_>, w: &Value<'_>, zeros: &[i32]) -> Result<Whole, Refusal> {
         let data = w.data.as_deref().unwrap_or_default();
@@ -169,11 +213,6 @@ impl Conv {
         let bias = if self.bias.is_empty() { vec![0; co] } else { self.bias.clone() };
         Ok(Whole { filters: filters.collect(), bias })
     }
-}
-
-/// Constant bytes as floats.
-pub(super) fn floats(data: &[u8]) -> Vec<f32> {
-    data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
 }
 
 #[derive(Debug)]

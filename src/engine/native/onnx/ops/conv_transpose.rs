@@ -1,6 +1,7 @@
 //! Transposed convolution, channels last, real.
 
-use super::conv::{floats, image};
+use super::conv::image;
+use super::params::floats;
 use super::{
     Compiled, Kernel, Memory, Operator, Refusal, Site, Sliding, Step, malformed, unsupported,
 };

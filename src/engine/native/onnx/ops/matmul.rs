@@ -1,5 +1,6 @@
 //! Products of matrices, batched and broadcast; real and quantized.
 
+use super::params::{each, floats, signed, turned};
 use super::walk::{Walk, broadcast_shape};
 use super::{
     Arithmetic, Compiled, Kernel, Memory, Operator, Params, Refusal, Site, Step, Zero, malformed,
@@ -7,6 +8,8 @@ use super::{
 };
 use crate::data::DType;
 use crate::engine::native::graph::{Shape, Value};
+use crate::engine::native::kernels::{Conv, Filters, FloatConv, FloatFilters, Geometry, Output};
+use crate::engine::native::ops::packed::{step, take};
 
 /// `[…, m, k]` times `[…, k, n]`. Vectors have to be made matrices before.
 #[derive(Debug)]
@@ -37,6 +40,9 @@ impl Operator for MatMul {
     }
 
     fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
+        if let Some(step) = self.packed(site)? {
+            return Ok(step);
+        }
         let (a, b, y) = (site.input(0)?, site.input(1)?, site.output()?);
         let ((batch_a, [m, k]), (batch_b, [_, n])) = (split(a)?, split(b)?);
         let (batch, _) = split(y)?;
@@ -78,6 +84,50 @@ impl Operator for MatMul {
         let step = Step::new(MatMulKernel { sizes: [m, k, n], walk, arithmetic, bias }, 0);
         let work = macs.saturating_add(y.elements() as u64);
         Ok(Step { reads, scratch, macs, work, ..step }.into())
+    }
+}
+
+impl MatMul {
+    /// Times one constant matrix, on the kernels of the instruction set; `None` for all others.
+    fn packed(&self, site: &Site<'_>) -> Result<Option<Compiled>, Refusal> {
+        let (a, b, y) = (site.input(0)?, site.input(1)?, site.output()?);
+        let ((batch, [k, n]), Some(data)) = (split(b)?, b.data.as_deref()) else {
+            return Ok(None);
+        };
+        if batch.iter().any(|&size| size != 1) || !(self.bias.is_empty() || self.bias.len() == n) {
+            return Ok(None);
+        }
+        let geometry = Geometry::rows(a.elements() / k, k);
+        match &self.arithmetic {
+            Arithmetic::Real if a.dtype == DType::F32 && b.dtype == DType::F32 => {
+                take(site, FloatConv::bytes_max(&geometry, n))?;
+                site.budget.take_for::<f32>(2 * b.elements() + n)?;
+                let (weights, bias) = (turned(&floats(data), n), vec![0.0; n]);
+                let bounds = [f32::NEG_INFINITY, f32::INFINITY];
+                let filters = FloatFilters { weights: &weights, bias: &bias, bounds };
+                step(site, k, FloatConv::new(site.isa, geometry, filters)).map(Some)
+            }
+            Arithmetic::Quantized { x_zero, w_zero, scales, y: params }
+                if Arithmetic::is_packable(w_zero, scales, n)
+                    && [a, b, y].iter().all(|v| matches!(v.dtype, DType::I8 | DType::U8))
+                    && params.dtype == y.dtype =>
+            {
+                take(site, Conv::bytes_max(&geometry, n))?;
+                site.budget.take(2 * b.elements() + 8 * n)?;
+                let weights = turned(&signed(data, b.dtype), n);
+                let bias = if self.bias.is_empty() { vec![0; n] } else { self.bias.clone() };
+                let filters = Filters {
+                    weights: &weights,
+                    bias: &bias,
+                    scales: &each(scales, n),
+                    zero_point: w_zero[0],
+                    input_zero_point: *x_zero,
+                };
+                let output = Output::new(params.arena_zero(), -128, 127);
+                step(site, k, Conv::new(site.isa, geometry, filters, output)).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 }
 

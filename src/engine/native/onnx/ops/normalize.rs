@@ -1,6 +1,6 @@
 //! Layer normalization.
 
-use super::conv::floats;
+use super::params::floats;
 use super::{Compiled, Kernel, Memory, Operator, Refusal, Site, Step, malformed, unsupported};
 use crate::data::DType;
 use crate::engine::native::graph::Shape;

@@ -152,3 +152,34 @@ pub(in super::super) enum Arithmetic {
     /// 8-bit inputs and outputs. A scale for each filter or column, or one for all.
     Quantized { x_zero: i32, w_zero: Vec<i32>, scales: Vec<f32>, y: Params },
 }
+
+impl Arithmetic {
+    /// Whether packed kernels scale `n` filters with these zero points and scales.
+    pub(super) fn is_packable(w_zero: &[i32], scales: &[f32], n: usize) -> bool {
+        w_zero.iter().all(|zero| *zero == w_zero[0])
+            && (scales.len() == 1 || scales.len() == n)
+            && scales.iter().all(|scale| scale.is_finite())
+    }
+}
+
+/// Constant bytes as floats.
+pub(super) fn floats(data: &[u8]) -> Vec<f32> {
+    data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+/// Constant bytes of `dtype` as they lie in the arena.
+pub(super) fn signed(data: &[u8], dtype: DType) -> Vec<i8> {
+    let flip = if dtype == DType::U8 { 0x80 } else { 0 };
+    data.iter().map(|byte| (byte ^ flip).cast_signed()).collect()
+}
+
+/// `n` of them: one for all is repeated.
+pub(super) fn each(scales: &[f32], n: usize) -> Vec<f32> {
+    (0..n).map(|i| scales[if scales.len() == 1 { 0 } else { i }]).collect()
+}
+
+/// A matrix of so many `columns`, with rows and columns exchanged.
+pub(super) fn turned<T: Copy>(matrix: &[T], columns: usize) -> Vec<T> {
+    let column = |at| matrix.iter().skip(at).step_by(columns).copied();
+    (0..columns).flat_map(column).collect()
+}

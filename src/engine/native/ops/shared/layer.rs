@@ -89,6 +89,11 @@ impl<'a> Layer<'a> {
         self.weights.shape.get(self.axis).copied().unwrap_or(1)
     }
 
+    /// Products that an output is the sum of.
+    pub(in super::super) fn k(&self) -> usize {
+        self.weights.elements() / self.channels().max(1)
+    }
+
     /// The weights as bytes, as they would lie in the arena: all, or of each filter the elements at
     /// `taken`, where the outputs' channels come first.
     pub(in super::super) fn bytes(&self, taken: Option<&[usize]>) -> Result<Vec<i8>, Refusal> {

@@ -8,14 +8,14 @@ const REACH_MAX: usize = 1 << 28;
 
 /// A window fitted to one input; `[height, width]` everywhere.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in super::super) struct Sliding {
-    pub(in super::super) input: [usize; 2],
-    pub(in super::super) output: [usize; 2],
-    pub(in super::super) kernel: [usize; 2],
-    pub(in super::super) stride: [usize; 2],
-    pub(in super::super) dilation: [usize; 2],
+pub(in crate::engine::native) struct Sliding {
+    pub(in crate::engine::native) input: [usize; 2],
+    pub(in crate::engine::native) output: [usize; 2],
+    pub(in crate::engine::native) kernel: [usize; 2],
+    pub(in crate::engine::native) stride: [usize; 2],
+    pub(in crate::engine::native) dilation: [usize; 2],
     /// Rows above and columns left of the input.
-    pub(in super::super) before: [usize; 2],
+    pub(in crate::engine::native) before: [usize; 2],
 }
 
 impl Sliding {
@@ -63,6 +63,22 @@ impl Sliding {
         Ok(Self { input, output, kernel, stride, dilation, before })
     }
 
+    /// Checks that nothing of it overflows.
+    pub(in crate::engine::native) fn check(&self) -> Result<(), Refusal> {
+        let fits = (0..2).all(|axis| {
+            let reach = (self.kernel[axis].wrapping_sub(1)).checked_mul(self.dilation[axis]);
+            let far = (self.output[axis].wrapping_sub(1)).checked_mul(self.stride[axis]);
+            let sizes =
+                [self.input[axis], self.output[axis], self.stride[axis], self.dilation[axis]];
+            let within = |n: usize| n < REACH_MAX;
+            sizes.into_iter().all(|n| n > 0 && within(n))
+                && reach.is_some_and(within)
+                && far.is_some_and(within)
+                && within(self.before[axis])
+        });
+        if fits { Ok(()) } else { Err(malformed(format!("a window {self:?}"))) }
+    }
+
     /// Whether output pixel (y, x) reads only input pixel (y, x), times the stride.
     pub(in super::super) fn is_pointwise(&self) -> bool {
         let inside = |axis: usize| (self.output[axis] - 1) * self.stride[axis] < self.input[axis];
@@ -71,7 +87,7 @@ impl Sliding {
 
     /// The taps along `axis` of output `at` that lie inside the input: `(tap, place)`.
     #[inline(always)]
-    pub(in super::super) fn taps(
+    pub(in crate::engine::native) fn taps(
         &self,
         axis: usize,
         at: usize,

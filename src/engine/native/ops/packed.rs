@@ -1,0 +1,77 @@
+//! Steps of layers whose constants are packed for an instruction set.
+
+use super::shared::scratch::scratch_for;
+use super::shared::window::Sliding;
+use super::{Compiled, Kernel, Refusal, Site, Step};
+use crate::engine::EngineError;
+use crate::engine::native::kernels::{
+    Conv, DepthwiseConv, FloatConv, FloatDepthwiseConv, Geometry,
+};
+use crate::engine::native::limits::ARENA_MAX;
+use crate::engine::native::memory::Memory;
+
+/// A kernel with its constants.
+pub(in super::super) trait Packed: Kernel + Sized + 'static {
+    /// Bytes of the constants.
+    fn bytes(&self) -> usize;
+    /// Bytes of scratch; `None` when they overflow.
+    fn scratch(&self) -> Option<usize>;
+}
+
+/// The geometry of `window` over images of `channels`.
+pub(in super::super) fn geometry(window: &Sliding, channels: usize) -> Geometry {
+    let Sliding { input, output, kernel, stride, dilation, before } = *window;
+    Geometry { input, channels, kernel, stride, dilation, before, output }
+}
+
+/// Takes what packing may need, before it is done; `None` is more than there is.
+pub(in super::super) fn take(site: &Site<'_>, needed: Option<usize>) -> Result<(), Refusal> {
+    Ok(site.budget.take(needed.unwrap_or(usize::MAX))?)
+}
+
+/// The step of a packed layer whose outputs are sums of `k` products each; no kernel where its
+/// offsets are too large for one.
+pub(in super::super) fn step<K: Packed>(
+    site: &Site<'_>,
+    k: usize,
+    kernel: Option<K>,
+) -> Result<Compiled, Refusal> {
+    let needed = kernel.as_ref().and_then(K::scratch);
+    let (Some(kernel), Some(scratch)) = (kernel, needed) else {
+        let (what, limit) = ("one image", ARENA_MAX);
+        return Err(EngineError::TooLarge { what, needed: usize::MAX, limit }.into());
+    };
+    let (scratch, weight_bytes) = (scratch_for::<u8>(scratch)?, kernel.bytes());
+    let (x, y) = (site.input(0)?.elements() as u64, site.output()?.elements() as u64);
+    let macs = y.saturating_mul(k as u64);
+    let work = macs.saturating_add(x + y);
+    Ok(Step { scratch, weight_bytes, macs, work, ..Step::new(kernel, 0) }.into())
+}
+
+macro_rules! packed {
+    ($($kernel:ident of $value:ty, scratch of $scratch:ty;)*) => {$(
+        impl Packed for $kernel {
+            fn bytes(&self) -> usize {
+                self.bytes()
+            }
+
+            fn scratch(&self) -> Option<usize> {
+                self.scratch()?.checked_mul(size_of::<$scratch>())
+            }
+        }
+
+        impl Kernel for $kernel {
+            fn run(&self, memory: &mut Memory<'_>) {
+                let (x, y, scratch) = memory.unary_scratch::<$value, $value, $scratch>();
+                self.run(x, y, scratch);
+            }
+        }
+    )*};
+}
+
+packed! {
+    Conv of i8, scratch of u8;
+    DepthwiseConv of i8, scratch of u8;
+    FloatConv of f32, scratch of f32;
+    FloatDepthwiseConv of f32, scratch of f32;
+}
