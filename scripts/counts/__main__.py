@@ -5,8 +5,8 @@
 """
 
 import argparse
+import array
 import json
-import math
 import random
 import subprocess
 from pathlib import Path
@@ -43,8 +43,6 @@ def write_inputs(path: Path, inputs: list, runs: int) -> None:
         for _ in range(runs):
             for tensor in inputs:
                 if tensor["dtype"] == "float32":
-                    import array
-
                     values = (noise.uniform(-1, 1) for _ in range(tensor["elements"]))
                     file.write(array.array("f", values).tobytes())
                 else:
@@ -76,10 +74,12 @@ class Side:
         self.heat = {address - base: times for address, times in heat.items()}
         self.outputs = Path(outputs).read_bytes()
 
-    def profile(self, code: Code, cpu: str, share: float) -> None:
+    def profile(self, code: Code, cpu: str) -> None:
         self.functions = code.functions(self.heat)
-        loops = [x for x in code.loops(self.heat) if x.executed >= share * self.instructions]
-        self.loops = list(zip(loops, mca.cycles([loop.body for loop in loops], cpu)))
+        # The others are too many for what they weigh.
+        stretches = [x for x in code.stretches(self.heat) if x.executed >= self.instructions / 5000]
+        bodies = [stretch.body for stretch in stretches]
+        self.stretches = list(zip(stretches, mca.cycles(bodies, cpu)))
 
 
 def ops_of(emulator, command, outputs, runs, side: Side, code: Code, ops: list) -> list:
@@ -105,17 +105,12 @@ def ops_of(emulator, command, outputs, runs, side: Side, code: Code, ops: list) 
     return []
 
 
-def geometric_mean(values: list) -> float:
-    return math.exp(sum(map(math.log, values)) / len(values))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--edgerun", type=Path, required=True)
     parser.add_argument("--peers", type=Path, required=True)
     parser.add_argument("--cpu", action="append", choices=CPUS)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--share", type=float, default=0.02)
     parser.add_argument("--builtin", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
@@ -143,7 +138,7 @@ def main() -> None:
             out = work / "outputs.bin"
             ours_command = [given.edgerun, model, inputs]
             ours = Side(emulator, ours_command, out, given.runs, lambda _, first: first - entry)
-            ours.profile(ours_code, cpu.mca, given.share)
+            ours.profile(ours_code, cpu.mca)
             ops = ops_of(
                 emulator, ours_command, out, given.runs, ours, ours_code, described["ops"]
             )
@@ -151,7 +146,7 @@ def main() -> None:
             for kind in ("xnnpack", "builtin") if given.builtin else ("xnnpack",):
                 command = [given.peers / "tflite_repeat", kind, model, inputs]
                 peer = Side(emulator, command, out, given.runs, lambda text, _: int(text, 16))
-                peer.profile(peer_code, cpu.mca, given.share)
+                peer.profile(peer_code, cpu.mca)
                 found[kind] = report.side(peer)
                 found[kind]["outputs"] = compare(ours.outputs, peer.outputs)
                 found[kind]["ratio"] = ours.instructions / peer.instructions
@@ -162,7 +157,7 @@ def main() -> None:
     whole = {"commit": given.commit, **report.machine(), "runs": given.runs, "models": rows}
     whole["summary"] = {
         cpu.name: {
-            "geometric_mean": geometric_mean([r["cpus"][cpu.name]["xnnpack"]["ratio"] for r in rows]),
+            "geometric_mean": report.geometric_mean([r["cpus"][cpu.name]["xnnpack"]["ratio"] for r in rows]),
             "worst": max(r["cpus"][cpu.name]["xnnpack"]["ratio"] for r in rows),
         }
         for cpu in cpus

@@ -1,4 +1,4 @@
-"""What a program's instructions are: functions, inner loops, multiply-accumulates."""
+"""What a program's instructions are: functions, stretches of straight code, multiply-accumulates."""
 
 import bisect
 import re
@@ -50,17 +50,29 @@ class Instruction:
 
 
 @dataclass
-class Loop:
-    """An inner loop: the instructions that most turns run, and its turns in one run of the model."""
+class Stretch:
+    """Instructions one after another that run equally often: inner loops, prologues, what lies between.
+
+    `turns` is how often, in one run of the model.
+    """
 
     function: str
     body: list
     turns: float
-    executed: float
+
+    @property
+    def executed(self) -> float:
+        return self.turns * len(self.body)
 
     @property
     def macs(self) -> int:
         return sum(instruction.macs() for instruction in self.body)
+
+    def is_loop(self) -> bool:
+        """Whether it goes back to its own begin."""
+        begin, end = self.body[0].address, self.body[-1].address
+        targets = (instruction.target() for instruction in self.body)
+        return any(target is not None and begin <= target < end for target in targets)
 
     def kind(self) -> str:
         """Its commonest multiplication, as a name for what has none."""
@@ -107,30 +119,33 @@ class Code:
             sums[self.function(address) if inside else "other libraries"] += times
         return sums
 
-    def loops(self, heat: dict) -> list:
-        """Inner loops that ran, those with most instructions first."""
-        index = {address: i for i, address in enumerate(self.addresses)}
-        spans = []
-        for address, times in heat.items():
-            last = index.get(address)
-            target = self.instructions[last].target() if last is not None else None
-            first = index.get(target) if target is not None and target <= address else None
-            if first is not None and times > 0 and last - first < 2000:
-                spans.append((first, last))
-        spans.sort(key=lambda span: (span[1] - span[0], span))
-        inner, found = [], []
-        for first, last in spans:
-            if any(first <= a and b <= last for a, b in inner):
+    def stretches(self, heat: dict) -> list:
+        """All that ran, those with most instructions first."""
+        found, body, sums = [], [], 0.0
+        begins = set(self.starts)
+
+        def close() -> None:
+            if body:
+                function = self.function(body[0].address)
+                found.append(Stretch(function, list(body), sums / len(body)))
+                body.clear()
+
+        for instruction in self.instructions:
+            times = heat.get(instruction.address, 0)
+            # Not exactly: who enters a loop in its middle leaves its begin out once.
+            even = body and abs(times - sums / len(body)) <= 0.1 * times
+            if not even or instruction.address in begins:
+                close()
+                sums = 0.0
+            if times <= 0:
                 continue
-            inner.append((first, last))
-            code = self.instructions[first : last + 1]
-            turns = max(heat.get(i.address, 0) for i in code)
-            body = [i for i in code if heat.get(i.address, 0) >= turns / 2]
-            if any(i.name in ("bl", "blr", "svc", "ret") for i in body):
-                continue
-            executed = sum(heat.get(i.address, 0) for i in code)
-            found.append(Loop(self.function(self.addresses[first]), body, turns, executed))
-        return sorted(found, key=lambda loop: -loop.executed)
+            body.append(instruction)
+            sums += times
+            if instruction.name in ("b", "br", "ret", "bl", "blr") or len(body) == 1000:
+                close()
+                sums = 0.0
+        close()
+        return sorted(found, key=lambda stretch: -stretch.executed)
 
 
 # How Rust's compiler writes what assemblers do not take in a name.

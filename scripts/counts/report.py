@@ -1,6 +1,7 @@
 """Counts as JSON and as Markdown."""
 
 import datetime
+import math
 import platform
 
 from emulator import version_of
@@ -18,26 +19,27 @@ def machine() -> dict:
 def side(counted) -> dict:
     """One program on one model."""
     total = counted.instructions
-    loops = [
+    stretches = [
         {
-            "function": loop.function,
-            "kind": loop.kind(),
-            "address": f"{loop.body[0].address:#x}",
-            "share": loop.executed / total,
-            "turns": loop.turns,
-            "instructions": len(loop.body),
-            "macs": loop.macs,
+            "function": stretch.function,
+            "kind": stretch.kind(),
+            "loop": stretch.is_loop(),
+            "address": f"{stretch.body[0].address:#x}",
+            "share": stretch.executed / total,
+            "turns": stretch.turns,
+            "instructions": len(stretch.body),
+            "macs": stretch.macs,
             "cycles": cycles.cycles,
             "bound": cycles.bound,
             "bound_by": cycles.by,
         }
-        for loop, cycles in counted.loops
+        for stretch, cycles in counted.stretches
     ]
     functions = [
         {"function": name, "instructions": count, "share": count / total}
         for name, count in counted.functions.most_common(25)
     ]
-    return {"instructions": total, "functions": functions, "loops": loops}
+    return {"instructions": total, "functions": functions, "stretches": stretches}
 
 
 def progress(model: str, cpu: str, found: dict) -> str:
@@ -73,8 +75,8 @@ def markdown(whole: dict) -> str:
             functions(whole, "xnnpack"),
             "Inner loops by llvm-mca:\n",
             loops(whole),
-            "Cycles of these loops in one inference, in thousands, and their share of the instructions:\n",
-            loop_sums(whole),
+            "Thousands of cycles of one inference, were each stretch of straight code followed by itself:\n",
+            cycle_sums(whole),
         )
     )
 
@@ -109,18 +111,22 @@ def counts(whole: dict) -> str:
 
 
 def operators(whole: dict) -> str:
+    cpus = list(whole["summary"])
+    head = ["model", "operator"] + [f"{cpu}: {what}" for cpu in cpus for what in ("thousands", "share", "each MAC")]
     rows = []
     for model in whole["models"]:
-        for cpu, found in model["cpus"].items():
-            for op in found["ops"]:
-                share = op["instructions"] / found["edgerun"]["instructions"]
-                if share < 0.01:
-                    continue
-                each = f"{op['instructions'] / op['macs']:.3f}" if op["macs"] else ""
-                shape = "x".join(map(str, op["output"]))
-                name = f"{op['node']} {op['op']} {shape}"
-                rows.append([model["model"], cpu, name, thousands(op["instructions"]), f"{share:.0%}", each])
-    return table(["model", "CPU", "operator", "thousands", "share", "instructions/MAC"], rows)
+        each = [model["cpus"][cpu]["ops"] for cpu in cpus]
+        for same in zip(*each):
+            op = same[0]
+            row = [model["model"], f"{op['node']} {op['op']} {'x'.join(map(str, op['output']))}"]
+            shares = []
+            for cpu, op in zip(cpus, same):
+                shares.append(op["instructions"] / model["cpus"][cpu]["edgerun"]["instructions"])
+                per_mac = f"{op['instructions'] / op['macs']:.3f}" if op["macs"] else ""
+                row += [thousands(op["instructions"]), f"{shares[-1]:.0%}", per_mac]
+            if max(shares) >= 0.02:
+                rows.append(row)
+    return table(head, rows)
 
 
 def functions(whole: dict, kind: str) -> str:
@@ -136,14 +142,15 @@ def functions(whole: dict, kind: str) -> str:
 
 
 def loops(whole: dict) -> str:
-    """Each loop once for each CPU, with the model where its share is largest."""
+    """Inner loops with a twentieth of a model's instructions, where their share is largest."""
     best = {}
     for model in whole["models"]:
         for cpu, found in model["cpus"].items():
             for kind in ("edgerun", "xnnpack"):
-                for loop in found[kind]["loops"]:
+                for loop in found[kind]["stretches"]:
                     key = (cpu, kind, loop["address"], loop["instructions"])
-                    if key not in best or loop["share"] > best[key][1]["share"]:
+                    large = loop["loop"] and loop["share"] >= 0.05
+                    if large and (key not in best or loop["share"] > best[key][1]["share"]):
                         best[key] = (model["model"], loop)
     rows = []
     for (cpu, kind, address, _), (model, loop) in sorted(best.items(), key=order):
@@ -170,20 +177,30 @@ def order(item: tuple) -> tuple:
     return cpu, kind, -loop["share"]
 
 
-def loop_sums(whole: dict) -> str:
+def cycle_sums(whole: dict) -> str:
     cpus = list(whole["summary"])
     head = ["model"]
     for cpu in cpus:
-        head += [f"{cpu}: edgerun", "share", "xnnpack", "share", "ratio"]
-    rows = []
+        head += [f"{cpu}: edgerun", "xnnpack", "ratio"]
+    rows, ratios = [], {cpu: [] for cpu in cpus}
     for model in whole["models"]:
         row = [model["model"]]
         for cpu in cpus:
             sums = []
             for kind in ("edgerun", "xnnpack"):
-                of = model["cpus"][cpu][kind]["loops"]
-                sums.append(sum(loop["turns"] * loop["cycles"] for loop in of))
-                row += [thousands(sums[-1]), f"{sum(loop['share'] for loop in of):.0%}"]
-            row.append(f"{sums[0] / sums[1]:.2f}" if sums[1] else "")
+                of = model["cpus"][cpu][kind]["stretches"]
+                known = sum(one["share"] for one in of)
+                sums.append(sum(one["turns"] * one["cycles"] for one in of) / known)
+            ratios[cpu].append(sums[0] / sums[1])
+            row += [thousands(sums[0]), thousands(sums[1]), f"{ratios[cpu][-1]:.2f}"]
+        rows.append(row)
+    for name, of in (("geometric mean", geometric_mean), ("worst", max)):
+        row = [name]
+        for cpu in cpus:
+            row += ["", "", f"{of(ratios[cpu]):.3f}"]
         rows.append(row)
     return table(head, rows)
+
+
+def geometric_mean(values: list) -> float:
+    return math.exp(sum(map(math.log, values)) / len(values))
