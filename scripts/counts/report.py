@@ -67,7 +67,7 @@ def markdown(whole: dict) -> str:
             f"edgerun {whole['commit']}, {whole['date']}; qemu {whole['qemu']}, llvm-mca {whole['llvm_mca']}\n",
             "Thousands of instructions of one inference:\n",
             counts(whole),
-            "Operators:\n",
+            "Operators with 2 % of ours or more (the first has what lies between two runs, too):\n",
             operators(whole),
             "Functions with 2 % of a model's instructions or more, ours:\n",
             functions(whole, "edgerun"),
@@ -112,7 +112,9 @@ def counts(whole: dict) -> str:
 
 def operators(whole: dict) -> str:
     cpus = list(whole["summary"])
-    head = ["model", "operator"] + [f"{cpu}: {what}" for cpu in cpus for what in ("thousands", "share", "each MAC")]
+    head = ["model", "operator"]
+    for cpu in cpus:
+        head += [f"{cpu}: edgerun", "share", "each MAC", "xnnpack", "ratio"]
     rows = []
     for model in whole["models"]:
         each = [model["cpus"][cpu]["ops"] for cpu in cpus]
@@ -122,8 +124,10 @@ def operators(whole: dict) -> str:
             shares = []
             for cpu, op in zip(cpus, same):
                 shares.append(op["instructions"] / model["cpus"][cpu]["edgerun"]["instructions"])
-                per_mac = f"{op['instructions'] / op['macs']:.3f}" if op["macs"] else ""
-                row += [thousands(op["instructions"]), f"{shares[-1]:.0%}", per_mac]
+                row += [thousands(op["instructions"]), f"{shares[-1]:.0%}"]
+                row.append(f"{op['instructions'] / op['macs']:.3f}" if op["macs"] else "")
+                theirs = op["xnnpack"]
+                row += [thousands(theirs), f"{op['instructions'] / theirs:.2f}"] if theirs else ["", ""]
             if max(shares) >= 0.02:
                 rows.append(row)
     return table(head, rows)
