@@ -17,8 +17,9 @@ pub(super) const RANK_MAX: usize = 8;
 pub(super) const ARENA_MAX: usize = 256 << 20;
 /// Bytes that everything made while loading may take: packed weights, scales, names, tables.
 pub(super) const LOADED_MAX: usize = 512 << 20;
-/// Elementary steps (multiply-accumulates, elements touched) of one run: about a minute.
-pub(super) const WORK_MAX: u64 = 1 << 36;
+/// Elementary steps (multiply-accumulates, elements touched) of one run: about a minute. A fuzzer, whose
+/// build is slow, wants many runs.
+pub(super) const WORK_MAX: u64 = if cfg!(fuzzing) { 1 << 24 } else { 1 << 36 };
 
 /// Counts what loading has taken so far.
 #[derive(Debug, Default)]
