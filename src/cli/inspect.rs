@@ -65,7 +65,7 @@ impl Found {
     fn new(file: &ModelFile) -> anyhow::Result<Self> {
         match file.load(Choice::Auto) {
             Ok(model) => {
-                let Report { engine, reason, ops, weight_bytes, arena_bytes, live_bytes } =
+                let Report { engine, reason, ops, weight_bytes, arena_bytes, live_bytes, .. } =
                     model.report();
                 let ops = ops.into_iter().map(|op| Op {
                     node: op.node,
