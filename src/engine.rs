@@ -153,9 +153,6 @@ pub struct Report {
     pub engine: EngineKind,
     /// Why this engine, in a short sentence.
     pub reason: String,
-    /// The instructions that its kernels use, as `EDGERUN_ISA` names them; `auto` where the engine chooses
-    /// and does not say.
-    pub isa: &'static str,
     /// Operators in execution order.
     pub ops: Vec<OpReport>,
     /// Bytes of constant data: weights, biases, tables.
@@ -165,6 +162,9 @@ pub struct Report {
     /// The largest sum of the bytes of tensors alive at one operator, in execution order; what no
     /// arena can be smaller than. `None` where the engine cannot tell.
     pub live_bytes: Option<usize>,
+    /// The instruction set of its kernels, as `EDGERUN_ISA` names it; `None` where the engine does not
+    /// tell.
+    pub isa: Option<&'static str>,
 }
 
 /// One operator of a [`Report`].

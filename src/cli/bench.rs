@@ -164,7 +164,8 @@ impl Figures {
         let report = model.report();
         Self {
             engine: report.engine,
-            isa: report.isa,
+            // Tract looks at the processor itself and does not say.
+            isa: report.isa.unwrap_or("auto"),
             load,
             first,
             times,

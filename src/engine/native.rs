@@ -82,7 +82,7 @@ fn loaded(mut graph: Graph<'_>, budget: &Budget) -> Result<Box<dyn Model>, Engin
     })?;
     let program = Arc::new(program::compile(&mut graph, Target { budget, isa })?);
     let signature = Arc::new(signature(&graph));
-    Ok(Box::new(NativeModel { format: graph.format, isa, signature, program }))
+    Ok(Box::new(NativeModel { format: graph.format, signature, program }))
 }
 
 /// What the TFLite file in `bytes` holds, and which of its operators have a kernel here.
@@ -158,7 +158,6 @@ pub fn operators() -> Vec<OperatorInfo> {
 struct NativeModel {
     /// Of the file that it was read from.
     format: &'static str,
-    isa: Isa,
     signature: Arc<Signature>,
     program: Arc<Program>,
 }
@@ -177,11 +176,11 @@ impl Model for NativeModel {
         Report {
             engine: EngineKind::Native,
             reason: format!("it has a kernel for every operator of this {} model", self.format),
-            isa: self.isa.set().as_str(),
             ops: self.program.ops.clone(),
             weight_bytes: self.program.weight_bytes,
             arena_bytes: Some(self.program.arena_bytes),
             live_bytes: Some(self.program.live_bytes),
+            isa: Some(self.program.isa.set().as_str()),
         }
     }
 }

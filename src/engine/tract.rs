@@ -175,11 +175,11 @@ impl Model for TractModel {
         Report {
             engine: EngineKind::Tract,
             reason: self.reason.clone(),
-            isa: "auto",
             ops: self.ops.clone(),
             weight_bytes: self.weight_bytes,
             arena_bytes: None,
             live_bytes: None,
+            isa: None,
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn answer(
 ) -> anyhow::Result<()> {
     let report = model.report();
     let ready = json!({
-        "engine": report.engine.as_str(), "isa": report.isa,
+        "engine": report.engine.as_str(), "isa": report.isa.unwrap_or("auto"),
         "load_ms": rounded(load.as_secs_f64() * 1e3), "first_us": micros(first),
     });
     writeln!(out, "{ready}")?;

@@ -22,12 +22,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::border::{Border, Form};
 pub(crate) use self::conv::{Conv, DepthwiseConv, Geometry};
-pub(crate) use self::depthwise::{Depthwise, DepthwiseFilters, SlidingWindow};
-pub(crate) use self::float::{FloatDepthwise, FloatFilters, FloatGemm};
+pub(crate) use self::float::FloatFilters;
 pub(crate) use self::float_conv::{FloatConv, FloatDepthwiseConv};
-pub(crate) use self::gemm::{Filters, Gemm, Layout};
-pub(crate) use self::isa::{Isa, IsaError, Set};
+pub(crate) use self::gemm::Filters;
+pub(crate) use self::isa::Isa;
 pub(crate) use self::output::Output;
-pub(crate) use self::table::Table;

@@ -8,9 +8,10 @@ mod resolve;
 use self::lives::Lives;
 pub(super) use self::resolve::{resolve, resolve_node};
 use super::graph::{Graph, Node, ValueId};
+use super::kernels::Isa;
 use super::limits::{Budget, Fuel, WORK_MAX};
 use super::memory::{Arena, Memory, Place, Span};
-use super::ops::{Compiled, Kernel, Refusal, Site, Step};
+use super::ops::{Compiled, Kernel, Refusal, Step};
 use super::plan::ALIGN;
 use super::target::Target;
 use crate::data::DType;
@@ -33,6 +34,8 @@ pub(super) struct Program {
     /// Elementary steps of one run, at least.
     pub(super) work: u64,
     pub(super) ops: Vec<OpReport>,
+    /// What the kernels are compiled for.
+    pub(super) isa: Isa,
 }
 
 /// A kernel with its places.
@@ -155,6 +158,7 @@ pub(super) fn compile_resolved(
         weight_bytes,
         work,
         ops,
+        isa: target.isa,
     })
 }
 

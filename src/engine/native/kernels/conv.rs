@@ -143,16 +143,6 @@ impl Conv {
         self.gemm.bytes()
     }
 
-    /// Values of a row of the product.
-    pub(crate) fn k(&self) -> usize {
-        self.gemm.k()
-    }
-
-    /// Number of filters.
-    pub(crate) fn n(&self) -> usize {
-        self.gemm.n()
-    }
-
     /// Bytes of scratch that a run needs; `None` when they overflow.
     pub(crate) fn scratch(&self) -> Option<usize> {
         let staged = match &self.border {

@@ -23,9 +23,15 @@ impl Output {
     ///
     /// Clamping first changes nothing, as the bounds are integers, and keeps the sum below 2^22.
     #[inline(always)]
-    pub(super) fn apply(self, sum: i32, scale: f32) -> i8 {
+    pub(crate) fn apply(self, sum: i32, scale: f32) -> i8 {
+        self.quantize(sum as f32 * scale)
+    }
+
+    /// The same for a value that is already in steps of the output. NaN becomes the upper bound.
+    #[inline(always)]
+    pub(crate) fn quantize(self, steps: f32) -> i8 {
         let [low, high] = self.bounds();
-        let steps = (sum as f32 * scale).min(high).max(low);
+        let steps = steps.min(high).max(low);
         let rounded = (steps + MAGIC).to_bits().cast_signed() - MAGIC.to_bits().cast_signed();
         (rounded + self.zero_point) as i8
     }
@@ -42,6 +48,7 @@ impl Output {
     }
 
     /// The bounds themselves.
+    #[cfg(target_arch = "aarch64")]
     #[inline(always)]
     pub(super) fn range(self) -> [i8; 2] {
         [self.low as i8, self.high as i8]

@@ -2,6 +2,11 @@
 
 use proptest::prelude::*;
 
+use super::border::{Border, Form};
+use super::depthwise::{Depthwise, DepthwiseFilters, SlidingWindow};
+use super::float::{FloatDepthwise, FloatGemm};
+use super::gemm::{Gemm, Layout};
+use super::table::Table;
 use super::*;
 
 /// Xorshift, by George Marsaglia.
@@ -272,7 +277,7 @@ impl Case {
             conv.run(&x, &mut y, &mut vec![0x33; conv.scratch().unwrap()]);
         } else {
             let conv = Conv::new(isa, geometry, filters, output).unwrap();
-            assert!(conv.bytes() <= Conv::bytes_max(&geometry, conv.n()).unwrap());
+            assert!(conv.bytes() <= Conv::bytes_max(&geometry, made.bias.len()).unwrap());
             conv.run(&x, &mut y, &mut vec![0x33; conv.scratch().unwrap()]);
         }
         let second = y.split_off(image);

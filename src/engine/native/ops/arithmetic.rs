@@ -12,7 +12,7 @@ use self::sum::{Sum, near};
 use super::shared::linear::Linear;
 use super::shared::pairs::pairs;
 use super::shared::quant8::Quant8;
-use super::shared::requantize::{Requantize, range, ratio};
+use super::shared::requantize::{output_of, range, ratio};
 use super::shared::scaling::Clamp;
 use super::shared::walk::broadcast_shape;
 use super::{
@@ -159,7 +159,7 @@ impl Arithmetic {
                     (i32::from(a) - x[0].zero_point) * (i32::from(b) - x[1].zero_point)
                 };
                 if (1.0 / 65536.0..256.0).contains(&scale) {
-                    let output = Requantize::new(quant, self.activation);
+                    let output = output_of(quant, self.activation);
                     return pairs(site, move |a: i8, b: i8| output.apply(steps(a, b), scale));
                 }
                 let factor = near(scale.into())?;

@@ -1,6 +1,7 @@
 //! Convolution: each output pixel is a row of input values times the filters.
 
 use super::fully_connected::step;
+use super::shared::convolve::{self, geometry};
 use super::shared::dynamic::Dynamic;
 use super::shared::filters::{ByteFilters, Filters, FloatFilters, HybridFilters, WordFilters};
 use super::shared::layer::{Arithmetic, Layer};
@@ -116,7 +117,19 @@ impl Operator for Conv2d {
         let channels = layer.x.shape[3].saturating_add(layer.channels());
         let unit = window.is_pointwise() && window.stride == [1, 1];
         let dense = unit && groups == 1 && channels > 2;
-        match layer.arithmetic()? {
+        let arithmetic = layer.arithmetic()?;
+        if groups == 1 {
+            let geometry = geometry(&window, layer.x.shape[3]);
+            let fast = match arithmetic {
+                Arithmetic::Bytes => convolve::bytes(site, &layer, geometry)?,
+                Arithmetic::Floats => Some(convolve::floats(site, &layer, geometry)?),
+                _ => None,
+            };
+            if let Some(step) = fast {
+                return Ok(step);
+            }
+        }
+        match arithmetic {
             Arithmetic::Bytes => self.step::<ByteFilters>(site, &layer),
             Arithmetic::Words => self.step::<WordFilters>(site, &layer),
             Arithmetic::Hybrid if dense && !layer.builtin => step::<HybridFilters>(&layer),

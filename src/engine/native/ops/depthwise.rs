@@ -3,6 +3,7 @@
 mod lanes;
 
 use self::lanes::{Bytes, Floats, Hybrid, LANES, Lanes, Words};
+use super::shared::convolve::{self, geometry};
 use super::shared::dynamic::Dynamic;
 use super::shared::layer::{Arithmetic, Layer};
 use super::shared::scratch::scratch_for;
@@ -110,7 +111,19 @@ impl Operator for DepthwiseConv2d {
         // What XNNPACK does not take.
         layer.builtin = layer.weights.nibbles;
         layer.dynamic = Dynamic::Asymmetric;
-        match layer.arithmetic()? {
+        let arithmetic = layer.arithmetic()?;
+        if layer.channels() == layer.x.shape[3] {
+            let geometry = geometry(&self.fit(site)?, layer.channels());
+            let fast = match arithmetic {
+                Arithmetic::Bytes => convolve::depthwise_bytes(site, &layer, geometry)?,
+                Arithmetic::Floats => Some(convolve::depthwise_floats(site, &layer, geometry)?),
+                _ => None,
+            };
+            if let Some(step) = fast {
+                return Ok(step);
+            }
+        }
+        match arithmetic {
             Arithmetic::Bytes => self.step(site, &layer, Bytes::compile(&layer)?),
             Arithmetic::Words => self.step(site, &layer, Words::compile(&layer)?),
             Arithmetic::Hybrid => self.step(site, &layer, Hybrid::compile(&layer)?),

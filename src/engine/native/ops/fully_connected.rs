@@ -1,8 +1,9 @@
 //! Fully connected: every row of the input times the filters.
 
 use super::batch_matmul::{Matrices, products};
+use super::shared::convolve;
 use super::shared::dynamic::Dynamic;
-use super::shared::filters::{ByteFilters, Filters, FloatFilters, HybridFilters, WordFilters};
+use super::shared::filters::{ByteFilters, Filters, HybridFilters, WordFilters};
 use super::shared::layer::{Arithmetic, Layer};
 use super::shared::scaling::WordScaling;
 use super::{
@@ -11,6 +12,7 @@ use super::{
 };
 use crate::data::DType;
 use crate::engine::native::graph::{Activation, Shape};
+use crate::engine::native::kernels::Geometry;
 use crate::engine::native::memory::Memory;
 
 pub(super) const ENTRIES: &[Entry] = &[Entry {
@@ -91,11 +93,15 @@ impl Operator for FullyConnected {
         if computed {
             return products(site, &layer, Matrices::single(layer.x.elements() / k, k, n));
         }
+        let geometry = Geometry::rows(layer.x.elements() / k, k);
         match layer.arithmetic()? {
-            Arithmetic::Bytes => step::<ByteFilters>(&layer),
+            Arithmetic::Bytes => match convolve::bytes(site, &layer, geometry)? {
+                Some(step) => Ok(step),
+                None => step::<ByteFilters>(&layer),
+            },
             Arithmetic::Words => step::<WordFilters>(&layer),
             Arithmetic::Hybrid => step::<HybridFilters>(&layer),
-            Arithmetic::Floats => step::<FloatFilters>(&layer),
+            Arithmetic::Floats => convolve::floats(site, &layer, geometry),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::shared::each::{each, looked_up};
 use super::shared::fixed::Factor;
 use super::shared::linear::Linear;
 use super::shared::quant8::Quant8;
-use super::shared::requantize::Requantize;
+use super::shared::requantize::output_of;
 use super::{Compiled, Entry, Kernel, Kind, Operator, Refusal, Role, Site, Step, unsupported};
 use crate::data::DType;
 use crate::engine::native::graph::{Activation, Quant, Shape};
@@ -57,7 +57,7 @@ impl Operator for Quantize {
             return Ok(match out {
                 // XNNPACK's.
                 Some(out) => {
-                    let output = Requantize::new(out, Activation::None);
+                    let output = output_of(out, Activation::None);
                     each(site, move |x: f32| output.quantize(x * per_unit))?
                 }
                 None => each(site, move |x: f32| to.raw((x / to.scale).round() as i32) as i16)?,

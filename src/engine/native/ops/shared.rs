@@ -1,5 +1,6 @@
 //! What operators have in common: arithmetic, walks, windows.
 
+pub(super) mod convolve;
 pub(super) mod cutout;
 pub(super) mod dot;
 pub(super) mod dynamic;

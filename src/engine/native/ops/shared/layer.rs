@@ -1,5 +1,7 @@
 //! A node with weights: which kind of arithmetic it takes, and its constants.
 
+use std::borrow::Cow;
+
 use super::super::{Refusal, Site, malformed, unsupported};
 use super::dynamic::Dynamic;
 use super::quant8::Quant8;
@@ -96,6 +98,24 @@ impl<'a> Layer<'a> {
             other => return Err(unsupported(format!("weights of {other}"))),
         };
         self.picked(taken, |[byte]| (byte ^ flip).cast_signed())
+    }
+
+    /// All weights as they would lie in the arena; those of the file where they already do.
+    pub(in super::super) fn signed(&self) -> Result<Cow<'_, [i8]>, Refusal> {
+        match (&self.weights.data, self.weights.dtype) {
+            (Some(data), DType::I8) => Ok(Cow::Borrowed(bytemuck::cast_slice(data))),
+            _ => self.bytes(None).map(Cow::Owned),
+        }
+    }
+
+    /// All weights as real numbers; those of the file where they are aligned.
+    pub(in super::super) fn reals(&self) -> Result<Cow<'_, [f32]>, Refusal> {
+        let aligned =
+            self.weights.data.as_ref().and_then(|data| bytemuck::try_cast_slice(data).ok());
+        match aligned {
+            Some(values) if cfg!(target_endian = "little") => Ok(Cow::Borrowed(values)),
+            _ => self.floats(None).map(Cow::Owned),
+        }
     }
 
     /// The same as real numbers.

@@ -3,45 +3,12 @@
 use super::super::{Refusal, malformed};
 use super::quant8::Quant8;
 use crate::engine::native::graph::Activation;
+use crate::engine::native::kernels::Output;
 
-/// Added to a float below 2^22 it leaves the rounded integer in the low mantissa bits.
-const MAGIC: f32 = 12_582_912.0;
-
-/// Offset and clamp of an 8-bit output.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(in super::super) struct Requantize {
-    zero_point: i32,
-    /// Bounds less the zero point.
-    low: f32,
-    high: f32,
-}
-
-impl Requantize {
-    /// For outputs quantized as `y` with `activation` fused.
-    pub(in super::super) fn new(y: Quant8, activation: Activation) -> Self {
-        let (low, high) = range(y, activation);
-        Self {
-            zero_point: y.zero_point,
-            low: (low - y.zero_point) as f32,
-            high: (high - y.zero_point) as f32,
-        }
-    }
-
-    /// `clamp(round(sum * scale) + zero_point)`.
-    ///
-    /// Clamping first changes nothing, as the bounds are integers, and keeps the sum below 2^22.
-    #[inline(always)]
-    pub(in super::super) fn apply(&self, sum: i32, scale: f32) -> i8 {
-        self.quantize(sum as f32 * scale)
-    }
-
-    /// The same for a value that is already in steps of the output. NaN becomes the upper bound.
-    #[inline(always)]
-    pub(in super::super) fn quantize(&self, steps: f32) -> i8 {
-        let steps = steps.min(self.high).max(self.low);
-        let rounded = (steps + MAGIC).to_bits().cast_signed() - MAGIC.to_bits().cast_signed();
-        (rounded + self.zero_point) as i8
-    }
+/// What makes outputs quantized as `y`, with `activation` fused.
+pub(in super::super) fn output_of(y: Quant8, activation: Activation) -> Output {
+    let (low, high) = range(y, activation);
+    Output::new(y.zero_point, low, high)
 }
 
 /// The lowest and highest integer that an output may take, as it lies in the arena.
@@ -72,14 +39,14 @@ mod tests {
 
     #[test]
     fn halves_round_to_the_even_step() {
-        let y = Requantize::new(Y, Activation::None);
+        let y = output_of(Y, Activation::None);
         let steps: Vec<i8> = [-3, -1, 1, 3, 5].iter().map(|&s| y.apply(s, 0.5)).collect();
         assert_eq!(steps, [-8 - 2, -8, -8, -8 + 2, -8 + 2]);
     }
 
     #[test]
     fn sums_beyond_the_type_saturate() {
-        let y = Requantize::new(Y, Activation::None);
+        let y = output_of(Y, Activation::None);
         assert_eq!(y.apply(i32::MAX, 1e30), 127);
         assert_eq!(y.apply(i32::MIN, 1e30), -128);
     }

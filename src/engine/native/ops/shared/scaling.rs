@@ -3,8 +3,9 @@
 use super::super::{Refusal, unsupported};
 use super::fixed::Factor;
 use super::quant8::Quant8;
-use super::requantize::{Requantize, ratio};
+use super::requantize::{output_of, ratio};
 use crate::engine::native::graph::Activation;
+use crate::engine::native::kernels::Output;
 
 /// Scales of input, weights (one for each channel) and output.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Ratios {
 #[derive(Debug)]
 pub(in super::super) enum Bytes {
     /// As XNNPACK: in `f32`.
-    Real { scales: Vec<f32>, output: Requantize },
+    Real { scales: Vec<f32>, output: Output },
     /// As TFLite's own kernels: in fixed point.
     Fixed { factors: Vec<Factor>, up: bool, zero_point: i32, low: i32, high: i32 },
 }
@@ -51,7 +52,7 @@ impl Bytes {
         activation: Activation,
     ) -> Result<Self, Refusal> {
         let scales = ratios.weights.iter().map(|&w| ratio(ratios.x, w, ratios.y));
-        let output = Requantize::new(y, activation);
+        let output = output_of(y, activation);
         Ok(Self::Real { scales: scales.collect::<Result<_, _>>()?, output })
     }
 
@@ -159,6 +160,11 @@ impl Clamp {
     pub(in super::super) fn new(activation: Activation) -> Self {
         let (low, high) = activation.bounds();
         Self { low, high }
+    }
+
+    /// The lowest and the highest output, perhaps infinite.
+    pub(in super::super) fn bounds(&self) -> [f32; 2] {
+        [self.low, self.high]
     }
 
     /// `y` within the bounds; what is not a number stays so.
