@@ -15,7 +15,7 @@ pub use load::{
 use std::fmt;
 use std::str::FromStr;
 
-use crate::data::{Signature, Tensor, TensorError};
+use crate::data::{DType, Signature, Tensor, TensorError};
 
 /// A loaded model: weights and plan, shared by all its sessions.
 pub trait Model: Send + Sync {
@@ -43,6 +43,30 @@ pub trait Session: Send {
     /// # Errors
     /// When a tensor does not fit the signature, or the engine fails; outputs are then undefined.
     fn infer(&mut self, inputs: &[Tensor], outputs: &mut [Tensor]) -> Result<(), EngineError>;
+
+    /// The same, calling `ended` whenever a part of the run has ended: for whoever measures the parts.
+    ///
+    /// `false`, with nothing run, where the engine does not tell its parts.
+    ///
+    /// # Errors
+    /// As [`Session::infer`].
+    fn infer_in_parts(
+        &mut self,
+        _inputs: &[Tensor],
+        _outputs: &mut [Tensor],
+        _ended: &mut dyn FnMut(Part),
+    ) -> Result<bool, EngineError> {
+        Ok(false)
+    }
+}
+
+/// A part of one run, in the order of these. What follows the last operator is the outputs' copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The inputs were checked and copied.
+    Inputs,
+    /// An operator ran, by its place in [`Report::ops`].
+    Op(usize),
 }
 
 /// An engine by name.
@@ -152,8 +176,13 @@ pub struct OpReport {
     pub op: String,
     /// Shape of its first output.
     pub output: Vec<usize>,
+    /// Type of its first output; `None` where the engine cannot tell.
+    pub dtype: Option<DType>,
     /// Multiply-accumulates of one run; 0 for operators that have none.
     pub macs: u64,
+    /// Bytes of the tensors that it reads and writes and of its packed constants, each once; 0 for
+    /// operators that only rename. `None` where the engine cannot tell.
+    pub moved_bytes: Option<u64>,
 }
 
 /// Why a model could not be loaded or run.

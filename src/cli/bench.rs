@@ -1,5 +1,8 @@
 //! `edgerun bench`: how long one model takes on this machine, and how much memory.
 
+mod on_request;
+mod profile;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,8 +14,9 @@ use super::model_file::{EngineArgs, ModelFile};
 use super::{Outcome, logger};
 use crate::clock::Stopwatch;
 use crate::data::{Tensor, TensorData, TensorSpec};
-use crate::engine::{EngineKind, Model};
+use crate::engine::{EngineError, EngineKind, Model, Session};
 use crate::health::ProcessMeter;
+use profile::Profile;
 
 /// Runs that are measured where nobody says how many, unless they take longer than [`PATIENCE`].
 const RUNS: u32 = 200;
@@ -42,9 +46,54 @@ pub(crate) struct Args {
     #[command(flatten)]
     engine: EngineArgs,
 
+    /// Shows where the time goes: each operator's share, speed and bytes
+    #[arg(long)]
+    profile: bool,
+
+    /// Measures when asked: answers each line of standard input, a number of runs, with a line of JSON
+    #[arg(long, conflicts_with_all = ["profile", "runs"])]
+    on_request: bool,
+
     /// Prints one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// One session and what it is run on.
+struct Bench<'a> {
+    session: &'a mut dyn Session,
+    inputs: Vec<Tensor>,
+    outputs: Vec<Tensor>,
+}
+
+impl Bench<'_> {
+    /// One run, and how long it took.
+    fn once(&mut self) -> Result<Duration, EngineError> {
+        let watch = Stopwatch::start();
+        self.session.infer(&self.inputs, &mut self.outputs)?;
+        Ok(watch.elapsed())
+    }
+
+    /// Times of `runs` runs, or of as many as there is patience for; ascending.
+    fn times(&mut self, runs: Option<u32>) -> Result<Vec<Duration>, EngineError> {
+        let whole = Stopwatch::start();
+        let mut times = Vec::with_capacity(runs.unwrap_or(RUNS) as usize);
+        while !is_enough(times.len(), runs, whole) {
+            times.push(self.once()?);
+        }
+        times.sort_unstable();
+        Ok(times)
+    }
+}
+
+/// Whether after `done` runs since `whole` began no other follows.
+fn is_enough(done: usize, runs: Option<u32>, whole: Stopwatch) -> bool {
+    let done = done as u64;
+    match runs {
+        Some(runs) => done >= u64::from(runs),
+        None if done < u64::from(RUNS_MIN) => false,
+        None => done >= u64::from(RUNS) || whole.elapsed() > PATIENCE,
+    }
 }
 
 /// Loads, warms up, measures.
@@ -66,31 +115,22 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         anyhow::ensure!(batch.rows() != Some(0), "the arrays have no rows");
         batch.inputs(0, signature)?
     };
-    let mut outputs: Vec<Tensor> = signature.outputs.iter().map(Tensor::zeros).collect();
-    let mut once = || -> anyhow::Result<Duration> {
-        let watch = Stopwatch::start();
-        session.infer(&inputs, &mut outputs)?;
-        Ok(watch.elapsed())
-    };
-    let first = once()?;
+    let outputs = signature.outputs.iter().map(Tensor::zeros).collect();
+    let mut bench = Bench { session: &mut *session, inputs, outputs };
+    let first = bench.once()?;
     for _ in 0..args.warmup {
-        once()?;
+        bench.once()?;
     }
-    let whole = Stopwatch::start();
-    let mut times = Vec::with_capacity(args.runs.unwrap_or(RUNS) as usize);
-    loop {
-        times.push(once()?);
-        let done = times.len() as u64;
-        let enough = match args.runs {
-            Some(runs) => done >= u64::from(runs),
-            None if done < u64::from(RUNS_MIN) => false,
-            None => done >= u64::from(RUNS) || whole.elapsed() > PATIENCE,
-        };
-        if enough {
-            break;
-        }
+    if args.on_request {
+        on_request::answer(&mut bench, &*model, load, first, std::io::stdin().lock(), out)?;
+        return Ok(Outcome::Good);
     }
-    let figures = Figures::new(&*model, load, first, times);
+    let times = bench.times(args.runs)?;
+    let profile = match args.profile {
+        true => Some(Profile::measure(&mut bench, &*model, args.runs)?),
+        false => None,
+    };
+    let figures = Figures::new(&*model, load, first, times, profile);
     if args.json {
         writeln!(out, "{}", figures.json(&file, args))?;
     } else {
@@ -109,41 +149,39 @@ struct Figures {
     rss_bytes: u64,
     weight_bytes: usize,
     arena_bytes: Option<usize>,
+    profile: Option<Profile>,
 }
 
 impl Figures {
-    fn new(model: &dyn Model, load: Duration, first: Duration, mut times: Vec<Duration>) -> Self {
-        times.sort_unstable();
+    /// `times` are ascending.
+    fn new(
+        model: &dyn Model,
+        load: Duration,
+        first: Duration,
+        times: Vec<Duration>,
+        profile: Option<Profile>,
+    ) -> Self {
         let report = model.report();
-        // Tract looks at the processor itself and does not say.
-        let isa = report.isa.unwrap_or("auto");
-        let (weight_bytes, arena_bytes) = (report.weight_bytes, report.arena_bytes);
-        let rss_bytes = ProcessMeter::default().rss_bytes();
         Self {
             engine: report.engine,
-            isa,
+            // Tract looks at the processor itself and does not say.
+            isa: report.isa.unwrap_or("auto"),
             load,
             first,
             times,
-            rss_bytes,
-            weight_bytes,
-            arena_bytes,
+            rss_bytes: ProcessMeter::default().rss_bytes(),
+            weight_bytes: report.weight_bytes,
+            arena_bytes: report.arena_bytes,
+            profile,
         }
     }
 
-    /// The smallest time that `share` of all runs did not exceed; nearest rank.
     fn percentile(&self, share: f64) -> Duration {
-        let rank = (share * self.times.len() as f64).ceil() as usize;
-        self.times[rank.clamp(1, self.times.len()) - 1]
-    }
-
-    fn mean(&self) -> Duration {
-        let sum: Duration = self.times.iter().sum();
-        sum / u32::try_from(self.times.len()).unwrap_or(u32::MAX)
+        percentile(&self.times, share)
     }
 
     fn json(&self, file: &ModelFile, args: &Args) -> Value {
-        json!({
+        let mut found = json!({
             "model": file.path.display().to_string(),
             "engine": self.engine.as_str(),
             "isa": self.isa,
@@ -157,12 +195,16 @@ impl Figures {
                 "p50": micros(self.percentile(0.5)),
                 "p90": micros(self.percentile(0.9)),
                 "p99": micros(self.percentile(0.99)),
-                "mean": micros(self.mean()),
+                "mean": micros(mean(&self.times)),
             },
             "rss_bytes": self.rss_bytes,
             "weight_bytes": self.weight_bytes,
             "arena_bytes": self.arena_bytes,
-        })
+        });
+        if let Some(profile) = &self.profile {
+            found["profile"] = profile.json();
+        }
+        found
     }
 
     fn text(&self, file: &ModelFile, args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -176,7 +218,7 @@ impl Figures {
             self.percentile(0.9),
             self.percentile(0.99),
             times[0],
-            self.mean(),
+            mean(&self.times),
         )?;
         writeln!(out, "           over {} runs after {} to warm up", times.len(), args.warmup)?;
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
@@ -188,8 +230,22 @@ impl Figures {
             self.weight_bytes,
             arena.unwrap_or_default(),
         )?;
+        if let Some(profile) = &self.profile {
+            write!(out, "\n{}", profile.table())?;
+        }
         Ok(())
     }
+}
+
+/// The smallest of `times`, which ascend, that `share` of them did not exceed; nearest rank. Zero for none.
+fn percentile(times: &[Duration], share: f64) -> Duration {
+    let rank = (share * times.len() as f64).ceil() as usize;
+    times.get(rank.clamp(1, times.len().max(1)) - 1).copied().unwrap_or_default()
+}
+
+fn mean(times: &[Duration]) -> Duration {
+    let sum: Duration = times.iter().sum();
+    sum / u32::try_from(times.len().max(1)).unwrap_or(u32::MAX)
 }
 
 fn micros(time: Duration) -> f64 {
@@ -233,32 +289,21 @@ mod tests {
     use super::*;
     use crate::data::DType;
 
-    fn figures(micros: &[u64]) -> Figures {
-        Figures {
-            engine: EngineKind::Native,
-            isa: "scalar",
-            load: Duration::ZERO,
-            first: Duration::ZERO,
-            times: micros.iter().map(|&us| Duration::from_micros(us)).collect(),
-            rss_bytes: 0,
-            weight_bytes: 0,
-            arena_bytes: None,
-        }
+    fn times(micros: &[u64]) -> Vec<Duration> {
+        micros.iter().map(|&us| Duration::from_micros(us)).collect()
     }
 
     #[test]
     fn percentiles_are_times_that_were_measured() {
-        let hundred: Vec<u64> = (1..=100).collect();
-        let figures = figures(&hundred);
-        let at = |share| figures.percentile(share).as_micros();
+        let hundred = times(&(1..=100).collect::<Vec<_>>());
+        let at = |share| percentile(&hundred, share).as_micros();
         assert_eq!([at(0.5), at(0.9), at(0.99)], [50, 90, 99]);
-        assert_eq!(figures.mean(), Duration::from_nanos(50_500));
+        assert_eq!(mean(&hundred), Duration::from_nanos(50_500));
     }
 
     #[test]
     fn one_run_is_every_percentile() {
-        let figures = figures(&[7]);
-        assert_eq!(figures.percentile(0.99), Duration::from_micros(7));
+        assert_eq!(percentile(&times(&[7]), 0.99), Duration::from_micros(7));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod limits;
 mod memory;
 mod onnx;
 mod ops;
+mod peak;
 mod plan;
 mod program;
 mod protobuf;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use self::graph::{Graph, Port, Quant};
 use self::kernels::Isa;
 use self::limits::Budget;
+pub use self::peak::Peak;
 use self::program::Program;
 use self::session::NativeSession;
 use self::target::Target;
@@ -78,9 +80,9 @@ fn loaded(mut graph: Graph<'_>, budget: &Budget) -> Result<Box<dyn Model>, Engin
         engine: EngineKind::Native,
         why: error.to_string(),
     })?;
-    let program = program::compile(&mut graph, Target { budget, isa })?;
+    let program = Arc::new(program::compile(&mut graph, Target { budget, isa })?);
     let signature = Arc::new(signature(&graph));
-    Ok(Box::new(NativeModel { format: graph.format, signature, program: Arc::new(program) }))
+    Ok(Box::new(NativeModel { format: graph.format, signature, program }))
 }
 
 /// What the TFLite file in `bytes` holds, and which of its operators have a kernel here.

@@ -41,6 +41,8 @@ pub(super) struct Program {
 /// A kernel with its places.
 #[derive(Debug)]
 pub(super) struct PlacedStep {
+    /// Place in [`Program::ops`].
+    op: usize,
     pub(super) kernel: Box<dyn Kernel>,
     pub(super) inputs: Vec<Place>,
     pub(super) outputs: Vec<Span>,
@@ -52,6 +54,11 @@ impl Program {
     ///
     /// Where `fuel` runs out, loops end early and the outputs are worth nothing.
     pub(super) fn run(&self, arena: &mut [u8], fuel: &Fuel) {
+        self.run_in_parts(arena, fuel, |_| {});
+    }
+
+    /// The same, calling `ran` with the place in [`Program::ops`] of each operator that has run.
+    pub(super) fn run_in_parts(&self, arena: &mut [u8], fuel: &Fuel, mut ran: impl FnMut(usize)) {
         for step in &self.steps {
             step.kernel.run(&mut Memory {
                 arena,
@@ -61,6 +68,7 @@ impl Program {
                 scratch: &step.scratch,
                 fuel,
             });
+            ran(step.op);
         }
     }
 }
@@ -79,16 +87,18 @@ pub(super) fn compile_resolved(
 ) -> Result<Program, EngineError> {
     let mut lives = Lives::new(graph);
     let mut steps: Vec<(&Node<'_>, Step)> = Vec::new();
+    let mut step_ops = Vec::new();
     let (mut weight_bytes, mut work, mut ops) = (0usize, 0u64, Vec::new());
     for node in graph.nodes.iter().filter(|node| !is_folded(graph, node)) {
         target.budget.take_for::<PlacedStep>(2)?;
         let site = target.site(graph, node);
         let compiled = node.op.compile(&site).map_err(|refusal| refused(graph, node, refusal))?;
-        let mut macs = 0;
+        let (mut macs, mut moved_bytes) = (0, 0);
         match compiled {
             Compiled::Alias => lives.alias(graph, node)?,
             Compiled::Step(step) => {
                 (macs, weight_bytes) = (step.macs, weight_bytes + step.weight_bytes);
+                moved_bytes = moved(graph, node, &step);
                 work = work.saturating_add(step.work);
                 if work > WORK_MAX {
                     let why =
@@ -96,15 +106,18 @@ pub(super) fn compile_resolved(
                     return Err(refused(graph, node, Refusal::Unsupported(why)));
                 }
                 steps.push((node, step));
+                step_ops.push(ops.len());
                 lives.step(steps.len(), node, &steps[steps.len() - 1].1);
             }
         }
-        let output = node.outputs.first().map(|&id| graph.values[id].shape.clone());
+        let output = node.outputs.first().map(|&id| &graph.values[id]);
         ops.push(OpReport {
             node: node.index,
             op: node.name.to_owned(),
-            output: output.unwrap_or_default(),
+            output: output.map(|value| value.shape.clone()).unwrap_or_default(),
+            dtype: output.map(|value| value.dtype),
             macs,
+            moved_bytes: Some(moved_bytes),
         });
     }
     let places = lives.place(graph, &steps)?;
@@ -122,10 +135,12 @@ pub(super) fn compile_resolved(
         (span(state.value), state.initial_bytes(value))
     });
     let states = states.collect();
-    let placed = steps.into_iter().zip(places.scratch).map(|((node, step), scratch)| {
+    let placed = steps.into_iter().zip(step_ops).zip(places.scratch);
+    let placed = placed.map(|(((node, step), op), scratch)| {
         let input = |&i: &usize| node.inputs.get(i).copied().flatten();
         let updated = step.updates.iter().filter_map(input);
         PlacedStep {
+            op,
             inputs: step.reads.iter().filter_map(input).map(place).collect(),
             outputs: node.outputs.iter().copied().chain(updated).map(span).collect(),
             kernel: step.kernel,
@@ -145,6 +160,14 @@ pub(super) fn compile_resolved(
         ops,
         isa: target.isa,
     })
+}
+
+/// Bytes that `step` reads and writes, each once.
+fn moved(graph: &Graph<'_>, node: &Node<'_>, step: &Step) -> u64 {
+    let read = step.reads.iter().chain(&step.updates);
+    let read = read.filter_map(|&i| node.inputs.get(i).copied().flatten());
+    let values = read.chain(node.outputs.iter().copied());
+    values.map(|id| graph.values[id].bytes() as u64).sum::<u64>() + step.weight_bytes as u64
 }
 
 /// Whether the node's outputs are known before any run.

@@ -6,7 +6,7 @@ use super::limits::{Fuel, WORK_MAX};
 use super::memory::{Arena, Place};
 use super::program::Program;
 use crate::data::{Signature, Tensor, TensorData};
-use crate::engine::{EngineError, EngineKind, Session, check_tensors};
+use crate::engine::{EngineError, EngineKind, Part, Session, check_tensors};
 
 /// A program's arena.
 #[derive(Debug)]
@@ -26,23 +26,22 @@ impl NativeSession {
         session.reset();
         Ok(session)
     }
-}
 
-impl Session for NativeSession {
-    fn reset(&mut self) {
-        for (span, initial) in &self.program.states {
-            self.arena.bytes_mut()[span.clone()].copy_from_slice(initial);
-        }
-    }
-
-    fn infer(&mut self, inputs: &[Tensor], outputs: &mut [Tensor]) -> Result<(), EngineError> {
+    /// One run; `ended` is compiled away where it does nothing.
+    fn run(
+        &mut self,
+        inputs: &[Tensor],
+        outputs: &mut [Tensor],
+        mut ended: impl FnMut(Part),
+    ) -> Result<(), EngineError> {
         check_tensors(&self.signature, inputs, outputs)?;
         let arena = self.arena.bytes_mut();
         for (tensor, span) in inputs.iter().zip(&self.program.inputs) {
             copy_in(tensor.data(), &mut arena[span.clone()])?;
         }
+        ended(Part::Inputs);
         let fuel = Fuel::new();
-        self.program.run(arena, &fuel);
+        self.program.run_in_parts(arena, &fuel, |op| ended(Part::Op(op)));
         if fuel.is_out() {
             let why = format!("its loops take more than {WORK_MAX} steps for this input");
             return Err(EngineError::Run { engine: EngineKind::Native, why });
@@ -55,6 +54,28 @@ impl Session for NativeSession {
             copy_out(from, tensor.data_mut())?;
         }
         Ok(())
+    }
+}
+
+impl Session for NativeSession {
+    fn reset(&mut self) {
+        for (span, initial) in &self.program.states {
+            self.arena.bytes_mut()[span.clone()].copy_from_slice(initial);
+        }
+    }
+
+    fn infer(&mut self, inputs: &[Tensor], outputs: &mut [Tensor]) -> Result<(), EngineError> {
+        self.run(inputs, outputs, |_| {})
+    }
+
+    fn infer_in_parts(
+        &mut self,
+        inputs: &[Tensor],
+        outputs: &mut [Tensor],
+        ended: &mut dyn FnMut(Part),
+    ) -> Result<bool, EngineError> {
+        self.run(inputs, outputs, ended)?;
+        Ok(true)
     }
 }
 

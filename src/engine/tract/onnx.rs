@@ -308,7 +308,7 @@ fn ops(
             "LinearRegressor" | "LinearClassifier" => floats("coefficients"),
             _ => 0,
         };
-        OpReport { node: index, op: node.op_type.clone(), output, macs }
+        OpReport { node: index, op: node.op_type.clone(), output, dtype: None, macs, moved_bytes: None }
     });
     each.collect()
 }
