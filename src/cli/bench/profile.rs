@@ -393,8 +393,14 @@ reach here on rows and filters that stay in the first cache.
     #[test]
     fn numbers_are_short() {
         let micros = |us: f64| short(Duration::from_secs_f64(us / 1e6));
-        assert_eq!([0.04, 99.94, 99.96, 10_000.0].map(micros), ["0.0 µs", "99.9 µs", "100 µs", "10.0 ms"]);
-        assert_eq!([7, 999, 1500, 2_000_000].map(|n| scaled(n, 1000)), ["7", "999", "1.5 k", "2.0 M"]);
+        assert_eq!(
+            [0.04, 99.94, 99.96, 10_000.0].map(micros),
+            ["0.0 µs", "99.9 µs", "100 µs", "10.0 ms"]
+        );
+        assert_eq!(
+            [7, 999, 1500, 2_000_000].map(|n| scaled(n, 1000)),
+            ["7", "999", "1.5 k", "2.0 M"]
+        );
         assert_eq!(scaled(1536, 1024), "1.5 k");
     }
 }

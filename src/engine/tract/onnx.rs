@@ -308,7 +308,14 @@ fn ops(
             "LinearRegressor" | "LinearClassifier" => floats("coefficients"),
             _ => 0,
         };
-        OpReport { node: index, op: node.op_type.clone(), output, dtype: None, macs, moved_bytes: None }
+        OpReport {
+            node: index,
+            op: node.op_type.clone(),
+            output,
+            dtype: None,
+            macs,
+            moved_bytes: None,
+        }
     });
     each.collect()
 }

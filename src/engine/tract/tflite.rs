@@ -119,7 +119,14 @@ impl Facts {
                 return Err(unsupported(&node, &why));
             }
             let macs = macs(&op, &output, &weights);
-            facts.ops.push(OpReport { node: index, op, output, dtype: None, macs, moved_bytes: None });
+            facts.ops.push(OpReport {
+                node: index,
+                op,
+                output,
+                dtype: None,
+                macs,
+                moved_bytes: None,
+            });
             facts.nodes.push(node);
             facts.printed.push(format!("{operator:#?}"));
         }

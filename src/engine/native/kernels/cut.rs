@@ -142,12 +142,7 @@ pub(crate) struct CutConv {
 
 impl CutConv {
     /// Packs filters `[n, taps, channels]`; `None` where offsets do not fit 31 bits.
-    pub(crate) fn new(
-        isa: Isa,
-        cuts: &Cuts,
-        filters: Filters<'_>,
-        output: Output,
-    ) -> Option<Self> {
+    pub(crate) fn new(isa: Isa, cuts: &Cuts, filters: Filters<'_>, output: Output) -> Option<Self> {
         let form = Form::of(isa.set());
         let part = |cut: &Cut| {
             let weights = cut.weights(filters.weights, cuts.taps);
@@ -178,7 +173,8 @@ impl CutConv {
     /// Bytes of scratch that a run needs; `None` when they overflow.
     pub(crate) fn scratch(&self) -> Option<usize> {
         let own = self.parts.iter().map(|part| part.gemm.scratch()).max().unwrap_or(0);
-        let forms = if self.form == Form::Signed { &[self.form][..] } else { &[self.form, Form::Signed] };
+        let forms =
+            if self.form == Form::Signed { &[self.form][..] } else { &[self.form, Form::Signed] };
         forms.iter().try_fold(own, |sum, &form| sum.checked_add(self.border.bytes(form)?))
     }
 

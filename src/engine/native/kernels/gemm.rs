@@ -451,7 +451,9 @@ impl Gemm {
                 // SAFETY: as above.
                 #[cfg(target_arch = "aarch64")]
                 #[allow(unsafe_code)]
-                Set::Neon => unsafe { neon::block(&panel, block.lanes, block.chained && of.chained) },
+                Set::Neon => unsafe {
+                    neon::block(&panel, block.lanes, block.chained && of.chained)
+                },
                 // SAFETY: as above.
                 #[cfg(target_arch = "aarch64")]
                 #[allow(unsafe_code)]

@@ -22,8 +22,7 @@ impl ByteMatrix {
     /// Packs `weights`, `[n, k]`; `bias`, `[n]`, is added to sums.
     pub(crate) fn new(isa: Isa, weights: &[i8], bias: &[i32]) -> Self {
         let k = weights.len() / bias.len().max(1);
-        let filters =
-            Filters { weights, bias, scales: &[], zero_point: 0, input_zero_point: 0 };
+        let filters = Filters { weights, bias, scales: &[], zero_point: 0, input_zero_point: 0 };
         let output = Output::new(0, -128, 127);
         Self { gemm: Gemm::new(isa, Layout::whole(k), filters, output, false, 1), row: one() }
     }
@@ -67,8 +66,7 @@ impl FloatMatrix {
     /// Packs `weights`, `[n, k]`; sums begin with `bias`, `[n]`.
     pub(crate) fn new(isa: Isa, weights: &[f32], bias: &[f32]) -> Self {
         let k = weights.len() / bias.len().max(1);
-        let filters =
-            FloatFilters { weights, bias, bounds: [f32::NEG_INFINITY, f32::INFINITY] };
+        let filters = FloatFilters { weights, bias, bounds: [f32::NEG_INFINITY, f32::INFINITY] };
         let gemm = FloatGemm::new(isa, Layout::whole(k), filters, 1);
         Self { gemm, row: one(), macs: weights.len() as u64 }
     }

@@ -5,8 +5,8 @@ use super::shared::window::Sliding;
 use super::{Compiled, Kernel, Refusal, Site, Step};
 use crate::engine::EngineError;
 use crate::engine::native::kernels::{
-    Conv, CutConv, DepthwiseConv, FloatConv, FloatCutConv, FloatDepthwiseConv, Geometry, HybridConv,
-    HybridDepthwiseConv,
+    Conv, CutConv, DepthwiseConv, FloatConv, FloatCutConv, FloatDepthwiseConv, Geometry,
+    HybridConv, HybridDepthwiseConv,
 };
 use crate::engine::native::limits::ARENA_MAX;
 use crate::engine::native::memory::Memory;

@@ -280,9 +280,8 @@ impl Kernel for IntegerKernel {
                 for ((state, time), sum) in filters.zip(&mut *sums) {
                     state[steps - 1] = self.into.times(*sum).clamp(-32768, 32767) as i16;
                     let products = state.iter().zip(time);
-                    *sum = products.fold(0i32, |sum, (&s, &t)| {
-                        sum.wrapping_add(i32::from(s) * i32::from(t))
-                    });
+                    *sum = products
+                        .fold(0i32, |sum, (&s, &t)| sum.wrapping_add(i32::from(s) * i32::from(t)));
                 }
                 let units = sums.chunks_exact(rank).zip(&self.bias);
                 for (y, (sums, &bias)) in y.iter_mut().zip(units) {

@@ -29,10 +29,15 @@ impl Case {
             let each = if pixels { self.channels } else { image.len() };
             let mut bytes = vec![0; image.len()];
             let parts = image.chunks(each).zip(bytes.chunks_mut(each));
-            let ranges: Vec<_> = parts
-                .map(|(x, bytes)| filters.dynamic.quantize(Isa::SCALAR, x, bytes))
-                .collect();
-            let of = Made { x: bytes, weights: Vec::new(), bias: Vec::new(), scales: Vec::new(), ..*made };
+            let ranges: Vec<_> =
+                parts.map(|(x, bytes)| filters.dynamic.quantize(Isa::SCALAR, x, bytes)).collect();
+            let of = Made {
+                x: bytes,
+                weights: Vec::new(),
+                bias: Vec::new(),
+                scales: Vec::new(),
+                ..*made
+            };
             for at in 0..made.output[0] * made.output[1] {
                 let range = ranges[if pixels { at } else { 0 }];
                 let mut case = self.clone();

@@ -30,8 +30,7 @@ pub(super) fn bytes(
 ) -> Result<Compiled, Refusal> {
     let bias = layer.bias_i32()?;
     site.budget.take_for::<u64>(bias.len().saturating_add(64))?;
-    let filters =
-        Filters { weights: &[], bias: &bias, scales, zero_point: 0, input_zero_point };
+    let filters = Filters { weights: &[], bias: &bias, scales, zero_point: 0, input_zero_point };
     let gemm = Gemm::open(site.isa, matrices.k, filters, output, matrices.m);
     let room = [1, gemm.operands()];
     let own = gemm.scratch();

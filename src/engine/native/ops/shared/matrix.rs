@@ -58,9 +58,7 @@ impl<'a> Matrix<'a> {
             (DType::I8, Quant::Tensor(Quantization { scale, zero_point: 0 }), Some(data)) => {
                 Ok(Self::Quantized(bytemuck::cast_slice(data), *scale))
             }
-            (DType::I8, ..) => {
-                Err(unsupported(format!("{what} with zero points or channels")))
-            }
+            (DType::I8, ..) => Err(unsupported(format!("{what} with zero points or channels"))),
             _ => {
                 site.budget.take_for::<f32>(value.elements())?;
                 Ok(Self::Real(reals(value, rows * columns, &what)?))
