@@ -349,11 +349,11 @@ mod tests {
         assert_eq!(
             text,
             "\
-node operator          output           time  share   MACs GMAC/s peak  moved
-   0 CONV_2D           1x112x112x32   120 µs  0.8 % 10.8 M   90.3 42 %  543 k
-   1 DEPTHWISE_CONV_2D 1x112x112x96  82.5 µs  0.5 %  3.6 M   43.8 20 %  784 k
-   2 CONV_2D           1x112x112x16  30.0 µs  0.2 %  6.4 M  214.1 98 %  588 k
-  64 SOFTMAX           1x1001        15.0 ms 98.2 %                     2.0 k
+node operator          output          time  share   MACs GMAC/s peak moved
+   0 CONV_2D           1x112x112x32  120 µs  0.8 % 10.8 M   90.3 42 % 543 k
+   1 DEPTHWISE_CONV_2D 1x112x112x96 82.5 µs  0.5 %  3.6 M   43.8 20 % 784 k
+   2 CONV_2D           1x112x112x16 30.0 µs  0.2 %  6.4 M  214.1 98 % 588 k
+  64 SOFTMAX           1x1001       15.0 ms 98.2 %                    2.0 k
 
   SOFTMAX              1   15.0 ms  98.2 %
   CONV_2D              2    150 µs   1.0 %
