@@ -9,6 +9,7 @@ mod sum;
 use self::quotient::Quotient;
 pub(super) use self::sum::Halves;
 use self::sum::{Sum, near};
+use super::shared::fixed::Factor;
 use super::shared::linear::Linear;
 use super::shared::pairs::{pairs, pairs_in_vectors};
 use super::shared::quant8::Quant8;
@@ -164,7 +165,7 @@ impl Arithmetic {
                         output.apply(steps(a, b), scale)
                     });
                 }
-                let factor = near(scale.into())?;
+                let factor = of_products(scale.into())?;
                 pairs(site, move |a: i8, b: i8| fixed.raw(factor.times(steps(a, b))) as i8)
             }
             Operation::Divide => {
@@ -287,9 +288,24 @@ macro_rules! whole {
 
 whole!(i16, i32, i64);
 
+/// The factor for products of 8-bit values.
+///
+/// LiteRT shifts them in lanes of 32 bits by the factor's exponent, which from 32 on leaves nothing of
+/// them: the output is its zero point. Such factors stand in models whose training left an operator unused.
+fn of_products(real: f64) -> Result<Factor, Refusal> {
+    if real >= f64::from(1u32 << 31) { Ok(Factor::of(0, 0)) } else { near(real) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn factors_that_shift_everything_out_are_zero() {
+        assert_eq!(of_products(3.09e30).map(|factor| factor.times(65_025)).ok(), Some(0));
+        assert_eq!(of_products(2.0).map(|factor| factor.times(3)).ok(), Some(6));
+        assert!(of_products(1e8).is_err());
+    }
 
     #[test]
     fn powers_of_two_are_shifts() {
