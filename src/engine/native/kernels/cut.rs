@@ -17,7 +17,7 @@ pub(crate) struct Cut {
     /// Of the window's own taps.
     pub(crate) kernel: [usize; 2],
     pub(crate) dilation: [usize; 2],
-    /// For each of these which tap of the filters it is; `None` for one that has weights 0.
+    /// For each of these which tap of the filters it is; `None` for one whose weights count nothing.
     pub(crate) taps: Vec<Option<usize>>,
     /// The first channel and how many.
     pub(crate) channels: [usize; 2],
@@ -45,15 +45,15 @@ pub(crate) struct Cuts {
 }
 
 impl Cut {
-    /// Its weights, of `[n, taps, channels]`.
-    fn weights<T: Copy + Default>(&self, weights: &[T], taps: usize) -> Vec<T> {
+    /// Its weights, of `[n, taps, channels]`; those that stand for 0 are `zero`.
+    fn weights<T: Copy>(&self, weights: &[T], taps: usize, zero: T) -> Vec<T> {
         let ([first, n], channels) = (self.filters, self.channels[1]);
         let mut own = Vec::with_capacity(n * self.taps.len() * channels);
         for filter in weights.chunks_exact(taps * channels).skip(first).take(n) {
             for tap in &self.taps {
                 match tap {
                     Some(tap) => own.extend_from_slice(&filter[tap * channels..][..channels]),
-                    None => own.resize(own.len() + channels, T::default()),
+                    None => own.resize(own.len() + channels, zero),
                 }
             }
         }
@@ -145,7 +145,7 @@ impl CutConv {
     pub(crate) fn new(isa: Isa, cuts: &Cuts, filters: Filters<'_>, output: Output) -> Option<Self> {
         let form = Form::of(isa.set());
         let part = |cut: &Cut| {
-            let weights = cut.weights(filters.weights, cuts.taps);
+            let weights = cut.weights(filters.weights, cuts.taps, filters.zero_point as i8);
             let [first, n] = cut.filters;
             let own = Filters {
                 weights: &weights,
@@ -214,7 +214,7 @@ impl FloatCutConv {
     /// Packs filters `[n, taps, channels]`; `None` where offsets do not fit 31 bits.
     pub(crate) fn new(isa: Isa, cuts: &Cuts, filters: FloatFilters<'_>) -> Option<Self> {
         let part = |cut: &Cut| {
-            let weights = cut.weights(filters.weights, cuts.taps);
+            let weights = cut.weights(filters.weights, cuts.taps, 0.0);
             let [first, n] = cut.filters;
             let bias = &filters.bias[first..first + n];
             let own = FloatFilters { weights: &weights, bias, ..filters };
