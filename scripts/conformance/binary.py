@@ -94,6 +94,7 @@ def cases():
             yield from constants(op, kind, (TABLES[op], {}))
     yield from far()
     yield from shifts()
+    yield from halves()
     for op, kinds in OTHER.items():
         for kind in kinds:
             tolerance = "float" if op in ("POW", "ATAN2") and kind.startswith("float") else None
@@ -118,6 +119,19 @@ def far():
                            ("MUL", (1e-3, 0.002, 0.9)), ("MUL", (30, 20, 1.5))]:
             a, b, out = (T(kind, shape, Q(scale, zero)) for shape, scale in zip(([3, 7], [7], None), scales))
             yield single(op, kind, [a, b], [out], (TABLES[op], {}), scales=scales)
+
+
+def halves():
+    """int16 sums that lie next to a half: LiteRT's vectors of 16 round them once, what is left over twice."""
+    pairs = [(-8651, -19447), (9551, -4841), (-17665, 9719), (10324, 18742)]
+    scales = 0.001527818269096315, 0.00244954414665699, 0.003025953657925129
+    for op in ["ADD", "SUB"]:
+        for shapes in [([5, 8], [5, 8]), ([5, 8], [8])]:
+            drawn = [[pair[side] for pair in pairs] for side in (0, 1)]
+            a, b = (T("int16", shape, Q(scale, 0), draw=lambda rng, run, shape, of=of: np.resize(np.roll(of, run), shape))
+                    for shape, scale, of in zip(shapes, scales, drawn))
+            out = T("int16", None, Q(scales[2], 0))
+            yield single(op, "int16", [a, b], [out], (TABLES[op], {"potScaleInt16": False}), label="halves", b=shapes[1])
 
 
 def shifts():

@@ -193,6 +193,9 @@ def quantize():
                 x = T(source, [1, 256], Q(a * real_scale(source), at(source, za)))
                 out = T(target, None, Q(b * real_scale(target), at(target, zb)))
                 yield single("QUANTIZE", target, [x], [out], **{"from": source}, to=target, quant=f"{i}")
+    for i, (a, b) in enumerate([(3e-4, 2e-6), (1e-3, 0.9), (2e-4, 2e-4)]):
+        yield single("QUANTIZE", "int16", [T("int16", [1, 256], Q(a, 0))], [T("int32", None, Q(b, 0))],
+                     **{"from": "int16"}, to="int32", quant=f"{i}")
     for i in range(2):
         x = T("int32", [2, 40], Q([1e-5, 2e-3][i], 0), draw=lambda rng, run, shape: rng.integers(-10**5, 10**5, shape))
         for target in ["int8", "uint8", "int16"]:

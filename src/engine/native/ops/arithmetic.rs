@@ -11,7 +11,7 @@ pub(super) use self::sum::Halves;
 use self::sum::{Sum, near};
 use super::shared::fixed::Factor;
 use super::shared::linear::Linear;
-use super::shared::pairs::{pairs, pairs_in_vectors};
+use super::shared::pairs::{pairs, pairs_by_sixteens, pairs_in_vectors};
 use super::shared::quant8::Quant8;
 use super::shared::requantize::{output_of, range, ratio};
 use super::shared::scaling::Clamp;
@@ -191,8 +191,20 @@ impl Arithmetic {
                         y.raw(sum) as i16
                     });
                 }
-                let of = self.scaled_sum(x, 15, y)?;
-                pairs(site, move |a: i16, b: i16| of(a.into(), b.into()) as i16)
+                let rest = self.scaled_sum(x, 15, y)?;
+                let rest = move |a: i16, b: i16| rest(a.into(), b.into()) as i16;
+                // LiteRT has vectors for sums alone, and for tensors of one shape.
+                let halves = Halves::new(x, 15)?;
+                let once = halves
+                    .once()
+                    .filter(|_| self.operation == Operation::Add && a.shape == b.shape);
+                let Some(once) = once else { return pairs(site, rest) };
+                let output = halves.output(y, 1)?;
+                let whole = move |a: i16, b: i16| {
+                    let [a, b] = once([a.into(), b.into()]);
+                    y.raw(output.times(a + b)) as i16
+                };
+                pairs_by_sixteens(site, whole, rest)
             }
             Operation::Multiply => {
                 let factor = near(ratio(x[0].scale, x[1].scale, y.scale)?.into())?;

@@ -51,8 +51,8 @@ impl Operator for Quantize {
             let convert = Convert::new(Quant8::of(x)?, Quant8::of(y)?)?;
             return Ok(looked_up(site, |x| convert.of(x))?.into());
         }
-        let to = Linear::of(y)?;
         if x.dtype == DType::F32 {
+            let to = Linear::of(y)?;
             let (out, per_unit) = (Quant8::of(y).ok(), 1.0 / to.scale);
             return Ok(match out {
                 // XNNPACK's.
@@ -64,12 +64,13 @@ impl Operator for Quantize {
             }
             .into());
         }
-        let from = Linear::of_wide(x)?;
+        let (from, to) = (Linear::of_wide(x)?, Linear::of_wide(y)?);
         let factor = factor(from.scale, to.scale)?;
         let of = move |x: i32| to.raw(factor.times(x.wrapping_sub(from.zero_point)));
         Ok(match (x.dtype, y.dtype) {
             (DType::I8 | DType::U8, DType::I16) => each(site, move |x: i8| of(x.into()) as i16)?,
             (DType::I16, DType::I16) => each(site, move |x: i16| of(x.into()) as i16)?,
+            (DType::I16, DType::I32) => each(site, move |x: i16| of(x.into()))?,
             (DType::I16, DType::I8 | DType::U8) => each(site, move |x: i16| of(x.into()) as i8)?,
             (DType::I32, DType::I16) => each(site, move |x: i32| of(x) as i16)?,
             (DType::I32, DType::I8 | DType::U8) => each(site, move |x: i32| of(x) as i8)?,

@@ -134,8 +134,9 @@ impl<'a> Importer<'a, '_> {
         }
         let axis = table.scalar(field::QUANTIZED_DIMENSION, 0i32)?;
         if scales.len() > 1 {
-            let axis = usize::try_from(axis).ok().filter(|&axis| axis < shape.len());
-            let axis = axis.filter(|&axis| shape[axis] == scales.len());
+            // Older converters wrote the axis of the weights beside a bias, too.
+            let axis = if shape.len() == 1 { Some(0) } else { usize::try_from(axis).ok() };
+            let axis = axis.filter(|&axis| shape.get(axis) == Some(&scales.len()));
             let Some(axis) = axis else {
                 let why = format!("{} scales do not fit {shape:?}", scales.len());
                 return Err(Refusal::Malformed(why));

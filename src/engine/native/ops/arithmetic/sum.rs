@@ -63,6 +63,15 @@ impl Halves {
         near(self.twice.powi(power.cast_signed()) / f64::from(unit))
     }
 
+    /// Both inputs in the common scale, each rounded once, as LiteRT's vectors of 16-bit values do on
+    /// x86-64; `None` for scales that its kernels do not take.
+    pub(in super::super) fn once(&self) -> Option<impl Fn([i32; 2]) -> [i32; 2] + use<>> {
+        let bits = self.bits.cast_signed();
+        let [a, b] = self.factors.map(|factor| factor.once(bits));
+        let ([a, b], x) = ([a?, b?], self.x);
+        Some(move |raw: [i32; 2]| [a(raw[0] - x[0].zero_point), b(raw[1] - x[1].zero_point)])
+    }
+
     /// Both inputs in the common scale.
     #[inline(always)]
     pub(in super::super) fn of(&self, raw: [i32; 2]) -> [i32; 2] {

@@ -91,6 +91,16 @@ impl Factor {
         ((high + ((1i64 << shift) >> 1)) >> shift) as i32
     }
 
+    /// `x` times two to the `bits` times the factor, rounded once, half up; `None` where more than all
+    /// bits of the factor are asked for.
+    pub(in super::super) fn once(self, bits: i32) -> Option<impl Fn(i32) -> i32 + Copy + use<>> {
+        let shift = u32::try_from(31 - self.exponent - bits)
+            .ok()
+            .filter(|shift| (1..32).contains(shift))?;
+        let (factor, half) = (i64::from(self.mantissa), 1i64 << (shift - 1));
+        Some(move |x: i32| ((i64::from(x) * factor + half) >> shift) as i32)
+    }
+
     /// `x` times the factor, rounded twice: to 31 fraction bits, halves up, then to none, halves away
     /// from zero.
     #[inline(always)]

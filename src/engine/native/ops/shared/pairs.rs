@@ -31,6 +31,16 @@ pub(in super::super) fn pairs_in_vectors<A: Element, B: Element, Y: Element>(
     step(site, Pairs::<A, B, Y, _, true> { isa, walk, f, types: PhantomData })
 }
 
+/// The step that computes `whole` of all sixteens of elements of two tensors of one shape, and `rest` of
+/// the elements after them: where the reference's vectors round otherwise than its loop.
+pub(in super::super) fn pairs_by_sixteens<T: Element>(
+    site: &Site<'_>,
+    whole: impl Fn(T, T) -> T + Send + Sync + 'static,
+    rest: impl Fn(T, T) -> T + Send + Sync + 'static,
+) -> Result<Step, Refusal> {
+    step(site, Sixteens { whole, rest, types: PhantomData })
+}
+
 /// Through the output, and the two inputs that repeat.
 fn walk(site: &Site<'_>) -> Result<Walk, Refusal> {
     let (a, b, y) = (site.input(0)?, site.input(1)?, site.output()?);
@@ -88,6 +98,33 @@ where
     fn run(&self, memory: &mut Memory<'_>) {
         let (a, b, y) = memory.binary_of();
         self.isa.run(All { walk: &self.walk, f: self.f, a, b, y });
+    }
+}
+
+struct Sixteens<T, F, G> {
+    whole: F,
+    rest: G,
+    types: PhantomData<T>,
+}
+
+impl<T, F, G> fmt::Debug for Sixteens<T, F, G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sixteens").finish_non_exhaustive()
+    }
+}
+
+impl<T, F, G> Kernel for Sixteens<T, F, G>
+where
+    T: Element,
+    F: Fn(T, T) -> T + Send + Sync,
+    G: Fn(T, T) -> T + Send + Sync,
+{
+    fn run(&self, memory: &mut Memory<'_>) {
+        let (a, b, y) = memory.binary_of::<T, T, T>();
+        let cut = y.len() / 16 * 16;
+        let (whole, rest) = y.split_at_mut(cut);
+        both(whole, &a[..cut], &b[..cut], &self.whole);
+        both(rest, &a[cut..], &b[cut..], &self.rest);
     }
 }
 
