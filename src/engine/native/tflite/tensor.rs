@@ -134,9 +134,7 @@ impl<'a> Importer<'a, '_> {
         }
         let axis = table.scalar(field::QUANTIZED_DIMENSION, 0i32)?;
         if scales.len() > 1 {
-            // Older converters wrote the axis of the weights beside a bias, too.
-            let axis = if shape.len() == 1 { Some(0) } else { usize::try_from(axis).ok() };
-            let axis = axis.filter(|&axis| shape.get(axis) == Some(&scales.len()));
+            let axis = channel_axis(shape, scales.len(), axis);
             let Some(axis) = axis else {
                 let why = format!("{} scales do not fit {shape:?}", scales.len());
                 return Err(Refusal::Malformed(why));
@@ -180,9 +178,28 @@ impl<'a> Importer<'a, '_> {
     }
 }
 
+/// The axis that has one of `scales` for each place; the file says `axis`.
+///
+/// A vector has no choice: older converters wrote the axis of the weights beside a bias, too.
+fn channel_axis(shape: &[usize], scales: usize, axis: i32) -> Option<usize> {
+    let axis = if shape.len() == 1 { 0 } else { usize::try_from(axis).ok()? };
+    (shape.get(axis) == Some(&scales)).then_some(axis)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scales_belong_to_an_axis_of_as_many_places() {
+        assert_eq!(channel_axis(&[3, 1, 1, 8], 8, 3), Some(3));
+        assert_eq!(channel_axis(&[8], 8, 3), Some(0));
+        let wrong =
+            [(&[8][..], 7, 0), (&[8, 1], 8, 1), (&[8, 1], 8, 2), (&[8, 1], 8, -1), (&[], 2, 0)];
+        for (shape, scales, axis) in wrong {
+            assert_eq!(channel_axis(shape, scales, axis), None, "{shape:?} {axis}");
+        }
+    }
 
     #[test]
     fn halves_keep_their_value() {
