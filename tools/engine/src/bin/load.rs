@@ -8,7 +8,7 @@ use std::fs;
 use std::time::Instant;
 
 use edgerun::data::Tensor;
-use edgerun::engine::{Model, native};
+use edgerun::engine::native;
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn Error>> {
