@@ -40,6 +40,6 @@ pub(crate) use self::hybrid::{HybridConv, HybridDepthwiseConv, HybridFilters, Ra
 pub(crate) use self::isa::Isa;
 pub(crate) use self::lookup::Lookup;
 pub(crate) use self::matrix::{ByteMatrix, FloatMatrix};
-pub(crate) use self::output::Output;
+pub(crate) use self::output::{Output, nearest_within};
 pub(crate) use self::plain::Plain;
 pub(crate) use self::table::Table;

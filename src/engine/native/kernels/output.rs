@@ -3,6 +3,20 @@
 /// Added to a float below 2^22 it leaves the rounded integer in the low mantissa bits.
 const MAGIC: f32 = 12_582_912.0;
 
+/// The nearest integer to a float below 2^22, half to even.
+#[inline(always)]
+fn nearest(steps: f32) -> i32 {
+    (steps + MAGIC).to_bits().cast_signed() - MAGIC.to_bits().cast_signed()
+}
+
+/// The nearest integer to `steps`, half to even, within `low..=high`: integers below 2^22. NaN becomes
+/// `low`. The compiler makes vectors of it, and not of a conversion that saturates.
+#[inline(always)]
+pub(crate) fn nearest_within(steps: f32, low: f32, high: f32) -> i32 {
+    let steps = if steps > low { steps } else { low };
+    nearest(if steps < high { steps } else { high })
+}
+
 /// Offset and clamp of 8-bit outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Output {
@@ -32,8 +46,7 @@ impl Output {
     pub(crate) fn quantize(self, steps: f32) -> i8 {
         let [low, high] = self.bounds();
         let steps = steps.min(high).max(low);
-        let rounded = (steps + MAGIC).to_bits().cast_signed() - MAGIC.to_bits().cast_signed();
-        (rounded + self.zero_point) as i8
+        (nearest(steps) + self.zero_point) as i8
     }
 
     /// The bounds less the zero point.

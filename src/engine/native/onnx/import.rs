@@ -10,7 +10,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::file::{GraphFile, NodeFile, TensorFile};
-use super::ops::{Alias, Dequantize, Params, Rearrange, Scheme, dense};
+use super::ops::{Alias, Dequantize, Params, Scheme, Turn, dense};
 use super::tensor::Constant;
 use crate::data::{DType, Quantization};
 use crate::engine::EngineError;
@@ -324,9 +324,8 @@ impl<'a, 'b> Importer<'a, 'b> {
             self.alias(tensor.id, shape.to_vec())?
         } else {
             self.take_tables(shape)?;
-            let tables = shape.iter().zip(strides);
-            let tables = tables.map(|(&len, &by)| (0..len).map(|i| i * by).collect()).collect();
-            self.rearrange(tensor.id, Rearrange { offset: 0, tables, fill: [0; 8] })?
+            let turn = Turn { shape: shape.to_vec(), strides: strides.to_vec() };
+            self.rearrange(tensor.id, turn)?
         };
         Ok(id)
     }
@@ -342,7 +341,12 @@ impl<'a, 'b> Importer<'a, 'b> {
         Ok(())
     }
 
-    pub(super) fn rearrange(&mut self, id: ValueId, op: Rearrange) -> Result<ValueId, Refusal> {
+    /// Emits what moves the elements of a value and leaves their meaning.
+    pub(super) fn rearrange(
+        &mut self,
+        id: ValueId,
+        op: impl Operator + 'a,
+    ) -> Result<ValueId, Refusal> {
         let (dtype, quant) = (self.graph.values[id].dtype, self.graph.values[id].quant.clone());
         let to = self.emit(op, &[id], dtype)?;
         if matches!(quant, Quant::Tensor(_)) {

@@ -34,7 +34,7 @@ pub(super) use self::params::{Arithmetic, Params, Scheme, Zero};
 pub(super) use self::pool::{GlobalAverage, Pool, PoolKind};
 pub(super) use self::qlinear::{QLinear, QLinearKind, Scalar};
 pub(super) use self::quantize::{Dequantize, DynamicQuantize, Quantize};
-pub(super) use self::rearrange::{Alias, OUTSIDE, Rearrange};
+pub(super) use self::rearrange::{Alias, OUTSIDE, Rearrange, Turn};
 pub(super) use self::reduce::{Reduce, Reduction};
 pub(super) use self::resize::{Axis, Between, ResizeLinear};
 pub(super) use self::softmax::{QLinearSoftmax, Softmax};

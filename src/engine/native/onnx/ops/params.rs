@@ -2,6 +2,7 @@
 
 use super::{Refusal, malformed, unsupported};
 use crate::data::DType;
+use crate::engine::native::kernels::nearest_within;
 
 /// One scale and zero point for a whole tensor: `real = (raw - zero) * scale`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,6 +14,7 @@ pub(in super::super) struct Params {
 }
 
 /// The lowest and highest integer of `dtype`.
+#[inline(always)]
 fn range(dtype: DType) -> (i32, i32) {
     match dtype {
         DType::U8 => (0, 255),
@@ -23,17 +25,20 @@ fn range(dtype: DType) -> (i32, i32) {
 }
 
 /// What was subtracted from the file's integers for the arena.
+#[inline(always)]
 fn origin(dtype: DType) -> i32 {
     if dtype == DType::U8 { 128 } else { 0 }
 }
 
 impl Params {
     /// The zero point as it lies in the arena.
+    #[inline(always)]
     pub(in super::super) fn arena_zero(&self) -> i32 {
         self.zero - origin(self.dtype)
     }
 
     /// The integer of the file for an 8-bit element of the arena.
+    #[inline(always)]
     pub(in super::super) fn raw(&self, bits: i8) -> i32 {
         i32::from(bits) + origin(self.dtype)
     }
@@ -44,13 +49,12 @@ impl Params {
     }
 
     /// From steps less the zero point to an element of the arena: half to even, saturating; NaN becomes
-    /// the lowest. As onnxruntime's vectors: it clamps first.
+    /// the lowest. As onnxruntime's vectors: it clamps first. For integers of 8 and 16 bits.
     #[inline(always)]
     pub(in super::super) fn store(&self, steps: f32) -> i32 {
         let (low, high) = range(self.dtype);
         let (low, high) = (low.saturating_sub(self.zero), high.saturating_sub(self.zero));
-        let steps = if steps > low as f32 { steps.min(high as f32) } else { low as f32 };
-        steps.round_ties_even() as i32 + self.zero - origin(self.dtype)
+        nearest_within(steps, low as f32, high as f32) + self.zero - origin(self.dtype)
     }
 
     /// Quantizes a real value to an element of the arena.
@@ -60,6 +64,7 @@ impl Params {
     }
 
     /// An integer of the file to an 8-bit element of the arena, saturating.
+    #[inline(always)]
     pub(in super::super) fn saturate(&self, raw: i32) -> i8 {
         let (low, high) = range(self.dtype);
         (raw.clamp(low, high) - origin(self.dtype)) as i8

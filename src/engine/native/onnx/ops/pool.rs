@@ -7,6 +7,7 @@ use super::{
 };
 use crate::data::DType;
 use crate::engine::native::graph::Shape;
+use crate::engine::native::kernels::{Isa, Plain};
 
 /// What a window becomes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -169,13 +170,14 @@ impl Operator for GlobalAverage {
         let size = h * w;
         let scale = self.x.scale / (self.y.scale * size as f32);
         let bias = (self.x.arena_zero()).wrapping_mul(size as i32).wrapping_neg();
-        let kernel = GlobalAverageKernel { size, channels, scale, bias, y: self.y };
+        let kernel = GlobalAverageKernel { isa: site.isa, size, channels, scale, bias, y: self.y };
         Ok(Step::new(kernel, x.elements()).into())
     }
 }
 
 #[derive(Debug)]
 struct GlobalAverageKernel {
+    isa: Isa,
     size: usize,
     channels: usize,
     scale: f32,
@@ -186,12 +188,37 @@ struct GlobalAverageKernel {
 impl Kernel for GlobalAverageKernel {
     fn run(&self, memory: &mut Memory<'_>) {
         let (x, y) = memory.unary::<i8, i8>();
-        let images = x.chunks_exact(self.size * self.channels);
-        for (x, y) in images.zip(y.chunks_exact_mut(self.channels)) {
-            for (c, y) in y.iter_mut().enumerate() {
-                let values = x[c..].iter().step_by(self.channels);
-                let sum = values.fold(self.bias, |sum, &x| sum.wrapping_add(x.into()));
-                *y = self.y.store(sum as f32 * self.scale) as i8;
+        self.isa.run(GlobalAverages { kernel: self, x, y });
+    }
+}
+
+/// Channels that are summed together.
+const LANES: usize = 64;
+
+struct GlobalAverages<'a> {
+    kernel: &'a GlobalAverageKernel,
+    x: &'a [i8],
+    y: &'a mut [i8],
+}
+
+impl Plain for GlobalAverages<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let GlobalAverageKernel { size, channels, scale, bias, y: params, .. } = *self.kernel;
+        let images = self.x.chunks_exact(size * channels);
+        for (x, y) in images.zip(self.y.chunks_exact_mut(channels)) {
+            for (block, y) in y.chunks_mut(LANES).enumerate() {
+                let mut sums = [bias; LANES];
+                let sums = &mut sums[..y.len()];
+                for pixel in x.chunks_exact(channels) {
+                    let pixel = &pixel[block * LANES..][..y.len()];
+                    for (sum, &x) in sums.iter_mut().zip(pixel) {
+                        *sum = sum.wrapping_add(x.into());
+                    }
+                }
+                for (y, &sum) in y.iter_mut().zip(&*sums) {
+                    *y = params.store(sum as f32 * scale) as i8;
+                }
             }
         }
     }

@@ -1,8 +1,10 @@
 //! Sums and products of two quantized tensors.
 
-use super::walk::{Walk, broadcast_shape};
-use super::{Compiled, Kernel, Memory, Operator, Params, Refusal, Site, Step, malformed};
+use super::walk::broadcast_shape;
+use super::{Compiled, Operator, Params, Refusal, Site, malformed};
 use crate::engine::native::graph::Shape;
+use crate::engine::native::kernels::nearest_within;
+use crate::engine::native::ops::shared::pairs::pairs_in_vectors;
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,74 +47,46 @@ impl Operator for QLinear {
         {
             return Err(malformed(format!("{} and {} to {}", a.dtype, b.dtype, y.dtype)));
         }
-        let walk = Walk::broadcast(&y.shape, [&a.shape, &b.shape]);
-        let (a, b, c) = (self.a, self.b, self.y);
-        let elements = y.elements();
-        let step = match self.kind {
-            QLinearKind::Mul => {
-                let ratio = a.scale * b.scale / c.scale;
-                Step::new(MulKernel { a, b, c, ratio, walk }, elements)
+        let (a, b, y) = (self.a, self.b, self.y);
+        Ok(match self.kind {
+            QLinearKind::Mul => pairs_in_vectors(site, product(a, b, y)),
+            QLinearKind::Add if self.scalar == Scalar::First => {
+                // Swapped, as the first side is the one that is held still.
+                let sum = sum(b, a, y);
+                pairs_in_vectors(site, move |a, b| sum(b, a))
             }
-            QLinearKind::Add => {
-                // Swapped where the first side is the one that is held still.
-                let swap = self.scalar == Scalar::First;
-                let (first, second) = if swap { (b, a) } else { (a, b) };
-                let (r1, r2) = (first.scale / c.scale, second.scale / c.scale);
-                let fixed = r1.mul_add(first.zero as f32, r2 * second.zero as f32);
-                let fixed = c.zero as f32 - fixed;
-                Step::new(AddKernel { a, b, c, ratios: [r1, r2], fixed, swap, walk }, elements)
-            }
-        };
-        Ok(Step { reads: vec![0, 1], ..step }.into())
+            QLinearKind::Add => pairs_in_vectors(site, sum(a, b, y)),
+        }?
+        .into())
     }
 }
 
 /// `round(a · A/C + (b · B/C + (zc - A/C · za - B/C · zb)))` in `f32`, products and sums rounded together.
 /// Found in onnxruntime's AVX2 kernel, which every x86-64 machine of the last ten years runs.
-#[derive(Debug)]
-struct AddKernel {
-    a: Params,
-    b: Params,
-    c: Params,
-    ratios: [f32; 2],
-    fixed: f32,
-    swap: bool,
-    walk: Walk<2>,
-}
-
-impl Kernel for AddKernel {
-    fn run(&self, memory: &mut Memory<'_>) {
-        let (a, b, y) = memory.binary::<i8, i8>();
-        let [r1, r2] = self.ratios;
-        let (low, high) = (f32::from(i16::MIN), f32::from(i16::MAX));
-        self.walk.elements(|n, [i, j]| {
-            let (first, second) = (self.a.raw(a[i]) as f32, self.b.raw(b[j]) as f32);
-            let (first, second) = if self.swap { (second, first) } else { (first, second) };
-            let sum = first.mul_add(r1, second.mul_add(r2, self.fixed));
-            y[n] = self.c.saturate(sum.round_ties_even().clamp(low, high) as i32);
-        });
+fn sum(a: Params, b: Params, y: Params) -> impl Fn(i8, i8) -> i8 + Copy {
+    let ratios = [a.scale / y.scale, b.scale / y.scale];
+    let fixed = ratios[0].mul_add(a.zero as f32, ratios[1] * b.zero as f32);
+    let fixed = y.zero as f32 - fixed;
+    #[inline(always)]
+    move |i, j| {
+        let (first, second) = (a.raw(i) as f32, b.raw(j) as f32);
+        rounded(first.mul_add(ratios[0], second.mul_add(ratios[1], fixed)), y)
     }
 }
 
 /// `round((a - za)(b - zb) · AB/C + zc)` in `f32`.
-#[derive(Debug)]
-struct MulKernel {
-    a: Params,
-    b: Params,
-    c: Params,
-    ratio: f32,
-    walk: Walk<2>,
+fn product(a: Params, b: Params, y: Params) -> impl Fn(i8, i8) -> i8 + Copy {
+    let ratio = a.scale * b.scale / y.scale;
+    let (za, zb, zero) = (a.arena_zero(), b.arena_zero(), y.zero as f32);
+    #[inline(always)]
+    move |i, j| {
+        let product = (i32::from(i) - za) * (i32::from(j) - zb);
+        rounded(product as f32 * ratio + zero, y)
+    }
 }
 
-impl Kernel for MulKernel {
-    fn run(&self, memory: &mut Memory<'_>) {
-        let (a, b, y) = memory.binary::<i8, i8>();
-        let (za, zb, zc) = (self.a.arena_zero(), self.b.arena_zero(), self.c.zero as f32);
-        let (low, high) = (f32::from(i16::MIN), f32::from(i16::MAX));
-        self.walk.elements(|n, [i, j]| {
-            let product = (i32::from(a[i]) - za) * (i32::from(b[j]) - zb);
-            let sum = product as f32 * self.ratio + zc;
-            y[n] = self.c.saturate(sum.round_ties_even().clamp(low, high) as i32);
-        });
-    }
+/// Half to even, through 16 bits, saturating; NaN becomes the lowest.
+#[inline(always)]
+fn rounded(steps: f32, y: Params) -> i8 {
+    y.saturate(nearest_within(steps, f32::from(i16::MIN), f32::from(i16::MAX)))
 }

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::data::DType;
 use crate::engine::native::graph::Shape;
+use crate::engine::native::ops::shared::each::each_in_vectors;
 
 /// Real to integers: `x / scale`, half to even, plus the zero point, saturating.
 #[derive(Debug)]
@@ -14,11 +15,8 @@ pub(in super::super) struct Quantize(pub(in super::super) Scheme);
 #[derive(Debug)]
 pub(in super::super) struct Dequantize(pub(in super::super) Scheme);
 
-/// How often each scale is used in a row, and how many there are.
+/// How often each of several scales is used in a row.
 fn lanes(scheme: &Scheme, shape: &[usize]) -> Result<usize, Refusal> {
-    if scheme.whole().is_some() {
-        return Ok(shape.iter().product());
-    }
     if shape.get(scheme.axis) != Some(&scheme.scales.len()) {
         let (scales, axis) = (scheme.scales.len(), scheme.axis);
         return Err(malformed(format!("{scales} scales along axis {axis} of {shape:?}")));
@@ -41,12 +39,21 @@ impl Operator for Quantize {
         if x.dtype != DType::F32 || y.dtype != self.0.dtype || y.dtype == DType::I32 {
             return Err(unsupported(format!("{} to {}", x.dtype, y.dtype)));
         }
+        if let Some(params) = self.0.whole() {
+            return Ok(if params.is_eight() {
+                each_in_vectors(site, move |x| params.quantize(x) as i8)?
+            } else {
+                each_in_vectors(site, move |x| params.quantize(x) as i16)?
+            }
+            .into());
+        }
         let lane = lanes(&self.0, &x.shape)?;
         let kernel = QuantizeKernel { params: params(&self.0), lane };
         Ok(Step::new(kernel, y.elements()).into())
     }
 }
 
+/// With a scale for each index along an axis.
 #[derive(Debug)]
 struct QuantizeKernel {
     params: Vec<Params>,
@@ -86,12 +93,23 @@ impl Operator for Dequantize {
         if x.dtype != self.0.dtype || y.dtype != DType::F32 {
             return Err(unsupported(format!("{} to {}", x.dtype, y.dtype)));
         }
+        if let Some(params) = self.0.whole() {
+            let zero = params.arena_zero();
+            let real = move |x: i32| x.wrapping_sub(zero) as f32 * params.scale;
+            return Ok(match x.dtype {
+                DType::I16 => each_in_vectors(site, move |x: i16| real(x.into()))?,
+                DType::I32 => each_in_vectors(site, move |x: i32| real(x))?,
+                _ => each_in_vectors(site, move |x: i8| real(x.into()))?,
+            }
+            .into());
+        }
         let lane = lanes(&self.0, &x.shape)?;
         let kernel = DequantizeKernel { params: params(&self.0), lane, dtype: x.dtype };
         Ok(Step::new(kernel, y.elements()).into())
     }
 }
 
+/// With a scale for each index along an axis.
 #[derive(Debug)]
 struct DequantizeKernel {
     params: Vec<Params>,

@@ -6,6 +6,7 @@
 use super::{Compiled, Kernel, Memory, Operator, Refusal, Site, Step, malformed};
 use crate::engine::native::graph::{Shape, width};
 use crate::engine::native::limits::RANK_MAX;
+use crate::engine::native::ops::shared::moves::{End, Move, moved};
 
 /// Marks an element that comes from nowhere: it is filled.
 pub(in super::super) const OUTSIDE: usize = usize::MAX;
@@ -110,6 +111,25 @@ impl Kernel for RearrangeKernel {
             4 => self.copy::<4>(x, y),
             _ => self.copy::<8>(x, y),
         }
+    }
+}
+
+/// `y[i, j, …] = x[strides[0] · i + strides[1] · j + …]`: axes in another order.
+#[derive(Debug)]
+pub(in super::super) struct Turn {
+    pub(in super::super) shape: Shape,
+    pub(in super::super) strides: Vec<usize>,
+}
+
+impl Operator for Turn {
+    fn shapes(&self, _: &Site<'_>) -> Result<Vec<Shape>, Refusal> {
+        Ok(vec![self.shape.clone()])
+    }
+
+    fn compile(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
+        let strides = self.strides.iter().map(|&by| by.cast_signed()).collect();
+        let (from, to) = (End { start: 0, strides }, End::dense(&self.shape));
+        moved(site, None, vec![Move::new(self.shape.clone(), from, to)])
     }
 }
 

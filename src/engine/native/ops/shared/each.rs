@@ -20,7 +20,7 @@ pub(in super::super) fn each<X: Element, Y: Element>(
 /// The same of an `f` that the compiler can make vectors of: no calls, no tables, no divisions of
 /// integers. What it calls has to be `#[inline(always)]`; what it captures is copied, so that it lies in
 /// registers.
-pub(in super::super) fn each_in_vectors<X: Element, Y: Element>(
+pub(in crate::engine::native) fn each_in_vectors<X: Element, Y: Element>(
     site: &Site<'_>,
     f: impl Fn(X) -> Y + Copy + Send + Sync + 'static,
 ) -> Result<Step, Refusal> {

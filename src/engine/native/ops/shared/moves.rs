@@ -5,7 +5,7 @@ use super::turn::Plane;
 use super::walk::dense;
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Quant, Value, width};
-use crate::engine::native::kernels::Lookup;
+use crate::engine::native::kernels::{Isa, Lookup};
 use crate::engine::native::limits::RANK_MAX;
 use crate::engine::native::memory::Memory;
 
@@ -14,15 +14,15 @@ const AXES_MAX: usize = 2 * RANK_MAX;
 
 /// Where a box lies in a tensor: its first element, and how far on the next one is along each axis.
 #[derive(Clone, Debug)]
-pub(in super::super) struct End {
-    pub(in super::super) start: isize,
+pub(in crate::engine::native) struct End {
+    pub(in crate::engine::native) start: isize,
     /// In elements; 0 repeats, negative ones go backwards.
-    pub(in super::super) strides: Vec<isize>,
+    pub(in crate::engine::native) strides: Vec<isize>,
 }
 
 impl End {
     /// All of a dense tensor of `shape`.
-    pub(in super::super) fn dense(shape: &[usize]) -> Self {
+    pub(in crate::engine::native) fn dense(shape: &[usize]) -> Self {
         let strides = dense(shape).into_iter().map(|stride| stride as isize);
         Self { start: 0, strides: strides.collect() }
     }
@@ -51,7 +51,7 @@ impl End {
 
 /// A box copied from an input to an output of the node.
 #[derive(Debug)]
-pub(in super::super) struct Move {
+pub(in crate::engine::native) struct Move {
     pub(in super::super) input: usize,
     pub(in super::super) output: usize,
     pub(in super::super) shape: Vec<usize>,
@@ -63,7 +63,7 @@ pub(in super::super) struct Move {
 
 impl Move {
     /// From the first input to the only output, unchanged.
-    pub(in super::super) fn new(shape: Vec<usize>, from: End, to: End) -> Self {
+    pub(in crate::engine::native) fn new(shape: Vec<usize>, from: End, to: End) -> Self {
         Self { input: 0, output: 0, shape, from, to, table: None }
     }
 
@@ -158,9 +158,19 @@ impl Move {
         Some(Plane { size: [down, across], strides })
     }
 
-    fn copy<const W: usize>(&self, x: &[[u8; W]], y: &mut [[u8; W]]) {
-        if let Some(plane) = self.plane().filter(|plane| plane.fits::<W>()) {
-            return self.parts(2, |from, to| plane.turn(&x[from..], &mut y[to..]));
+    fn copy<const W: usize>(&self, isa: Isa, x: &[[u8; W]], y: &mut [[u8; W]]) {
+        match self.plane() {
+            Some(plane) if plane.fits::<W>() => {
+                return self.parts(2, |from, to| plane.turn(&x[from..], &mut y[to..]));
+            }
+            Some(plane) if plane.is_woven() && W == 1 => {
+                let (x, y) = (x.as_flattened(), y.as_flattened_mut());
+                return self.parts(2, |from, to| plane.weave(isa, &x[from..], &mut y[to..]));
+            }
+            Some(plane) if plane.is_woven() => {
+                return self.parts(2, |from, to| plane.weave(isa, &x[from..], &mut y[to..]));
+            }
+            _ => {}
         }
         let (row, steps) = self.row();
         self.rows(|from, to| match steps {
@@ -200,7 +210,7 @@ impl Move {
 
 /// The node's output made of `moves`, over which `fill` lies first: an element of the first output as
 /// it lies in the arena, in as many of its bytes as it has. Moves may not be outside their tensors.
-pub(in super::super) fn moved(
+pub(in crate::engine::native) fn moved(
     site: &Site<'_>,
     fill: Option<[u8; 8]>,
     moves: Vec<Move>,
@@ -238,7 +248,7 @@ pub(in super::super) fn moved(
         kept.push(Move { input, ..area });
     }
     let width = width(first.dtype).unwrap_or(1);
-    let step = Step::new(Moves { width, fill, moves: kept }, work);
+    let step = Step::new(Moves { isa: site.isa, width, fill, moves: kept }, work);
     Ok(Step { reads, ..step }.into())
 }
 
@@ -289,6 +299,7 @@ pub(in super::super) fn nothing(value: &Value<'_>) -> [u8; 8] {
 
 #[derive(Debug)]
 struct Moves {
+    isa: Isa,
     /// Bytes of an element.
     width: usize,
     /// Written all over the first output before anything else.
@@ -307,7 +318,7 @@ impl Moves {
             let (x, y) = memory.pair(area.input, area.output);
             match &area.table {
                 Some(table) => area.convert(x, y, table),
-                None => area.copy::<W>(x.as_chunks().0, y.as_chunks_mut().0),
+                None => area.copy::<W>(self.isa, x.as_chunks().0, y.as_chunks_mut().0),
             }
         }
     }
@@ -330,7 +341,7 @@ mod tests {
 
     fn bytes(area: Move, x: &[u8], len: usize) -> Vec<u8> {
         let mut y = vec![0; len];
-        area.simple().copy::<1>(x.as_chunks().0, y.as_chunks_mut().0);
+        area.simple().copy::<1>(Isa::best(), x.as_chunks().0, y.as_chunks_mut().0);
         y
     }
 
@@ -361,7 +372,7 @@ mod tests {
     #[test]
     fn planes_are_turned_whatever_their_size() {
         for [images, down, across] in
-            [[1, 16, 16], [2, 17, 40], [3, 35, 16], [2, 5, 70], [1, 70, 3]]
+            [[1, 16, 16], [2, 17, 40], [3, 35, 16], [2, 5, 70], [2, 70, 3]]
         {
             let x: Vec<u16> = (0..(images * down * across) as u16).collect();
             // From [images, across, down].
@@ -378,11 +389,11 @@ mod tests {
             let expected: Vec<u16> = (0..x.len()).map(|i| x[place(i)]).collect();
             let mut y = vec![0u16; x.len()];
             let to = bytemuck::cast_slice_mut::<_, [u8; 2]>(&mut y);
-            area().copy::<2>(bytemuck::cast_slice(&x), to);
+            area().copy::<2>(Isa::best(), bytemuck::cast_slice(&x), to);
             assert_eq!(y, expected);
             let bytes: Vec<[u8; 1]> = x.iter().map(|&x| [(x % 251) as u8]).collect();
             let mut y = vec![[0]; x.len()];
-            area().copy::<1>(&bytes, &mut y);
+            area().copy::<1>(Isa::best(), &bytes, &mut y);
             let expected: Vec<[u8; 1]> = expected.iter().map(|&x| [(x % 251) as u8]).collect();
             assert_eq!(y, expected);
         }

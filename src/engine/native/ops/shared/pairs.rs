@@ -23,7 +23,7 @@ pub(in super::super) fn pairs<A: Element, B: Element, Y: Element>(
 /// The same of an `f` that the compiler can make vectors of: no calls, no tables, no divisions of
 /// integers. What it calls has to be `#[inline(always)]`; what it captures is copied, so that it lies in
 /// registers.
-pub(in super::super) fn pairs_in_vectors<A: Element, B: Element, Y: Element>(
+pub(in crate::engine::native) fn pairs_in_vectors<A: Element, B: Element, Y: Element>(
     site: &Site<'_>,
     f: impl Fn(A, B) -> Y + Copy + Send + Sync + 'static,
 ) -> Result<Step, Refusal> {
@@ -57,7 +57,7 @@ fn step(site: &Site<'_>, kernel: impl Kernel + 'static) -> Result<Step, Refusal>
 }
 
 /// What lies in the arena.
-pub(in super::super) trait Element: Pod + Send + Sync {}
+pub(in crate::engine::native) trait Element: Pod + Send + Sync {}
 
 impl<T: Pod + Send + Sync> Element for T {}
 

@@ -1,4 +1,6 @@
-//! Matrices of elements of any type, turned in square tiles.
+//! Matrices of elements of any type, turned in square tiles, or three planes woven into one.
+
+use crate::engine::native::kernels::{Isa, Plain};
 
 /// `y[down, across] = x[across, down]`.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +16,18 @@ impl Plane {
     pub(in super::super) fn fits<const W: usize>(&self) -> bool {
         let side = if W == 1 { BYTES } else { FEW };
         self.size.iter().all(|&size| size >= side)
+    }
+
+    /// Whether three planes become one of triples: an image whose channels come first.
+    pub(in super::super) fn is_woven(&self) -> bool {
+        let ([down, across], [from, to]) = (self.size, self.strides);
+        (across, to) == (3, 3) && from >= down
+    }
+
+    pub(in super::super) fn weave<T: Copy>(&self, isa: Isa, x: &[T], y: &mut [T]) {
+        let ([down, _], [from, _]) = (self.size, self.strides);
+        let [a, b, c] = [0, from, 2 * from].map(|start| &x[start..start + down]);
+        isa.run(Weave { a, b, c, y: &mut y[..3 * down] });
     }
 
     pub(in super::super) fn turn<const W: usize>(&self, x: &[[u8; W]], y: &mut [[u8; W]]) {
@@ -46,6 +60,32 @@ impl Plane {
                 }
             }
         }
+    }
+}
+
+struct Weave<'a, T> {
+    a: &'a [T],
+    b: &'a [T],
+    c: &'a [T],
+    y: &'a mut [T],
+}
+
+impl<T: Copy> Plain for Weave<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        weave(self.a, self.b, self.c, self.y);
+    }
+}
+
+/// Arguments rather than parts of a struct, and indices: so the compiler makes vectors of it.
+#[inline(always)]
+fn weave<T: Copy>(a: &[T], b: &[T], c: &[T], y: &mut [T]) {
+    let len = y.len() / 3;
+    let (a, b, c, y) = (&a[..len], &b[..len], &c[..len], &mut y[..3 * len]);
+    for i in 0..len {
+        y[3 * i] = a[i];
+        y[3 * i + 1] = b[i];
+        y[3 * i + 2] = c[i];
     }
 }
 
