@@ -18,6 +18,7 @@ use anyhow::{Context as _, anyhow, bail};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, Secrets};
 use crate::data::{Event, EventKind, Frames, Session};
+use crate::engine;
 use crate::health::{Heartbeats, PipelineStats};
 use crate::model::{Bundle, BundleError};
 use crate::net::http::{self, Door, HttpServer, HttpSettings};
@@ -353,9 +354,18 @@ fn start_pipeline(
     };
     let (sender, receiver) = queue::frames(channels, capacity);
     let frames = Frames::new(channels, capacity);
+    let core = settings.cores.first().copied();
+    let run = move || {
+        if let Some(core) = core
+            && let Err(error) = engine::pin(core)
+        {
+            log::warn!("the inference thread is not pinned to core {core}: {error}");
+        }
+        pipeline.run(&receiver, frames);
+    };
     let thread = std::thread::Builder::new()
         .name(format!("infer-{name}").chars().take(15).collect())
-        .spawn(move || pipeline.run(&receiver, frames))
+        .spawn(run)
         .context("cannot start a thread")?;
     fan.queues.push(sender);
     fan.pipelines.push(name);

@@ -5,12 +5,14 @@
 
 mod load;
 pub mod native;
+mod threads;
 #[cfg(feature = "tract")]
 pub mod tract;
 
 pub use load::{
     DescribedOp, Description, LoadError, describe, load, load_file, load_named, read_file,
 };
+pub use threads::{NoCore, Threads, pin};
 
 use std::fmt;
 use std::str::FromStr;
@@ -117,6 +119,21 @@ impl FromStr for Choice {
     }
 }
 
+/// How a model shall be run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Which engine.
+    pub choice: Choice,
+    /// How many threads one run may use; tract uses one.
+    pub threads: Threads,
+}
+
+impl From<Choice> for Options {
+    fn from(choice: Choice) -> Self {
+        Self { choice, ..Self::default() }
+    }
+}
+
 /// A name that is no engine's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the engines are auto, native and tract")]
@@ -162,6 +179,8 @@ pub struct Report {
     /// The largest sum of the bytes of tensors alive at one operator, in execution order; what no
     /// arena can be smaller than. `None` where the engine cannot tell.
     pub live_bytes: Option<usize>,
+    /// Threads that one run may use.
+    pub threads: usize,
     /// The instruction set of its kernels, as `EDGERUN_ISA` names it; `None` where the engine does not
     /// tell.
     pub isa: Option<&'static str>,

@@ -100,7 +100,7 @@ fn is_enough(done: usize, runs: Option<u32>, whole: Stopwatch) -> bool {
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let file = ModelFile::read(&args.file)?;
     let watch = Stopwatch::start();
-    let model = file.load(args.engine.engine)?;
+    let model = file.load(args.engine.options())?;
     let mut session = model.session()?;
     let load = watch.elapsed();
     file.check(&*model)?;
@@ -142,6 +142,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
 struct Figures {
     engine: EngineKind,
     isa: &'static str,
+    threads: usize,
     load: Duration,
     first: Duration,
     /// Ascending; at least one.
@@ -166,6 +167,7 @@ impl Figures {
             engine: report.engine,
             // Tract looks at the processor itself and does not say.
             isa: report.isa.unwrap_or("auto"),
+            threads: report.threads,
             load,
             first,
             times,
@@ -185,7 +187,7 @@ impl Figures {
             "model": file.path.display().to_string(),
             "engine": self.engine.as_str(),
             "isa": self.isa,
-            "threads": args.engine.threads,
+            "threads": self.threads,
             "runs": self.times.len(),
             "warmup": args.warmup,
             "load_ms": rounded(self.load.as_secs_f64() * 1e3),
@@ -208,8 +210,9 @@ impl Figures {
     }
 
     fn text(&self, file: &ModelFile, args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
-        let Self { engine, isa, load, first, times, .. } = self;
-        writeln!(out, "{} on {engine} ({isa}), 1 thread", file.path.display())?;
+        let Self { engine, isa, threads, load, first, times, .. } = self;
+        let plural = if *threads == 1 { "" } else { "s" };
+        writeln!(out, "{} on {engine} ({isa}), {threads} thread{plural}", file.path.display())?;
         writeln!(out, "  load     {load:.2?}, first run {first:.1?}")?;
         writeln!(
             out,

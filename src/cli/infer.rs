@@ -54,7 +54,7 @@ pub(crate) struct Args {
 /// Loads, binds, runs, writes.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let file = ModelFile::read(&args.file)?;
-    let model = file.load(args.engine.engine)?;
+    let model = file.load(args.engine.options())?;
     file.check(&*model)?;
     let signature = model.signature();
     let numbers = if args.float { Numbers::Real } else { Numbers::Raw };

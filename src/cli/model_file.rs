@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::engine::{self, Choice, LoadError, Model};
+use super::logger;
+use crate::engine::{self, Choice, LoadError, Model, Options, Threads};
 use crate::model::{Bundle, Manifest};
 
 /// A model's bytes, and its manifest where it came with one.
@@ -27,9 +28,20 @@ impl ModelFile {
         Ok(Self { path: path.join(&bundle.manifest.model), bytes, bundle: Some(bundle) })
     }
 
-    pub(super) fn load(&self, choice: Choice) -> Result<Box<dyn Model>, LoadError> {
+    /// Loads the model, and says so where it runs on fewer threads than `options` have.
+    pub(super) fn load(&self, options: impl Into<Options>) -> Result<Box<dyn Model>, LoadError> {
+        let options = options.into();
+        let wanted = options.threads.count();
         let shapes = self.bundle.as_ref().map(|bundle| bundle.manifest.input_shapes());
-        engine::load_named(&self.path, &self.bytes, choice, &shapes.unwrap_or_default())
+        let shapes = shapes.unwrap_or_default();
+        let model = engine::load_named(&self.path, &self.bytes, options, &shapes)?;
+        if wanted > 1 {
+            let report = model.report();
+            if report.threads < wanted {
+                logger::say(&format!("{} runs on {} thread", report.engine, report.threads));
+            }
+        }
+        Ok(model)
     }
 
     /// Whether the manifest describes this very model.
@@ -56,17 +68,22 @@ impl ModelFile {
 pub(crate) struct EngineArgs {
     /// Which engine runs it: auto, native or tract
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
-    pub(super) engine: Choice,
+    engine: Choice,
 
-    /// Threads of one run; engines run on 1 in this version
-    #[arg(long, value_name = "N", default_value = "1", value_parser = one_thread)]
-    pub(super) threads: u32,
+    /// Threads that one run may use, 1 to 64, no more than there are cores; tract uses one
+    #[arg(long, value_name = "N", default_value = "1",
+        value_parser = clap::value_parser!(u8).range(1..=64))]
+    threads: u8,
 }
 
-fn one_thread(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(1) => Ok(1),
-        Ok(_) => Err("engines run on 1 thread in this version: leave --threads out".to_owned()),
-        Err(_) => Err("not a number of threads".to_owned()),
+impl EngineArgs {
+    /// How the model shall be run; says so where the machine has too few cores for that.
+    pub(super) fn options(&self) -> Options {
+        let wanted = usize::from(self.threads);
+        let threads = Threads::up_to(wanted);
+        if threads.count() < wanted {
+            logger::say(&format!("this machine has too few cores: {} threads", threads.count()));
+        }
+        Options { choice: self.engine, threads }
     }
 }

@@ -248,7 +248,18 @@ pub(super) const PIPELINE: Table = Table {
             "`\"auto\"`",
             "What runs the model: `\"native\"`, `\"tract\"`, or `\"auto\"` for the better one that can.",
         ),
-        optional("threads", "1", "`1`", "Threads that one run of the model may use, 1 to 64."),
+        optional(
+            "threads",
+            "2",
+            "`1`",
+            "Threads that one run of the model may use, 1 to 64, no more than there are cores; tract uses one.",
+        ),
+        optional(
+            "cores",
+            "[2, 3]",
+            "anywhere",
+            "Cores that these threads are pinned to, one for each; the first is the inference thread's.",
+        ),
         optional(
             "overload",
             "{ policy = \"drop-oldest\" }",

@@ -7,7 +7,7 @@ use super::keys;
 use super::name::{PipelineName, SensorName};
 use super::raw::Section;
 use super::suggest;
-use super::value::{Bad, number, one_of, parsed, path, text, whole};
+use super::value::{Bad, different, number, one_of, parsed, path, text, whole};
 use crate::engine::{Choice, EngineKind};
 
 /// A pipeline.
@@ -21,6 +21,9 @@ pub struct Pipeline {
     pub engine: Choice,
     /// Threads that one run may use, 1 to 64.
     pub threads: NonZeroUsize,
+    /// The cores that these threads are pinned to, one for each, that of the inference thread first;
+    /// empty for wherever the system puts them.
+    pub cores: Vec<usize>,
     /// `None` for a model that only answers HTTP requests.
     pub feed: Option<Feed>,
 }
@@ -139,6 +142,12 @@ impl Pipeline {
         let model = section.require("model", bundle(base));
         let engine = section.get("engine", one_of(ENGINES)).unwrap_or_default();
         let threads = section.get("threads", whole(1..=64)).unwrap_or(1);
+        let cores = section.get("cores", different(0..=1023)).unwrap_or_default();
+        if section.has("cores") && !cores.is_empty() && cores.len() != threads as usize {
+            let why = format!("has {} for threads = {threads}; give one for each", cores.len());
+            section.wrong("cores", why);
+        }
+        let cores = cores.into_iter().map(|core| core as usize).collect();
         let feed = match section.has("sensor") {
             true => Some(Feed::read(section, root, sensors, base)),
             false => {
@@ -151,7 +160,7 @@ impl Pipeline {
             None => None,
         };
         let threads = NonZeroUsize::new(threads as usize)?;
-        Some(Self { name: name?, model: model?, engine, threads, feed })
+        Some(Self { name: name?, model: model?, engine, threads, cores, feed })
     }
 }
 

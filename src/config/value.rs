@@ -64,6 +64,24 @@ pub(super) fn whole<'a>(
     }
 }
 
+/// A list of different whole numbers within `range`.
+pub(super) fn different<'a>(
+    range: RangeInclusive<u32>,
+) -> impl FnOnce(&'a DeValue<'a>) -> Result<Vec<u32>, Bad> {
+    move |value| {
+        let list = value.as_array().ok_or(Bad::Type("a list of whole numbers"))?;
+        let mut numbers = Vec::with_capacity(list.len());
+        for value in list {
+            let number = whole(range.clone())(value.get_ref())?;
+            if numbers.contains(&number) {
+                return Err(Bad::Says(format!("has {number} twice")));
+            }
+            numbers.push(number);
+        }
+        Ok(numbers)
+    }
+}
+
 /// A finite number, whole or not.
 pub(super) fn number<'a>(value: &'a DeValue<'a>) -> Result<f32, Bad> {
     let number = match value {

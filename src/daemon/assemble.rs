@@ -6,7 +6,7 @@ use anyhow::{bail, ensure};
 
 use crate::config;
 use crate::data::Signature;
-use crate::engine::{self, Model};
+use crate::engine::{self, Model, Options, Threads};
 use crate::model::{Bundle, Manifest, PostprocessKind};
 use crate::predict::Predictor;
 use crate::sensor::SensorSpec;
@@ -29,7 +29,16 @@ impl Loaded {
     pub fn new(bundle: &Bundle, settings: &config::Pipeline) -> anyhow::Result<Self> {
         let path = settings.model.join(&bundle.manifest.model);
         let shapes = bundle.manifest.input_shapes();
-        let model = engine::load_named(&path, &bundle.model, settings.engine, &shapes)?;
+        let wanted = settings.threads.get();
+        let threads = Threads::up_to(wanted).on(&settings.cores)?;
+        let options = Options { choice: settings.engine, threads };
+        let model = engine::load_named(&path, &bundle.model, options, &shapes)?;
+        if wanted > 1 {
+            let (name, used) = (&settings.name, model.report().threads);
+            if used < wanted {
+                log::warn!("pipeline {name}: threads is {wanted}; a run uses {used}");
+            }
+        }
         bundle.check(model.signature())?;
         let model = Arc::from(model);
         Ok(Self { manifest: bundle.manifest.clone(), digest: bundle.digest.clone(), model })

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Choice, EngineError, EngineKind, Format, Model, format_of, native};
+use super::{Choice, EngineError, EngineKind, Format, Model, Options, format_of, native};
 use crate::data::Signature;
 
 /// Bytes a model file may have: more does not fit a board's memory beside everything else.
@@ -12,13 +12,13 @@ const FILE_BYTES_MAX: u64 = 512 << 20;
 
 /// Loads the model in `bytes`.
 ///
-/// `Auto` runs TFLite and quantized ONNX on the native engine; other ONNX runs on tract, or on the
+/// `options` are a [`Choice`] of the engine alone, or more. `Auto` runs TFLite and quantized ONNX on the native engine; other ONNX runs on tract, or on the
 /// native engine in builds without tract. A quantized model is never given to tract.
 ///
 /// # Errors
 /// Says which node is the reason, what is damaged, or that the engine chosen is not in this build.
-pub fn load(bytes: &[u8], choice: Choice) -> Result<Box<dyn Model>, EngineError> {
-    load_from(bytes, None, choice, &[])
+pub fn load(bytes: &[u8], options: impl Into<Options>) -> Result<Box<dyn Model>, EngineError> {
+    load_from(bytes, None, &options.into(), &[])
 }
 
 /// The same for a model that lies in `folder`, since ONNX may keep values in files beside it, and whose
@@ -26,21 +26,23 @@ pub fn load(bytes: &[u8], choice: Choice) -> Result<Box<dyn Model>, EngineError>
 fn load_from(
     bytes: &[u8],
     folder: Option<&Path>,
-    choice: Choice,
+    Options { choice, threads }: &Options,
     shapes: &[Vec<usize>],
 ) -> Result<Box<dyn Model>, EngineError> {
-    match (format_of(bytes)?, choice) {
+    match (format_of(bytes)?, *choice) {
         (Format::Tflite, Choice::Auto | Choice::Only(EngineKind::Native)) => {
-            native::load_as(bytes, shapes)
+            native::load_as(bytes, shapes, threads)
         }
         (Format::Tflite, Choice::Only(EngineKind::Tract)) => tract_tflite(bytes),
-        (Format::Onnx, Choice::Only(EngineKind::Native)) => native::load_onnx(bytes, folder),
+        (Format::Onnx, Choice::Only(EngineKind::Native)) => {
+            native::load_onnx(bytes, folder, threads)
+        }
         (Format::Onnx, Choice::Only(EngineKind::Tract)) => tract_onnx(bytes),
         (Format::Onnx, Choice::Auto) if !cfg!(feature = "tract") => {
-            native::load_onnx(bytes, folder)
+            native::load_onnx(bytes, folder, threads)
         }
         (Format::Onnx, Choice::Auto) => match native::is_quantized_onnx(bytes)? {
-            true => native::load_onnx(bytes, folder),
+            true => native::load_onnx(bytes, folder, threads),
             false => tract_onnx(bytes),
         },
     }
@@ -162,8 +164,8 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
 ///
 /// # Errors
 /// Names the file, and what to do.
-pub fn load_file(path: &Path, choice: Choice) -> Result<Box<dyn Model>, LoadError> {
-    load_named(path, &read_file(path)?, choice, &[])
+pub fn load_file(path: &Path, options: impl Into<Options>) -> Result<Box<dyn Model>, LoadError> {
+    load_named(path, &read_file(path)?, options, &[])
 }
 
 /// Loads `bytes`, which were read from `path`: the name must not claim another format. `shapes` are those
@@ -175,7 +177,7 @@ pub fn load_file(path: &Path, choice: Choice) -> Result<Box<dyn Model>, LoadErro
 pub fn load_named(
     path: &Path,
     bytes: &[u8],
-    choice: Choice,
+    options: impl Into<Options>,
     shapes: &[Vec<usize>],
 ) -> Result<Box<dyn Model>, LoadError> {
     let failed = |source| LoadError::Engine { path: path.into(), source };
@@ -189,7 +191,7 @@ pub fn load_named(
         let ending = ending.to_owned();
         return Err(LoadError::Misnamed { path: path.into(), found, ending });
     }
-    load_from(bytes, path.parent(), choice, shapes).map_err(failed)
+    load_from(bytes, path.parent(), &options.into(), shapes).map_err(failed)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod onnx;
 mod ops;
 mod peak;
 mod plan;
+mod pool;
 mod program;
 mod protobuf;
 mod session;
@@ -28,10 +29,11 @@ use self::graph::{Graph, Port, Quant};
 use self::kernels::Isa;
 use self::limits::Budget;
 pub use self::peak::Peak;
+use self::pool::Pool;
 use self::program::Program;
 use self::session::NativeSession;
 use self::target::Target;
-use super::{Description, EngineError, EngineKind, Model, Report, Session};
+use super::{Description, EngineError, EngineKind, Model, Report, Session, Threads};
 use crate::data::{Signature, TensorSpec};
 
 /// Loads the TFLite model in `bytes`, which may be anything.
@@ -41,16 +43,20 @@ use crate::data::{Signature, TensorSpec};
 /// its operator when another engine is needed, [`EngineError::TooLarge`] beyond the limits: 256 MiB of
 /// working memory, 512 MiB of weights, 10 000 operators, 2^36 elementary steps for one run.
 pub fn load(bytes: &[u8]) -> Result<Box<dyn Model>, EngineError> {
-    load_as(bytes, &[])
+    load_as(bytes, &[], &Threads::default())
 }
 
 /// The same for inputs of these `shapes`, in the model's order: another batch or length, where the model
 /// leaves such a dimension open; a shape that it does not allow is passed over. Everything between
-/// follows from them.
+/// follows from them. A run may use `threads`.
 ///
 /// # Errors
 /// As [`load`]; [`EngineError::Malformed`] names the node that cannot take such a shape.
-pub fn load_as(bytes: &[u8], shapes: &[Vec<usize>]) -> Result<Box<dyn Model>, EngineError> {
+pub fn load_as(
+    bytes: &[u8],
+    shapes: &[Vec<usize>],
+    threads: &Threads,
+) -> Result<Box<dyn Model>, EngineError> {
     let budget = Budget::default();
     let mut graph = tflite::import(bytes, &budget)?;
     let open =
@@ -62,27 +68,23 @@ pub fn load_as(bytes: &[u8], shapes: &[Vec<usize>]) -> Result<Box<dyn Model>, En
             own.clone_from(shape);
         }
     }
-    loaded(graph, &budget)
+    Ok(Box::new(NativeModel::new(graph, &budget, threads)?))
 }
 
 /// Loads the ONNX model in `bytes`, which may be anything. `folder` is where it lies: values of its
-/// initializers may be in files beside it, and are read from there and nowhere else.
+/// initializers may be in files beside it, and are read from there and nowhere else. A run may use
+/// `threads`.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_onnx(bytes: &[u8], folder: Option<&Path>) -> Result<Box<dyn Model>, EngineError> {
+pub fn load_onnx(
+    bytes: &[u8],
+    folder: Option<&Path>,
+    threads: &Threads,
+) -> Result<Box<dyn Model>, EngineError> {
     let budget = Budget::default();
-    loaded(onnx::import(bytes, folder, &budget)?, &budget)
-}
-
-fn loaded(mut graph: Graph<'_>, budget: &Budget) -> Result<Box<dyn Model>, EngineError> {
-    let isa = Isa::from_environment().map_err(|error| EngineError::Unavailable {
-        engine: EngineKind::Native,
-        why: error.to_string(),
-    })?;
-    let program = Arc::new(program::compile(&mut graph, Target { budget, isa })?);
-    let signature = Arc::new(signature(&graph));
-    Ok(Box::new(NativeModel { format: graph.format, signature, program }))
+    let graph = onnx::import(bytes, folder, &budget)?;
+    Ok(Box::new(NativeModel::new(graph, &budget, threads)?))
 }
 
 /// What the TFLite file in `bytes` holds, and which of its operators have a kernel here.
@@ -160,6 +162,25 @@ struct NativeModel {
     format: &'static str,
     signature: Arc<Signature>,
     program: Arc<Program>,
+    threads: Threads,
+}
+
+impl NativeModel {
+    fn new(mut graph: Graph<'_>, budget: &Budget, threads: &Threads) -> Result<Self, EngineError> {
+        let isa = Isa::from_environment().map_err(|error| EngineError::Unavailable {
+            engine: EngineKind::Native,
+            why: error.to_string(),
+        })?;
+        let program = Arc::new(program::compile(&mut graph, Target { budget, isa, threads })?);
+        let signature = Arc::new(signature(&graph));
+        Ok(Self { format: graph.format, signature, program, threads: threads.clone() })
+    }
+
+    /// A session with helpers of `pool`.
+    fn session_in(&self, pool: Arc<Pool>) -> Result<NativeSession, EngineError> {
+        let (signature, program) = (self.signature.clone(), self.program.clone());
+        NativeSession::new(signature, program, self.threads.clone(), pool)
+    }
 }
 
 impl Model for NativeModel {
@@ -168,8 +189,7 @@ impl Model for NativeModel {
     }
 
     fn session(&self) -> Result<Box<dyn Session>, EngineError> {
-        let session = NativeSession::new(self.signature.clone(), self.program.clone())?;
-        Ok(Box::new(session))
+        Ok(Box::new(self.session_in(Pool::shared())?))
     }
 
     fn report(&self) -> Report {
@@ -180,6 +200,7 @@ impl Model for NativeModel {
             weight_bytes: self.program.weight_bytes,
             arena_bytes: Some(self.program.arena_bytes),
             live_bytes: Some(self.program.live_bytes),
+            threads: self.threads.count(),
             isa: Some(self.program.isa.set().as_str()),
         }
     }

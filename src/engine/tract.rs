@@ -179,6 +179,7 @@ impl Model for TractModel {
             weight_bytes: self.weight_bytes,
             arena_bytes: None,
             live_bytes: None,
+            threads: 1,
             isa: None,
         }
     }

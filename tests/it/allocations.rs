@@ -4,18 +4,23 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use edgerun::data::Tensor;
-use edgerun::engine::{Choice, EngineKind, load_file};
+use edgerun::engine::{Choice, EngineKind, Options, Threads, load_file};
 
-/// The system's allocator, counting what each thread asks of it.
+/// The system's allocator, counting what each thread and all of them ask of it.
 struct Counting;
+
+static ALL: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
 fn count() {
+    ALL.fetch_add(1, Ordering::Relaxed);
     // A thread that ends may still allocate after its counter is gone; nobody reads that.
     ALLOCATIONS.try_with(|counter| counter.set(counter.get() + 1)).ok();
 }
@@ -70,4 +75,39 @@ fn native_session_allocates_nothing_from_its_first_run_on() {
         assert_eq!(found, 0, "run {run}");
     }
     assert_eq!(allocations(|| session.reset()), 0);
+}
+
+/// Set in the process that does nothing else.
+const ALONE: &str = "EDGERUN_TEST_ALONE";
+
+/// Helpers are threads of their own, so what all threads ask for is counted, in a process in which no other
+/// test runs.
+#[test]
+fn helpers_allocate_nothing_either() {
+    if std::env::var_os(ALONE).is_none() {
+        let name = "allocations::helpers_allocate_nothing_either";
+        let mut alone = Command::new(std::env::current_exe().unwrap());
+        let output = alone.args(["--exact", name]).env(ALONE, "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/gestures/gestures.tflite");
+    let threads = Threads::exactly(2).sharing_all();
+    let options = Options { choice: Choice::Only(EngineKind::Native), threads };
+    let model = load_file(&path, options).unwrap();
+    let mut session = model.session().unwrap();
+    let inputs: Vec<_> = model.signature().inputs.iter().map(Tensor::zeros).collect();
+    let mut outputs: Vec<_> = model.signature().outputs.iter().map(Tensor::zeros).collect();
+    let mut thousand = || {
+        let before = ALL.load(Ordering::Relaxed);
+        for _ in 0..1000 {
+            session.infer(&inputs, &mut outputs).unwrap();
+        }
+        ALL.load(Ordering::Relaxed) - before
+    };
+    // A thread allocates when it begins to live, and the system decides when that is.
+    let counts: Vec<u64> = (0..50).map(|_| thousand()).collect();
+    assert!(counts[1..].iter().any(|&count| count == 0), "{counts:?}");
+    assert!(counts.iter().sum::<u64>() < 1000, "{counts:?}");
 }

@@ -228,10 +228,10 @@ fn wrong_models_are_named_by_every_command() {
 }
 
 #[test]
-fn more_threads_than_engines_have_is_wrong_usage() {
-    let (code, message) = bad(&["bench", "models/gestures", "--threads", "2"]);
+fn threads_beyond_64_and_unknown_engines_are_wrong_usage() {
+    let (code, message) = bad(&["bench", "models/gestures", "--threads", "65"]);
     assert_eq!(code, 2);
-    assert!(message.contains("engines run on 1 thread in this version"), "{message}");
+    assert!(message.contains("65 is not in 1..=64"), "{message}");
     let (code, message) = bad(&["bench", "models/gestures", "--engine", "onnxruntime"]);
     assert_eq!(code, 2);
     assert!(message.contains("the engines are auto, native and tract"), "{message}");

@@ -58,6 +58,7 @@ fn few_keys_are_enough_and_the_rest_has_defaults() {
     assert_eq!((feed.publish, feed.qos), (Publish::Every, Qos::AtLeastOnce));
     assert_eq!((feed.window.length.get(), feed.window.stride.get()), (40, 10));
     assert_eq!(config.pipelines[0].threads.get(), 1);
+    assert_eq!(config.pipelines[0].cores, [0usize; 0]);
     assert_eq!(config.sensor(&feed.sensor), Some(&config.sensors[0]));
     assert_eq!(config.warnings, []);
 }

@@ -13,7 +13,7 @@ use std::io::{Cursor, Read};
 
 use edgerun::arrays;
 use edgerun::data::{Tensor, TensorData};
-use edgerun::engine::{self, Choice, EngineError, EngineKind, native};
+use edgerun::engine::{self, Choice, EngineError, EngineKind, Options, Threads, native};
 use serde::Deserialize;
 use zip::ZipArchive;
 
@@ -226,10 +226,21 @@ fn row(all: &Tensor, run: usize) -> Tensor {
     Tensor::new(shape, all.data().slice(run * len, (run + 1) * len)).unwrap()
 }
 
+/// Alone, and cut into parts for three threads however small.
 fn check(case: &Case, archive: &mut ZipArchive<Cursor<Vec<u8>>>) -> Result<(), Failure> {
+    [1, 3].into_iter().try_for_each(|threads| check_on(threads, case, archive))
+}
+
+fn check_on(
+    threads: usize,
+    case: &Case,
+    archive: &mut ZipArchive<Cursor<Vec<u8>>>,
+) -> Result<(), Failure> {
     let file = member(archive, &format!("{}.tflite", case.name)).unwrap();
+    let threads = Threads::exactly(threads).sharing_all();
+    let options = Options { choice: Choice::Only(EngineKind::Native), threads };
     let wrong = |error: EngineError| Failure::Wrong(error.to_string());
-    let model = match engine::load(&file, Choice::Only(EngineKind::Native)) {
+    let model = match engine::load(&file, options) {
         Ok(model) => model,
         Err(error @ EngineError::Unsupported { .. }) => {
             return Err(Failure::Unsupported(error.to_string()));

@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 
 use edgerun::arrays::{self, Array};
 use edgerun::data::{DType, Tensor, TensorData, TensorSpec};
-use edgerun::engine::{self, Choice, EngineError, EngineKind, Model, native};
+use edgerun::engine::{self, Choice, EngineError, EngineKind, Model, Threads, native};
 use zip::ZipArchive;
 
 use crate::reference::{fnv64, seeded, tensor};
@@ -62,8 +62,13 @@ impl Case {
     ///
     /// Integers may differ by `units`, reals by 1e-5 or, relative to theirs, as much.
     fn check(&self, units: f64) -> Result<(), String> {
-        let model = native::load_onnx(&self.model, None).map_err(|error| error.to_string())?;
-        self.check_model(&*model, units)
+        // Alone, and cut into parts for three threads however small.
+        for threads in [1, 3] {
+            let threads = Threads::exactly(threads).sharing_all();
+            let model = native::load_onnx(&self.model, None, &threads);
+            self.check_model(&*model.map_err(|error| error.to_string())?, units)?;
+        }
+        Ok(())
     }
 
     fn check_model(&self, model: &dyn Model, units: f64) -> Result<(), String> {
@@ -204,7 +209,7 @@ fn an_operator_without_a_kernel_is_named_with_its_node() {
 /// Loads what may be damaged; what loads all the same has to run, unless it would take long.
 fn load_and_run(bytes: &[u8]) -> Result<(), EngineError> {
     drop((native::describe_onnx(bytes), native::is_quantized_onnx(bytes)));
-    let model = native::load_onnx(bytes, None)?;
+    let model = native::load_onnx(bytes, None, &Threads::default())?;
     let report = model.report();
     let small = report.ops.iter().map(|op| op.macs).sum::<u64>() < 1 << 20;
     if small && report.arena_bytes.is_some_and(|bytes| bytes < 1 << 20) {

@@ -4,7 +4,7 @@
 
 use edgerun::arrays::{self, Array};
 use edgerun::data::{DType, Tensor, TensorData, TensorSpec};
-use edgerun::engine::native;
+use edgerun::engine::{Threads, native};
 
 /// SplitMix64, by Sebastiano Vigna.
 fn splitmix64(state: &mut u64) -> u64 {
@@ -69,6 +69,9 @@ fn expected(arrays: &[Array], port: usize, spec: &TensorSpec, rows: usize) -> Ve
 /// Multiply-accumulates that a test may take in CI's tier; `EDGERUN_FULL=1` is for all inputs.
 const SAMPLE: u64 = 2_000_000_000;
 
+/// Inputs that are run on several threads, too.
+const SHARED: usize = 2;
+
 /// Runs the model in `file` on the inputs that `tests/data/<golden>.npz` has outputs for: all of
 /// them, or the first few of a large model.
 ///
@@ -78,6 +81,9 @@ pub(crate) fn assert_as_litert(file: &[u8], golden: &str, hybrid: bool) {
     let golden = arrays::read(path.as_ref()).unwrap();
     let TensorData::I64(hashes) = array(&golden, "inputs_fnv64") else { panic!("no hashes") };
     let model = native::load(file).unwrap();
+    let load = |threads| native::load_as(file, &[], &Threads::exactly(threads).sharing_all());
+    let shared = [2, 3, 7].map(|threads| load(threads).unwrap());
+    let mut shared = shared.map(|model| model.session().unwrap());
     let signature = model.signature();
     let all = hashes.len() / signature.inputs.len();
     let macs = model.report().ops.iter().map(|op| op.macs).sum::<u64>().max(1);
@@ -112,6 +118,11 @@ pub(crate) fn assert_as_litert(file: &[u8], golden: &str, hybrid: bool) {
         for (port, (found, expected)) in outputs.iter().zip(&expected).enumerate() {
             let place = format!("input {row}, output {port}");
             assert_same(found, &expected[row], hybrid.then_some(ranges[port]), &place);
+        }
+        for session in shared.iter_mut().filter(|_| row < SHARED) {
+            let mut on_threads: Vec<Tensor> = signature.outputs.iter().map(Tensor::zeros).collect();
+            session.infer(&inputs, &mut on_threads).unwrap();
+            assert!(on_threads == outputs, "input {row} on several threads");
         }
     }
 }

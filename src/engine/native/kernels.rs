@@ -24,6 +24,7 @@ mod matrix;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod output;
+mod parts;
 mod plain;
 pub(crate) mod real;
 mod table;

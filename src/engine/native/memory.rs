@@ -6,6 +6,7 @@ use bytemuck::Pod;
 
 use super::limits::Fuel;
 use super::plan::ALIGN;
+use super::pool::Team;
 use crate::engine::{EngineError, EngineKind};
 
 /// Where a tensor lies in the arena.
@@ -64,6 +65,8 @@ pub(super) struct Memory<'a> {
     pub(super) outputs: &'a [Span],
     pub(super) scratch: &'a Span,
     pub(super) fuel: &'a Fuel,
+    /// Who may share the work.
+    pub(super) team: &'a Team<'a>,
 }
 
 /// Why the ranges of a step can be borrowed together.

@@ -66,7 +66,7 @@ use super::memory::Memory;
 use super::target::Target;
 use super::tflite::Options;
 use crate::data::DType;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, Threads};
 
 /// All operators of TFLite that have a kernel here.
 const FAMILIES: &[&[Entry]] = &[
@@ -382,12 +382,13 @@ pub(super) struct Site<'a> {
     pub(super) node: &'a Node<'a>,
     pub(super) budget: &'a Budget,
     pub(super) isa: Isa,
+    pub(super) threads: &'a Threads,
 }
 
 impl<'a> Site<'a> {
     /// What it is compiled for.
     pub(super) fn target(&self) -> Target<'a> {
-        Target { budget: self.budget, isa: self.isa }
+        Target { budget: self.budget, isa: self.isa, threads: self.threads }
     }
 
     /// Input `index`, where it was left out or never existed: `None`.

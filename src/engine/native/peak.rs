@@ -2,6 +2,7 @@
 //! first cache. A profile's shares are of this.
 
 use super::kernels::{Conv, Filters, FloatConv, FloatFilters, Geometry, Isa, Output};
+use super::pool::Team;
 use crate::engine::{EngineError, EngineKind};
 
 /// Rows and filters of one product, and the length of each.
@@ -69,12 +70,17 @@ impl Peak {
 
     /// One product in 8 bits.
     pub fn bytes(&mut self) {
-        self.bytes.run(&self.input, &mut self.output, &mut self.scratch);
+        self.bytes.run(&Team::ALONE, &self.input, &mut self.output, &mut self.scratch);
     }
 
     /// One product in floats.
     pub fn floats(&mut self) {
-        self.floats.run(&self.real_input, &mut self.real_output, &mut self.real_scratch);
+        self.floats.run(
+            &Team::ALONE,
+            &self.real_input,
+            &mut self.real_output,
+            &mut self.real_scratch,
+        );
     }
 }
 

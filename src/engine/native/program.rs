@@ -13,6 +13,7 @@ use super::limits::{Budget, Fuel, WORK_MAX};
 use super::memory::{Arena, Memory, Place, Span};
 use super::ops::{Compiled, Kernel, Refusal, Step};
 use super::plan::ALIGN;
+use super::pool::Team;
 use super::target::Target;
 use crate::data::DType;
 use crate::engine::{EngineError, EngineKind, OpReport};
@@ -34,6 +35,8 @@ pub(super) struct Program {
     /// Elementary steps of one run, at least.
     pub(super) work: u64,
     pub(super) ops: Vec<OpReport>,
+    /// Most helpers that a run can use: none where no step is worth sharing.
+    pub(super) helpers: usize,
     /// What the kernels are compiled for.
     pub(super) isa: Isa,
 }
@@ -53,12 +56,18 @@ impl Program {
     /// Runs every step on `arena`, which holds the inputs and the states, and then the outputs.
     ///
     /// Where `fuel` runs out, loops end early and the outputs are worth nothing.
-    pub(super) fn run(&self, arena: &mut [u8], fuel: &Fuel) {
-        self.run_in_parts(arena, fuel, |_| {});
+    pub(super) fn run(&self, arena: &mut [u8], fuel: &Fuel, team: &Team<'_>) {
+        self.run_in_parts(arena, fuel, team, |_| {});
     }
 
     /// The same, calling `ran` with the place in [`Program::ops`] of each operator that has run.
-    pub(super) fn run_in_parts(&self, arena: &mut [u8], fuel: &Fuel, mut ran: impl FnMut(usize)) {
+    pub(super) fn run_in_parts(
+        &self,
+        arena: &mut [u8],
+        fuel: &Fuel,
+        team: &Team<'_>,
+        mut ran: impl FnMut(usize),
+    ) {
         for step in &self.steps {
             step.kernel.run(&mut Memory {
                 arena,
@@ -67,6 +76,7 @@ impl Program {
                 outputs: &step.outputs,
                 scratch: &step.scratch,
                 fuel,
+                team,
             });
             ran(step.op);
         }
@@ -89,6 +99,7 @@ pub(super) fn compile_resolved(
     let mut steps: Vec<(&Node<'_>, Step)> = Vec::new();
     let mut step_ops = Vec::new();
     let (mut weight_bytes, mut work, mut ops) = (0usize, 0u64, Vec::new());
+    let mut threads = 1;
     for node in graph.nodes.iter().filter(|node| !is_folded(graph, node)) {
         target.budget.take_for::<PlacedStep>(2)?;
         let site = target.site(graph, node);
@@ -100,6 +111,7 @@ pub(super) fn compile_resolved(
                 (macs, weight_bytes) = (step.macs, weight_bytes + step.weight_bytes);
                 moved_bytes = moved(graph, node, &step);
                 work = work.saturating_add(step.work);
+                threads = target.threads.for_work(step.work).max(threads);
                 if work > WORK_MAX {
                     let why =
                         format!("up to here one run takes {work} steps of at most {WORK_MAX}");
@@ -158,6 +170,7 @@ pub(super) fn compile_resolved(
         weight_bytes,
         work,
         ops,
+        helpers: threads - 1,
         isa: target.isa,
     })
 }

@@ -4,25 +4,34 @@ use std::sync::Arc;
 
 use super::limits::{Fuel, WORK_MAX};
 use super::memory::{Arena, Place};
+use super::pool::Pool;
 use super::program::Program;
 use crate::data::{Signature, Tensor, TensorData};
-use crate::engine::{EngineError, EngineKind, Part, Session, check_tensors};
+use crate::engine::{EngineError, EngineKind, Part, Session, Threads, check_tensors};
 
-/// A program's arena.
+/// A program's arena, and who may help to run it.
 #[derive(Debug)]
 pub(super) struct NativeSession {
     signature: Arc<Signature>,
     program: Arc<Program>,
     arena: Arena,
+    threads: Threads,
+    pool: Arc<Pool>,
 }
 
 impl NativeSession {
     pub(super) fn new(
         signature: Arc<Signature>,
         program: Arc<Program>,
+        threads: Threads,
+        pool: Arc<Pool>,
     ) -> Result<Self, EngineError> {
         let arena = Arena::new(program.arena_bytes)?;
-        let mut session = Self { signature, program, arena };
+        pool.hire(program.helpers).map_err(|source| EngineError::Run {
+            engine: EngineKind::Native,
+            why: format!("no thread to help: {source}"),
+        })?;
+        let mut session = Self { signature, program, arena, threads, pool };
         session.reset();
         Ok(session)
     }
@@ -35,13 +44,14 @@ impl NativeSession {
         mut ended: impl FnMut(Part),
     ) -> Result<(), EngineError> {
         check_tensors(&self.signature, inputs, outputs)?;
+        let team = self.pool.begin(self.program.helpers, self.threads.helpers_cores());
         let arena = self.arena.bytes_mut();
         for (tensor, span) in inputs.iter().zip(&self.program.inputs) {
             copy_in(tensor.data(), &mut arena[span.clone()])?;
         }
         ended(Part::Inputs);
         let fuel = Fuel::new();
-        self.program.run_in_parts(arena, &fuel, |op| ended(Part::Op(op)));
+        self.program.run_in_parts(arena, &fuel, &team, |op| ended(Part::Op(op)));
         if fuel.is_out() {
             let why = format!("its loops take more than {WORK_MAX} steps for this input");
             return Err(EngineError::Run { engine: EngineKind::Native, why });

@@ -4,18 +4,21 @@ use super::graph::{Graph, Node};
 use super::kernels::Isa;
 use super::limits::Budget;
 use super::ops::Site;
+use crate::engine::Threads;
+use crate::engine::threads::ALONE;
 
-/// What compiling may take, and the instructions that kernels may use.
+/// What compiling may take, the instructions that kernels may use, and for how many threads work is cut.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target<'a> {
     pub(super) budget: &'a Budget,
     pub(super) isa: Isa,
+    pub(super) threads: &'a Threads,
 }
 
 impl<'a> Target<'a> {
     /// For the kernels that are the specification: what is computed at load, and in tests.
     pub(super) fn plain(budget: &'a Budget) -> Self {
-        Self { budget, isa: Isa::SCALAR }
+        Self { budget, isa: Isa::SCALAR, threads: &ALONE }
     }
 
     /// `node` of `graph`, to be compiled.
@@ -23,6 +26,6 @@ impl<'a> Target<'a> {
     where
         'a: 's,
     {
-        Site { graph, node, budget: self.budget, isa: self.isa }
+        Site { graph, node, budget: self.budget, isa: self.isa, threads: self.threads }
     }
 }

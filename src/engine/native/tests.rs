@@ -125,16 +125,55 @@ fn a_wrong_input_names_it_and_leaves_the_session_usable() {
     session.infer(&[input], &mut outputs).unwrap();
 }
 
+/// The outputs of 50 runs of a session.
+fn runs(mut session: NativeSession, model: &NativeModel) -> Vec<Tensor> {
+    let mut all = Vec::new();
+    for run in 0..50 {
+        let zeros = Tensor::zeros(&model.signature.inputs[0]);
+        let values = (0..zeros.data().len()).map(|i| (i * 7 + run * 13) as i8).collect();
+        let input = Tensor::new(zeros.shape().to_vec(), TensorData::I8(values)).unwrap();
+        let mut output = [Tensor::zeros(&model.signature.outputs[0])];
+        session.infer(&[input], &mut output).unwrap();
+        all.extend(output);
+    }
+    all
+}
+
+#[test]
+fn sessions_that_share_helpers_give_what_one_alone_gives() {
+    let load = |threads: Threads| {
+        let budget = Budget::default();
+        NativeModel::new(tflite::import(GESTURES, &budget).unwrap(), &budget, &threads).unwrap()
+    };
+    let (alone, shared) = (load(Threads::default()), load(Threads::exactly(3).sharing_all()));
+    assert!(shared.program.arena_bytes >= alone.program.arena_bytes);
+    for cores in [1, 2, 3, 8] {
+        let pool = Arc::new(Pool::new(cores));
+        let session = || shared.session_in(pool.clone()).unwrap();
+        let expected = runs(alone.session_in(pool.clone()).unwrap(), &alone);
+        let (first, second) = (session(), session());
+        std::thread::scope(|scope| {
+            let both = [first, second].map(|session| scope.spawn(|| runs(session, &shared)));
+            for found in both {
+                assert!(found.join().unwrap() == expected, "on {cores} cores");
+            }
+        });
+    }
+}
+
 #[test]
 fn an_open_batch_follows_the_shape_that_is_asked_for() {
     let file = include_bytes!("../../../tests/data/engines/open_batch.tflite");
     let one = load(file).unwrap();
     assert_eq!(one.signature().inputs[0].shape, [1, 6, 4]);
-    let three = load_as(file, &[vec![3, 6, 4]]).unwrap();
+    let three = load_as(file, &[vec![3, 6, 4]], &Threads::default()).unwrap();
     let (input, output) = (&three.signature().inputs[0], &three.signature().outputs[0]);
     assert_eq!((&input.shape[..], &output.shape[..]), (&[3, 6, 4][..], &[3, 3][..]));
     // What the model does not leave open stays, and whoever asked finds out by the signature.
-    assert_eq!(load_as(file, &[vec![1, 7, 4]]).unwrap().signature(), one.signature());
+    assert_eq!(
+        load_as(file, &[vec![1, 7, 4]], &Threads::default()).unwrap().signature(),
+        one.signature()
+    );
     let values: Vec<i8> = (0..72).map(|i| (i * 37 % 255 - 127) as i8).collect();
     let run = |model: &dyn Model, values: &[i8]| {
         let spec = &model.signature().inputs[0];

@@ -161,6 +161,18 @@ fn each_wrong_value_is_named_with_what_to_write() {
             "engine = \"natve\"",
             "pipeline[0].engine: \"natve\" is not one of \"auto\", \"native\", \"tract\"; did you mean \"native\"?",
         ),
+        (
+            "[[pipeline]]",
+            "cores = 2",
+            "pipeline[0].cores: must be a list of whole numbers, not an integer; write it as in cores = [2, 3]",
+        ),
+        ("[[pipeline]]", "cores = [1, 2000]", "pipeline[0].cores: must be 0 to 1023, is 2000"),
+        ("[[pipeline]]", "threads = 2\ncores = [1, 1]", "pipeline[0].cores: has 1 twice"),
+        (
+            "[[pipeline]]",
+            "threads = 2\ncores = [1]",
+            "pipeline[0].cores: has 1 for threads = 2; give one for each",
+        ),
         ("[[pipeline]]", "threads = 0", "pipeline[0].threads: must be 1 to 64, is 0"),
         (
             "[[pipeline]]",

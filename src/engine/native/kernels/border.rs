@@ -1,6 +1,10 @@
 //! Copies of an input in the form that a kernel reads, with room around it.
 
+use std::iter;
+use std::ops::Range;
+
 use super::isa::Set;
+use crate::engine::native::pool::{Team, stretches};
 
 /// How kernels want 8-bit inputs to lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,8 @@ fn convert<const SIZE: usize>(x: &[i8], len: usize, y: &mut [u8], f: impl Fn(i8)
 
 /// Bytes before and after a bordered copy that kernels may read.
 pub(super) const SLACK: usize = 64;
+/// Bytes of a copy from which on it is worth sharing: a few microseconds.
+const STRIPED: usize = 1 << 16;
 
 /// An image `[height, width, channels]` with rows above and below and columns left and right of it.
 #[derive(Clone, Copy, Debug)]
@@ -105,12 +111,36 @@ impl Border {
     }
 
     /// Copies the image `x` into `y`, of [`Border::bytes`].
-    pub(crate) fn copy(&self, form: Form, x: &[i8], y: &mut [u8]) {
+    pub(crate) fn copy(&self, team: &Team<'_>, form: Form, x: &[i8], y: &mut [u8]) {
+        let row = self.pitch() * form.bytes();
+        self.share(team, row, &mut y[SLACK..], |rows, y| self.stripe(form, rows, x, y));
+    }
+
+    /// Copies `rows` of the bordered image alone, to the beginning of `y`.
+    pub(super) fn stripe(&self, form: Form, rows: Range<usize>, x: &[i8], y: &mut [u8]) {
         match form {
-            Form::Signed => self.rows(Form::Signed, x, y),
-            Form::Unsigned => self.rows(Form::Unsigned, x, y),
-            Form::Wide => self.rows(Form::Wide, x, y),
+            Form::Signed => self.stripe_as(Form::Signed, rows, x, y),
+            Form::Unsigned => self.stripe_as(Form::Unsigned, rows, x, y),
+            Form::Wide => self.stripe_as(Form::Wide, rows, x, y),
         }
+    }
+
+    #[inline(always)]
+    fn stripe_as(&self, form: Form, rows: Range<usize>, x: &[i8], y: &mut [u8]) {
+        let line = self.input[1] * self.channels;
+        let copy = |x: &[i8], y: &mut [u8]| {
+            if form == Form::Signed {
+                y[..line].copy_from_slice(bytemuck::cast_slice(&x[..line]));
+            } else {
+                form.convert(x, line, y);
+            }
+        };
+        self.lines(rows, form.bytes(), x, y, copy, |y| self.blank(form, y));
+    }
+
+    /// Bytes of a copy of so many rows as they are, with its slack.
+    pub(super) fn room(&self, rows: usize) -> usize {
+        rows * self.pitch() + 2 * SLACK
     }
 
     /// Where pixel (0, 0) of a bordered image of floats lies.
@@ -124,46 +154,66 @@ impl Border {
     }
 
     /// Copies the image `x` into `y`, of [`Border::reals`], with zeros around it.
-    pub(crate) fn copy_reals(&self, x: &[f32], y: &mut [f32]) {
-        let (line, pitch) = (self.input[1] * self.channels, self.pitch());
-        let first = self.before[0] * pitch + self.before[1] * self.channels;
-        let y = &mut y[Self::REAL_START..][..self.outer()[0] * pitch];
-        let (above, mut y) = y.split_at_mut(first);
-        above.fill(0.0);
-        for x in x[..self.input[0] * line].chunks_exact(line) {
-            let (to, rest) = y.split_at_mut(line);
-            to.copy_from_slice(x);
-            let gap = (pitch - line).min(rest.len());
-            let (between, rest) = rest.split_at_mut(gap);
-            between.fill(0.0);
-            y = rest;
-        }
-        y.fill(0.0);
+    pub(crate) fn copy_reals(&self, team: &Team<'_>, x: &[f32], y: &mut [f32]) {
+        let y = &mut y[Self::REAL_START..];
+        self.share(team, self.pitch(), y, |rows, y| self.stripe_reals(rows, x, y));
     }
 
+    /// Copies `rows` of the bordered image alone, to the beginning of `y`.
+    pub(super) fn stripe_reals(&self, rows: Range<usize>, x: &[f32], y: &mut [f32]) {
+        let line = self.input[1] * self.channels;
+        let copy = |x: &[f32], y: &mut [f32]| y[..line].copy_from_slice(&x[..line]);
+        self.lines(rows, 1, x, y, copy, |y| y.fill(0.0));
+    }
+
+    /// Floats of a copy of so many rows, with its slack.
+    pub(super) fn room_reals(&self, rows: usize) -> usize {
+        rows * self.pitch() + 2 * Self::REAL_START
+    }
+
+    /// The bordered image from the beginning of `y` on, where each row has `row` places: a stripe for each
+    /// thread.
+    fn share<Y: Send>(
+        &self,
+        team: &Team<'_>,
+        row: usize,
+        y: &mut [Y],
+        stripe: impl Fn(Range<usize>, &mut [Y]) + Sync,
+    ) {
+        let [height, _] = self.outer();
+        let large = size_of::<Y>() * height * row >= STRIPED;
+        let count = if large { team.threads().min(height) } else { 1 };
+        let rows = |i: usize| i * height / count..(i + 1) * height / count;
+        // The last one has the slack, too.
+        let all = y.len();
+        let end = |i: usize| if i + 1 == count { all } else { rows(i).end * row };
+        let ys = stretches(y, (0..count).map(|i| end(i) - rows(i).start * row));
+        team.share((0..count).zip(ys), iter::repeat(()), |(i, y), ()| stripe(rows(i), y));
+    }
+
+    /// `rows` of the bordered image, where a value takes `size` places. `copy` may write beyond a line
+    /// what comes later.
     #[inline(always)]
-    fn rows(&self, form: Form, x: &[i8], y: &mut [u8]) {
-        let size = form.bytes();
+    fn lines<X, Y>(
+        &self,
+        rows: Range<usize>,
+        size: usize,
+        x: &[X],
+        y: &mut [Y],
+        copy: impl Fn(&[X], &mut [Y]),
+        blank: impl Fn(&mut [Y]),
+    ) {
         let (line, pitch) = (self.input[1] * self.channels, self.pitch());
-        let value = |at: usize| SLACK + at * size;
-        let first = self.before[0] * pitch + self.before[1] * self.channels;
-        let last = first + (self.input[0] - 1) * pitch + line;
-        let end = self.outer()[0] * pitch;
-        // What lies between two rows is one stretch: columns right of the one and left of the next.
-        self.blank(form, &mut y[value(0)..value(first)]);
-        for row in 0..self.input[0] {
-            let at = first + row * pitch;
-            if form == Form::Signed {
-                let x = bytemuck::cast_slice(&x[row * line..][..line]);
-                y[value(at)..value(at + line)].copy_from_slice(x);
-            } else {
-                form.convert(&x[row * line..], line, &mut y[value(at)..]);
-            }
-            let next = (at + pitch).min(end);
-            let next = if row + 1 == self.input[0] { last } else { next };
-            self.blank(form, &mut y[value(at + line)..value(next)]);
+        let [above, left] = [self.before[0], self.before[1] * self.channels];
+        // What lies between two lines is one stretch: columns right of the one and left of the next.
+        let mut done = 0;
+        for row in rows.start.max(above)..rows.end.min(above + self.input[0]) {
+            let at = ((row - rows.start) * pitch + left) * size;
+            blank(&mut y[done..at]);
+            copy(&x[(row - above) * line..], &mut y[at..]);
+            done = at + line * size;
         }
-        self.blank(form, &mut y[value(last)..value(end)]);
+        blank(&mut y[done..rows.len() * pitch * size]);
     }
 
     #[inline(always)]

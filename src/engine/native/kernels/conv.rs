@@ -1,11 +1,15 @@
 //! Whole convolutions: borders, tables and kernels together; what operators call.
 
-use super::border::{Border, Form};
+use std::ops::Range;
+
+use super::border::{Border, Form, SLACK};
 use super::depthwise::{Depthwise, DepthwiseFilters, SlidingWindow};
 use super::gemm::{Filters, Gemm, Layout};
 use super::isa::Isa;
 use super::output::Output;
+use super::parts::{AllLines, Parts};
 use super::table::Table;
+use crate::engine::native::pool::Team;
 
 /// A window over images `[height, width, channels]`; `[height, width]` everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,12 @@ impl Geometry {
             after[i] = end.saturating_sub(before[i].checked_add(self.input[i])?);
         }
         Some(Border { input: self.input, channels: self.channels, before, after, fill })
+    }
+
+    /// The rows of the bordered input under these rows of the output.
+    pub(super) fn under(&self, lines: Range<usize>) -> Range<usize> {
+        let reach = (self.kernel[0] - 1) * self.dilation[0] + 1;
+        lines.start * self.stride[0]..(lines.end - 1) * self.stride[0] + reach
     }
 
     /// Taps of the window.
@@ -101,9 +111,7 @@ pub(crate) struct Conv {
     geometry: Geometry,
     /// Where the input is copied first.
     border: Option<Border>,
-    gemm: Gemm,
-    rows: Table,
-    outs: Table,
+    parts: Parts<Gemm>,
 }
 
 impl Conv {
@@ -126,8 +134,8 @@ impl Conv {
         let gemm = Gemm::new(isa, layout, filters, output, staged, count);
         let start = if staged { Border::start(gemm.reads()) } else { 0 };
         let rows = geometry.places(start, pitch)?;
-        let outs = Table::even(count, gemm.n())?;
-        Some(Self { geometry, border: staged.then_some(border), gemm, rows, outs })
+        let parts = Parts::new(gemm, rows)?;
+        Some(Self { geometry, border: staged.then_some(border), parts })
     }
 
     /// Bytes that packing `n` filters may take, for a budget; `None` when they overflow.
@@ -140,36 +148,44 @@ impl Conv {
 
     /// Bytes of the packed constants.
     pub(crate) fn bytes(&self) -> usize {
-        self.gemm.bytes()
+        self.parts.bytes()
+    }
+
+    /// Cuts the work for so many threads.
+    pub(crate) fn split(&mut self, threads: usize) {
+        self.parts.split(threads);
     }
 
     /// Bytes of scratch that a run needs; `None` when they overflow.
     pub(crate) fn scratch(&self) -> Option<usize> {
         let staged = match &self.border {
-            Some(border) => border.bytes(self.gemm.reads())?,
+            Some(border) => border.bytes(self.parts.any().reads())?,
             None => 0,
         };
-        staged.checked_add(self.gemm.scratch())
+        staged.checked_add(self.parts.scratch()?)
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
-        let [image, image_out] = self.geometry.images(self.gemm.n());
+    pub(crate) fn run(&self, team: &Team<'_>, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
+        let [image, image_out] = self.geometry.images(self.parts.n());
         for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
             match &self.border {
                 Some(border) => {
-                    let form = self.gemm.reads();
+                    let form = self.parts.any().reads();
                     let bytes = border.bytes(form).unwrap_or(usize::MAX);
                     let (staged, scratch) = scratch.split_at_mut(bytes);
-                    border.copy(form, x, staged);
-                    self.gemm.run(staged, &self.rows, y, &self.outs, scratch);
+                    border.copy(team, form, x, staged);
+                    self.image(team, staged, y, scratch);
                 }
-                None => {
-                    let x = bytemuck::cast_slice(x);
-                    self.gemm.run(x, &self.rows, y, &self.outs, scratch);
-                }
+                None => self.image(team, bytemuck::cast_slice(x), y, scratch),
             }
         }
+    }
+
+    fn image(&self, team: &Team<'_>, x: &[u8], y: &mut [i8], scratch: &mut [u8]) {
+        self.parts.run(team, y, scratch, |part, y, scratch| {
+            part.gemm.run(x, &part.rows, y, &part.outs, scratch);
+        });
     }
 }
 
@@ -178,8 +194,7 @@ impl Conv {
 pub(crate) struct DepthwiseConv {
     geometry: Geometry,
     border: Option<Border>,
-    kernel: Depthwise,
-    channels: usize,
+    lines: AllLines<Depthwise>,
 }
 
 impl DepthwiseConv {
@@ -205,7 +220,8 @@ impl DepthwiseConv {
         let kernel = Depthwise::new(isa, filters, output);
         let bordered = border.before != [0; 2] || border.after != [0; 2];
         let border = (bordered || kernel.needs_slack()).then_some(border);
-        Some(Self { geometry, border, kernel, channels: geometry.channels })
+        let lines = AllLines::new(kernel, geometry.images(geometry.channels)[1]);
+        Some(Self { geometry, border, lines })
     }
 
     /// Bytes that packing may take, for a budget; `None` when they overflow.
@@ -216,26 +232,35 @@ impl DepthwiseConv {
 
     /// Bytes of the packed constants.
     pub(crate) fn bytes(&self) -> usize {
-        self.kernel.bytes()
+        self.lines.any().bytes()
+    }
+
+    /// Cuts the work for so many threads.
+    pub(crate) fn split(&mut self, threads: usize) {
+        self.lines.split(threads);
     }
 
     /// Bytes of scratch that a run needs; `None` when they overflow.
     pub(crate) fn scratch(&self) -> Option<usize> {
-        self.border.as_ref().map_or(Some(0), |border| border.bytes(Form::Signed))
+        self.room().checked_mul(self.lines.threads())
+    }
+
+    /// Bytes of scratch for each thread.
+    fn room(&self) -> usize {
+        let rows = |lines| self.geometry.under(lines).len();
+        self.border.map_or(0, |border| self.lines.room(|lines| border.room(rows(lines))))
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
-        let [image, image_out] = self.geometry.images(self.channels);
+    pub(crate) fn run(&self, team: &Team<'_>, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
+        let [image, image_out] = self.geometry.images(self.geometry.channels);
         for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
-            match &self.border {
-                Some(border) => {
-                    border.copy(Form::Signed, x, scratch);
-                    let staged = bytemuck::cast_slice(scratch);
-                    self.kernel.run(staged, Border::start(Form::Signed), y);
-                }
-                None => self.kernel.run(x, 0, y),
-            }
+            self.lines.run(team, y, (self.room(), scratch), |part, y, staged| {
+                let Some(border) = &self.border else { return part.kernel.run(x, part.start, y) };
+                let rows = self.geometry.under(part.lines.clone());
+                border.stripe(Form::Signed, rows, x, &mut staged[SLACK..]);
+                part.kernel.run(bytemuck::cast_slice(staged), SLACK, y);
+            });
         }
     }
 }

@@ -1,12 +1,18 @@
 //! Convolutions cut into several products over one bordered input: groups of channels, and the phases
 //! of transposed convolutions.
 
+use std::iter;
+use std::sync::Arc;
+
 use super::border::{Border, Form};
 use super::float::{FloatFilters, FloatGemm};
 use super::gemm::{Filters, Gemm, Layout};
 use super::isa::Isa;
 use super::output::Output;
+use super::parts::Product;
 use super::table::Table;
+use crate::engine::native::plan::ALIGN;
+use crate::engine::native::pool::{Team, stretches};
 
 /// One of the products; `[height, width]` everywhere.
 #[derive(Clone, Debug)]
@@ -126,9 +132,81 @@ impl Cuts {
 /// A product with its places.
 #[derive(Debug)]
 struct Part<G> {
-    gemm: G,
+    gemm: Arc<G>,
     rows: Table,
     outs: Table,
+}
+
+/// Some rows of the output, with what of each product lies in them.
+#[derive(Debug)]
+struct Band<G> {
+    parts: Vec<Part<G>>,
+    /// Values of the output.
+    len: usize,
+}
+
+/// All rows of the output: one band, until it is split.
+#[derive(Debug)]
+struct Bands<G> {
+    all: Vec<Band<G>>,
+    /// Values of a row of the output.
+    line: usize,
+    threads: usize,
+}
+
+impl<G: Product> Bands<G> {
+    fn new(cuts: &Cuts, parts: Vec<Part<G>>) -> Self {
+        let band = Band { parts, len: cuts.images()[1] };
+        Self { all: vec![band], line: cuts.output[1] * cuts.n, threads: 1 }
+    }
+
+    /// Cuts it for so many threads.
+    fn split(&mut self, threads: usize) {
+        self.threads = threads;
+        let [Band { parts, len }] = &self.all[..] else { return };
+        let rows = len / self.line;
+        let end = |i: usize| i * rows / threads * self.line;
+        let band = |i: usize| {
+            let places = end(i)..end(i + 1);
+            let own = |Part { gemm, rows, outs }: &Part<G>| {
+                let within = outs.between(places.clone());
+                let (rows, outs) = (rows.part(within.clone(), 0), outs.part(within, places.start));
+                Part { gemm: gemm.clone(), rows, outs }
+            };
+            Band { parts: parts.iter().map(own).collect(), len: places.len() }
+        };
+        self.all = (0..threads).map(band).collect();
+    }
+
+    /// The products, whatever band.
+    fn products(&self) -> impl Iterator<Item = &G> {
+        self.all[0].parts.iter().map(|part| &*part.gemm)
+    }
+
+    fn bytes(&self) -> usize {
+        self.products().map(G::bytes).sum()
+    }
+
+    /// Scratch of a thread; where there are several, they share no cache line.
+    fn room(&self) -> usize {
+        let most = self.products().map(G::scratch).max().unwrap_or(0);
+        if self.threads == 1 { most } else { most.next_multiple_of(ALIGN) }
+    }
+
+    /// `work` on each product of each band, with its rows of `y` and its thread's scratch.
+    fn run<Y: Send>(
+        &self,
+        team: &Team<'_>,
+        y: &mut [Y],
+        scratch: &mut [u8],
+        work: impl Fn(&Part<G>, &mut [Y], &mut [u8]) + Sync,
+    ) {
+        let bands = self.all.iter().zip(stretches(y, self.all.iter().map(|band| band.len)));
+        let rooms = stretches(scratch, iter::repeat_n(self.room(), self.threads));
+        team.share(bands, rooms, |(band, y), room| {
+            band.parts.iter().for_each(|part| work(part, y, room));
+        });
+    }
 }
 
 /// A cut convolution of 8-bit images.
@@ -137,7 +215,7 @@ pub(crate) struct CutConv {
     images: [usize; 2],
     border: Border,
     form: Form,
-    parts: Vec<Part<Gemm>>,
+    bands: Bands<Gemm>,
 }
 
 impl CutConv {
@@ -157,47 +235,53 @@ impl CutConv {
             let gemm = Gemm::new(isa, cut.layout(cuts)?, own, output, true, count);
             let start = Border::start(gemm.reads());
             let [rows, outs] = cut.tables(cuts, start)?;
-            Some(Part { gemm, rows, outs })
+            Some(Part { gemm: Arc::new(gemm), rows, outs })
         };
         let parts = cuts.all.iter().map(part).collect::<Option<Vec<_>>>()?;
         let border = cuts.border(filters.input_zero_point as i8);
         border.bytes(Form::Wide)?;
-        Some(Self { images: cuts.images(), border, form, parts })
+        Some(Self { images: cuts.images(), border, form, bands: Bands::new(cuts, parts) })
     }
 
     /// Bytes of the packed constants.
     pub(crate) fn bytes(&self) -> usize {
-        self.parts.iter().map(|part| part.gemm.bytes()).sum()
+        self.bands.bytes()
+    }
+
+    /// Cuts the work for so many threads.
+    pub(crate) fn split(&mut self, threads: usize) {
+        self.bands.split(threads);
     }
 
     /// Bytes of scratch that a run needs; `None` when they overflow.
     pub(crate) fn scratch(&self) -> Option<usize> {
-        let own = self.parts.iter().map(|part| part.gemm.scratch()).max().unwrap_or(0);
+        let own = self.bands.room().checked_mul(self.bands.threads)?;
         let forms =
             if self.form == Form::Signed { &[self.form][..] } else { &[self.form, Form::Signed] };
         forms.iter().try_fold(own, |sum, &form| sum.checked_add(self.border.bytes(form)?))
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
+    pub(crate) fn run(&self, team: &Team<'_>, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
         let [image, image_out] = self.images;
         let room = |form| self.border.bytes(form).unwrap_or(usize::MAX);
         let (staged, scratch) = scratch.split_at_mut(room(self.form));
         let signed = if self.form == Form::Signed { 0 } else { room(Form::Signed) };
         let (gathered, scratch) = scratch.split_at_mut(signed);
-        let reads = |form| self.parts.iter().any(|part| part.gemm.reads() == form);
+        let reads = |form| self.bands.products().any(|gemm| gemm.reads() == form);
         for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
             if reads(self.form) {
-                self.border.copy(self.form, x, staged);
+                self.border.copy(team, self.form, x, staged);
             }
             // What is gathered row by row is read as it is.
             if signed > 0 && reads(Form::Signed) {
-                self.border.copy(Form::Signed, x, gathered);
+                self.border.copy(team, Form::Signed, x, gathered);
             }
-            for Part { gemm, rows, outs } in &self.parts {
-                let x = if gemm.reads() == self.form { &*staged } else { &*gathered };
+            let (staged, gathered) = (&*staged, &*gathered);
+            self.bands.run(team, y, scratch, |Part { gemm, rows, outs }, y, scratch| {
+                let x = if gemm.reads() == self.form { staged } else { gathered };
                 gemm.run(x, rows, y, outs, scratch);
-            }
+            });
         }
     }
 }
@@ -207,7 +291,7 @@ impl CutConv {
 pub(crate) struct FloatCutConv {
     images: [usize; 2],
     border: Border,
-    parts: Vec<Part<FloatGemm>>,
+    bands: Bands<FloatGemm>,
 }
 
 impl FloatCutConv {
@@ -221,17 +305,22 @@ impl FloatCutConv {
             let count = cut.count[0].checked_mul(cut.count[1])?;
             let gemm = FloatGemm::new(isa, cut.layout(cuts)?, own, count);
             let [rows, outs] = cut.tables(cuts, Border::REAL_START)?;
-            Some(Part { gemm, rows, outs })
+            Some(Part { gemm: Arc::new(gemm), rows, outs })
         };
         let parts = cuts.all.iter().map(part).collect::<Option<Vec<_>>>()?;
         let border = cuts.border(0);
         border.reals()?;
-        Some(Self { images: cuts.images(), border, parts })
+        Some(Self { images: cuts.images(), border, bands: Bands::new(cuts, parts) })
     }
 
     /// Bytes of the packed constants.
     pub(crate) fn bytes(&self) -> usize {
-        self.parts.iter().map(|part| part.gemm.bytes()).sum()
+        self.bands.bytes()
+    }
+
+    /// Cuts the work for so many threads.
+    pub(crate) fn split(&mut self, threads: usize) {
+        self.bands.split(threads);
     }
 
     /// Floats of scratch that a run needs; `None` when they overflow.
@@ -240,13 +329,14 @@ impl FloatCutConv {
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+    pub(crate) fn run(&self, team: &Team<'_>, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
         let [image, image_out] = self.images;
         for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
-            self.border.copy_reals(x, scratch);
-            for Part { gemm, rows, outs } in &self.parts {
-                gemm.run(scratch, rows, y, outs);
-            }
+            self.border.copy_reals(team, x, scratch);
+            let x = &*scratch;
+            self.bands.run(team, y, &mut [], |Part { gemm, rows, outs }, y, _| {
+                gemm.run(x, rows, y, outs);
+            });
         }
     }
 }

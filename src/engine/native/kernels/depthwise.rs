@@ -16,9 +16,12 @@ mod neon;
 mod scalar;
 pub(super) mod walk;
 
+use std::sync::Arc;
+
 use self::walk::Walk;
 use super::isa::{Isa, Set};
 use super::output::Output;
+use super::parts::Lined;
 
 /// Lanes of a block.
 const LANES: usize = 16;
@@ -53,15 +56,15 @@ pub(crate) struct DepthwiseFilters<'a> {
     pub(crate) window: SlidingWindow,
 }
 
-/// Packed filters, ready to run.
+/// Packed filters, ready to run; parts of the lines share them.
 #[derive(Debug)]
 pub(crate) struct Depthwise {
     isa: Isa,
     walk: Walk,
-    weights: Weights,
+    weights: Arc<Weights>,
     /// With the input's zero point folded in; one for each lane of a period, and `LANES` more.
-    bias: Vec<i32>,
-    scales: Vec<f32>,
+    bias: Arc<[i32]>,
+    scales: Arc<[f32]>,
     output: Output,
 }
 
@@ -138,6 +141,7 @@ impl Depthwise {
                 }
             }
         };
+        let (weights, bias) = (Arc::new(weights), bias.into());
         Self { isa, walk, weights, bias, scales, output }
     }
 
@@ -148,7 +152,7 @@ impl Depthwise {
 
     /// Bytes of the packed constants.
     pub(crate) fn bytes(&self) -> usize {
-        let weights = match &self.weights {
+        let weights = match &*self.weights {
             Weights::Narrow(weights) | Weights::Fours(weights) => weights.len(),
             Weights::Wide(weights) => 2 * weights.len(),
             Weights::Pairs(weights) => 4 * weights.len(),
@@ -169,7 +173,7 @@ impl Depthwise {
         assert!(start + reach <= x.len(), "windows lie in the input");
         assert!(self.walk.reach_out() + self.walk.lanes <= y.len(), "outputs have room");
         let x = &x[start..];
-        match (self.isa.set(), &self.weights) {
+        match (self.isa.set(), &*self.weights) {
             (Set::Scalar, Weights::Wide(weights)) => scalar::run(self, weights, x, y),
             // SAFETY: an `Isa` exists only where the CPU has the instructions. All windows, with the
             // lanes of a block after their last tap, lie in `x`, all outputs in `y`, and the
@@ -211,6 +215,18 @@ impl Depthwise {
             },
             _ => unreachable!("weights are packed for the instruction set"),
         }
+    }
+}
+
+impl Lined for Depthwise {
+    fn walk(&self) -> &Walk {
+        &self.walk
+    }
+
+    fn over(&self, walk: Walk) -> Self {
+        let Self { isa, output, .. } = *self;
+        let (weights, bias) = (self.weights.clone(), self.bias.clone());
+        Self { isa, walk, weights, bias, scales: self.scales.clone(), output }
     }
 }
 

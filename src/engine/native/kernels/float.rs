@@ -10,11 +10,14 @@ mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use std::sync::Arc;
+
 use self::tiles::{Lines, Panel};
 use super::depthwise::SlidingWindow;
 use super::depthwise::walk::Walk;
 use super::gemm::Layout;
 use super::isa::{Isa, Set};
+use super::parts::{Lined, Product};
 use super::table::Table;
 
 /// Filters as they come.
@@ -206,14 +209,51 @@ impl FloatGemm {
     }
 }
 
-/// Packed depthwise filters, ready to run.
+impl Product for FloatGemm {
+    fn n(&self) -> usize {
+        self.n
+    }
+
+    fn panel(&self) -> usize {
+        self.panel
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes()
+    }
+
+    fn scratch(&self) -> usize {
+        0
+    }
+
+    fn divided(self, count: usize) -> Vec<Self> {
+        let (k, lanes) = (self.layout.k(), lanes(self.isa.set()));
+        let parts = self.blocks.chunks(self.blocks.len().div_ceil(count).max(1)).map(|blocks| {
+            let (first, last) = (blocks[0][0], blocks[blocks.len() - 1]);
+            let end = last[0] + last[1] * lanes;
+            let blocks = blocks.iter().map(|&[block, vectors]| [block - first, vectors]).collect();
+            Self {
+                n: end.min(self.n) - first,
+                layout: self.layout.clone(),
+                deltas: self.deltas.clone(),
+                blocks,
+                weights: self.weights[first * k..end * k].to_vec(),
+                bias: self.bias[first..end].to_vec(),
+                ..self
+            }
+        });
+        parts.collect()
+    }
+}
+
+/// Packed depthwise filters, ready to run; parts of the lines share them.
 #[derive(Debug)]
 pub(crate) struct FloatDepthwise {
     isa: Isa,
     walk: Walk,
     /// `[taps, lanes of a period and more]`.
-    weights: Vec<f32>,
-    bias: Vec<f32>,
+    weights: Arc<[f32]>,
+    bias: Arc<[f32]>,
     bounds: [f32; 2],
 }
 
@@ -234,7 +274,7 @@ impl FloatDepthwise {
         }
         let bias = |lane: usize| channel(lane).map_or(0.0, |at| filters.bias[at]);
         let bias = (0..walk.row()).map(bias).collect();
-        Self { isa, walk, weights, bias, bounds: filters.bounds }
+        Self { isa, walk, weights: weights.into(), bias, bounds: filters.bounds }
     }
 
     /// Whether the input has to be a copy with slack after it: fewer lanes than a vector are loaded.
@@ -280,5 +320,16 @@ impl FloatDepthwise {
                 _ => unreachable!("an Isa exists only on its own architecture"),
             }
         }
+    }
+}
+
+impl Lined for FloatDepthwise {
+    fn walk(&self) -> &Walk {
+        &self.walk
+    }
+
+    fn over(&self, walk: Walk) -> Self {
+        let Self { isa, bounds, .. } = *self;
+        Self { isa, walk, weights: self.weights.clone(), bias: self.bias.clone(), bounds }
     }
 }

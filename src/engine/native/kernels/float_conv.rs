@@ -4,7 +4,8 @@ use super::border::Border;
 use super::conv::Geometry;
 use super::float::{FloatDepthwise, FloatFilters, FloatGemm};
 use super::isa::Isa;
-use super::table::Table;
+use super::parts::{AllLines, Parts};
+use crate::engine::native::pool::Team;
 
 /// A convolution of float images, or a fully connected layer.
 #[derive(Debug)]
@@ -12,10 +13,7 @@ pub(crate) struct FloatConv {
     geometry: Geometry,
     /// Where the input is copied first.
     border: Option<Border>,
-    gemm: FloatGemm,
-    rows: Table,
-    outs: Table,
-    n: usize,
+    parts: Parts<FloatGemm>,
 }
 
 impl FloatConv {
@@ -24,11 +22,11 @@ impl FloatConv {
         let border = geometry.border(0)?;
         let staged = border.before != [0; 2] || border.after != [0; 2];
         let count = geometry.output[0].checked_mul(geometry.output[1])?;
-        let (pitch, n) = (border.pitch(), filters.bias.len());
+        let pitch = border.pitch();
         let gemm = FloatGemm::new(isa, geometry.layout(pitch)?, filters, count);
         let rows = geometry.places(if staged { Border::REAL_START } else { 0 }, pitch)?;
-        let outs = Table::even(count, n)?;
-        Some(Self { geometry, border: staged.then_some(border), gemm, rows, outs, n })
+        let parts = Parts::new(gemm, rows)?;
+        Some(Self { geometry, border: staged.then_some(border), parts })
     }
 
     /// Bytes that packing `n` filters may take, for a budget; `None` when they overflow.
@@ -41,7 +39,12 @@ impl FloatConv {
 
     /// Bytes of the packed constants.
     pub(crate) fn bytes(&self) -> usize {
-        self.gemm.bytes()
+        self.parts.bytes()
+    }
+
+    /// Cuts the work for so many threads.
+    pub(crate) fn split(&mut self, threads: usize) {
+        self.parts.split(threads);
     }
 
     /// Floats of scratch that a run needs; `None` when they overflow.
@@ -50,17 +53,23 @@ impl FloatConv {
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
-        let [image, image_out] = self.geometry.images(self.n);
+    pub(crate) fn run(&self, team: &Team<'_>, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+        let [image, image_out] = self.geometry.images(self.parts.n());
         for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
             match &self.border {
                 Some(border) => {
-                    border.copy_reals(x, scratch);
-                    self.gemm.run(scratch, &self.rows, y, &self.outs);
+                    border.copy_reals(team, x, scratch);
+                    self.image(team, scratch, y);
                 }
-                None => self.gemm.run(x, &self.rows, y, &self.outs),
+                None => self.image(team, x, y),
             }
         }
+    }
+
+    fn image(&self, team: &Team<'_>, x: &[f32], y: &mut [f32]) {
+        self.parts.run(team, y, &mut [], |part, y, _: &mut [u8]| {
+            part.gemm.run(x, &part.rows, y, &part.outs);
+        });
     }
 }
 
@@ -69,7 +78,7 @@ impl FloatConv {
 pub(crate) struct FloatDepthwiseConv {
     geometry: Geometry,
     border: Option<Border>,
-    kernel: FloatDepthwise,
+    lines: AllLines<FloatDepthwise>,
 }
 
 impl FloatDepthwiseConv {
@@ -80,7 +89,8 @@ impl FloatDepthwiseConv {
         let kernel = FloatDepthwise::new(isa, geometry.sliding(border.pitch()), filters);
         let bordered = border.before != [0; 2] || border.after != [0; 2];
         let border = (bordered || kernel.needs_slack()).then_some(border);
-        Some(Self { geometry, border, kernel })
+        let lines = AllLines::new(kernel, geometry.images(geometry.channels)[1]);
+        Some(Self { geometry, border, lines })
     }
 
     /// Bytes that packing may take, for a budget; `None` when they overflow.
@@ -91,25 +101,35 @@ impl FloatDepthwiseConv {
 
     /// Bytes of the packed constants.
     pub(crate) fn bytes(&self) -> usize {
-        self.kernel.bytes()
+        self.lines.any().bytes()
+    }
+
+    /// Cuts the work for so many threads.
+    pub(crate) fn split(&mut self, threads: usize) {
+        self.lines.split(threads);
     }
 
     /// Floats of scratch that a run needs; `None` when they overflow.
     pub(crate) fn scratch(&self) -> Option<usize> {
-        self.border.as_ref().map_or(Some(0), Border::reals)
+        self.room().checked_mul(self.lines.threads())
+    }
+
+    /// Floats of scratch for each thread.
+    fn room(&self) -> usize {
+        let rows = |lines| self.geometry.under(lines).len();
+        self.border.map_or(0, |border| self.lines.room(|lines| border.room_reals(rows(lines))))
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+    pub(crate) fn run(&self, team: &Team<'_>, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
         let [image, image_out] = self.geometry.images(self.geometry.channels);
         for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
-            match &self.border {
-                Some(border) => {
-                    border.copy_reals(x, scratch);
-                    self.kernel.run(scratch, Border::REAL_START, y);
-                }
-                None => self.kernel.run(x, 0, y),
-            }
+            self.lines.run(team, y, (self.room(), scratch), |part, y, staged| {
+                let Some(border) = &self.border else { return part.kernel.run(x, part.start, y) };
+                let rows = self.geometry.under(part.lines.clone());
+                border.stripe_reals(rows, x, &mut staged[Border::REAL_START..]);
+                part.kernel.run(staged, Border::REAL_START, y);
+            });
         }
     }
 }

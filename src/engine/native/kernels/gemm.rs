@@ -26,6 +26,7 @@ use self::panel::{Element, Panel};
 use super::border::{Form, SLACK};
 use super::isa::{Isa, Set};
 use super::output::Output;
+use super::parts::Product;
 use super::table::Table;
 
 /// Where the values of a row lie.
@@ -107,7 +108,7 @@ pub(crate) struct Operands<'a> {
 }
 
 /// How rows are laid out before a kernel reads them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Gathered {
     rows: Table,
     /// All rows, not only those for which there is too little before them.
@@ -517,6 +518,49 @@ impl Gemm {
             };
         }
         sum
+    }
+}
+
+impl Product for Gemm {
+    fn n(&self) -> usize {
+        self.n
+    }
+
+    fn panel(&self) -> usize {
+        self.panel
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes()
+    }
+
+    fn scratch(&self) -> usize {
+        self.scratch()
+    }
+
+    fn divided(self, count: usize) -> Vec<Self> {
+        let parts = self.blocks.chunks(self.blocks.len().div_ceil(count).max(1)).map(|blocks| {
+            let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
+            let (lanes, bytes) =
+                (first.first..last.first + last.lanes, first.at..last.at + last.bytes);
+            let part = |block: &Block| Block {
+                first: block.first - lanes.start,
+                at: block.at - bytes.start,
+                ..block.clone()
+            };
+            Self {
+                n: lanes.end.min(self.n) - lanes.start,
+                layout: self.layout.clone(),
+                deltas: self.deltas.clone(),
+                gathered: self.gathered.clone(),
+                blocks: blocks.iter().map(part).collect(),
+                weights: self.weights[bytes.clone()].to_vec(),
+                bias: self.bias[lanes.clone()].to_vec(),
+                scales: self.scales[lanes.clone()].to_vec(),
+                ..self
+            }
+        });
+        parts.collect()
     }
 }
 

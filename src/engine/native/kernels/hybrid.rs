@@ -10,7 +10,8 @@ use super::float_conv::FloatDepthwiseConv;
 use super::gemm::{Filters, Gemm};
 use super::isa::Isa;
 use super::output::Output;
-use super::table::Table;
+use super::parts::{Part, Parts};
+use crate::engine::native::pool::Team;
 
 /// Filters as they come.
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +48,14 @@ struct Scaling {
 }
 
 impl Scaling {
-    /// A row of sums, which lie where their floats will: `clamp(sum · scale · scales + bias)`, in
+    /// A row of sums, from filter `first` on, which lie where their floats will: `clamp(sum · scale · scales + bias)`, in
     /// this order, rounded each time.
     #[inline(always)]
-    fn row(&self, y: &mut [i32], of: ByteRange) {
+    fn row(&self, first: usize, y: &mut [i32], of: ByteRange) {
         let [low, high] = self.bounds;
         let n = y.len();
-        let (totals, scales, bias) = (&self.totals[..n], &self.scales[..n], &self.bias[..n]);
+        let (totals, scales) = (&self.totals[first..][..n], &self.scales[first..][..n]);
+        let bias = &self.bias[first..][..n];
         for i in 0..n {
             let sum = y[i].wrapping_sub(totals[i].wrapping_mul(of.zero_point));
             let real = sum as f32 * of.scale * scales[i] + bias[i];
@@ -72,9 +74,7 @@ pub(crate) struct HybridConv {
     ranges: Ranges,
     dynamic: Dynamic,
     border: Option<Border>,
-    gemm: Gemm,
-    rows: Table,
-    outs: Table,
+    parts: Parts<Gemm>,
     scaling: Scaling,
 }
 
@@ -105,7 +105,7 @@ impl HybridConv {
         let gemm = Gemm::new(isa, layout, sums, Output::new(0, -128, 127), staged, count);
         let start = if staged { Border::start(gemm.reads()) } else { 0 };
         let rows = geometry.places(start, pitch)?;
-        let outs = Table::even(count, n)?;
+        let parts = Parts::new(gemm, rows)?;
         let total = |filter: &[i8]| filter.iter().map(|&w| i32::from(w)).fold(0, i32::wrapping_add);
         let scaling = Scaling {
             totals: filters.weights.chunks_exact(k).map(total).collect(),
@@ -115,7 +115,7 @@ impl HybridConv {
         };
         let border = staged.then_some(border);
         let dynamic = filters.dynamic;
-        Some(Self { isa, geometry, ranges, dynamic, border, gemm, rows, outs, scaling })
+        Some(Self { isa, geometry, ranges, dynamic, border, parts, scaling })
     }
 
     /// Bytes that packing `n` filters may take, for a budget; `None` when they overflow.
@@ -125,32 +125,34 @@ impl HybridConv {
 
     /// Bytes of the packed constants.
     pub(crate) fn bytes(&self) -> usize {
-        self.gemm.bytes() + 12 * self.gemm.n()
+        self.parts.bytes() + 12 * self.parts.n()
     }
 
-    /// Values of an image.
-    fn image(&self) -> usize {
-        self.geometry.images(self.gemm.n())[0]
+    /// Cuts the work for so many threads.
+    pub(crate) fn split(&mut self, threads: usize) {
+        self.parts.split(threads);
     }
 
     /// Ranges of an image.
     fn count(&self) -> usize {
-        if self.ranges == Ranges::Image { 1 } else { self.image() / self.geometry.channels }
+        let [height, width] = self.geometry.input;
+        if self.ranges == Ranges::Image { 1 } else { height * width }
     }
 
     /// Bytes of scratch that a run needs; `None` when they overflow.
     pub(crate) fn scratch(&self) -> Option<usize> {
         let staged = match &self.border {
-            Some(border) => border.bytes(self.gemm.reads())?,
+            Some(border) => border.bytes(self.parts.any().reads())?,
             None => 0,
         };
-        let own = self.count().checked_mul(8)?.checked_add(self.image())?;
-        own.checked_add(staged)?.checked_add(self.gemm.scratch())
+        let [image, _] = self.geometry.images(self.parts.n());
+        let own = self.count().checked_mul(8)?.checked_add(image)?;
+        own.checked_add(staged)?.checked_add(self.parts.scratch()?)
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, x: &[f32], y: &mut [f32], scratch: &mut [u8]) {
-        let [image, image_out] = self.geometry.images(self.gemm.n());
+    pub(crate) fn run(&self, team: &Team<'_>, x: &[f32], y: &mut [f32], scratch: &mut [u8]) {
+        let [image, image_out] = self.geometry.images(self.parts.n());
         let y: &mut [i32] = bytemuck::cast_slice_mut(y);
         let (ranges, scratch) = scratch.split_at_mut(8 * self.count());
         let (bytes, scratch) = scratch.split_at_mut(image);
@@ -163,32 +165,43 @@ impl HybridConv {
             {
                 *range = bytes_of(self.dynamic.quantize(self.isa, x, bytes));
             }
-            let finish = |y: &mut [i32], rows: Range<usize>| self.finish(y, rows, ranges);
+            let ranges = &*ranges;
             match &self.border {
                 Some(border) => {
                     let border = Border { fill: range_of(ranges[0]).zero_point as i8, ..*border };
-                    let form = self.gemm.reads();
+                    let form = self.parts.any().reads();
                     let len = border.bytes(form).unwrap_or(usize::MAX);
                     let (staged, scratch) = scratch.split_at_mut(len);
-                    border.copy(form, bytes, staged);
-                    self.gemm.sums(staged, &self.rows, y, &self.outs, scratch, finish);
+                    border.copy(team, form, bytes, staged);
+                    self.image(team, staged, ranges, y, scratch);
                 }
-                None => {
-                    let bytes = bytemuck::cast_slice(bytes);
-                    self.gemm.sums(bytes, &self.rows, y, &self.outs, scratch, finish);
-                }
+                None => self.image(team, bytemuck::cast_slice(bytes), ranges, y, scratch),
             }
         }
     }
 
+    fn image(
+        &self,
+        team: &Team<'_>,
+        x: &[u8],
+        ranges: &[[u8; 8]],
+        y: &mut [i32],
+        scratch: &mut [u8],
+    ) {
+        self.parts.run(team, y, scratch, |part, y, scratch| {
+            let finish = |y: &mut [i32], rows| self.finish(part, y, rows, ranges);
+            part.gemm.sums(x, &part.rows, y, &part.outs, scratch, finish);
+        });
+    }
+
     /// `rows` of sums to floats.
-    fn finish(&self, y: &mut [i32], rows: Range<usize>, ranges: &[[u8; 8]]) {
-        let n = self.gemm.n();
-        let (outs, one) = (self.outs.offsets(), ranges.len() == 1);
+    fn finish(&self, part: &Part<Gemm>, y: &mut [i32], rows: Range<usize>, ranges: &[[u8; 8]]) {
+        let ([first, filter], n) = (part.first, part.gemm.n());
+        let (outs, one) = (part.outs.offsets(), ranges.len() == 1);
         self.isa.run(|| {
             for row in rows {
-                let of = range_of(ranges[if one { 0 } else { row }]);
-                self.scaling.row(&mut y[outs[row] as usize..][..n], of);
+                let of = range_of(ranges[if one { 0 } else { first + row }]);
+                self.scaling.row(filter, &mut y[outs[row] as usize..][..n], of);
             }
         });
     }
@@ -256,6 +269,11 @@ impl HybridDepthwiseConv {
         self.conv.bytes() + 8 * self.bias.len()
     }
 
+    /// Cuts the work for so many threads.
+    pub(crate) fn split(&mut self, threads: usize) {
+        self.conv.split(threads);
+    }
+
     /// Floats of scratch that a run needs; `None` when they overflow.
     pub(crate) fn scratch(&self) -> Option<usize> {
         let bytes = self.image.div_ceil(4);
@@ -263,7 +281,7 @@ impl HybridDepthwiseConv {
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+    pub(crate) fn run(&self, team: &Team<'_>, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
         let images = x.len() / self.image;
         let image_out = y.len() / images.max(1);
         let (steps, scratch) = scratch.split_at_mut(self.image);
@@ -272,7 +290,7 @@ impl HybridDepthwiseConv {
         for (x, y) in x.chunks_exact(self.image).zip(y.chunks_exact_mut(image_out)) {
             let range = self.dynamic.quantize(self.isa, x, bytes);
             self.isa.run(|| widen(bytes, range.zero_point, steps));
-            self.conv.run(steps, y, scratch);
+            self.conv.run(team, steps, y, scratch);
             self.isa.run(|| self.finish(y, range.scale));
         }
     }

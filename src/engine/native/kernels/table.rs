@@ -1,5 +1,7 @@
 //! Where rows lie in a buffer.
 
+use std::ops::Range;
+
 /// Where each row begins, in elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
@@ -23,6 +25,19 @@ impl Table {
     pub(crate) fn even(rows: usize, pitch: usize) -> Option<Self> {
         rows.saturating_sub(1).checked_mul(pitch)?;
         Self::new((0..rows).map(|row| row * pitch))
+    }
+
+    /// Some of its rows, in a buffer that begins at `start` of this one's.
+    pub(super) fn part(&self, rows: Range<usize>, start: usize) -> Self {
+        let offsets: Vec<u32> = self.offsets[rows].iter().map(|at| at - start as u32).collect();
+        let last = offsets.iter().copied().max().unwrap_or(0) as usize;
+        Self { offsets, last }
+    }
+
+    /// The rows that begin in `places`; all ascend.
+    pub(super) fn between(&self, places: Range<usize>) -> Range<usize> {
+        let before = |place: usize| self.offsets.partition_point(|&at| (at as usize) < place);
+        before(places.start)..before(places.end)
     }
 
     /// Number of rows.

@@ -10,6 +10,8 @@ use super::float::{FloatDepthwise, FloatGemm};
 use super::gemm::{Gemm, Layout};
 use super::table::Table;
 use super::*;
+use crate::engine::native::pool::Team;
+use crate::engine::native::pool::tests::POOL;
 
 /// Xorshift, by George Marsaglia.
 struct Random(u64);
@@ -222,7 +224,7 @@ impl Case {
         let (mut start, mut x) = (0, bytemuck::cast_slice::<i8, u8>(&made.x));
         if self.padded {
             staged.resize(made.border.bytes(gemm.reads()).unwrap(), 0);
-            made.border.copy(gemm.reads(), &made.x, &mut staged);
+            made.border.copy(&Team::ALONE, gemm.reads(), &made.x, &mut staged);
             (start, x) = (Border::start(gemm.reads()), &staged);
         }
         // A gap after each row shows what is written beyond it.
@@ -260,8 +262,14 @@ impl Case {
         }
     }
 
-    /// Two equal images through what operators call, and the outputs of both.
-    fn run_whole(&self, isa: Isa, made: &Made, depthwise: bool) -> [Vec<i8>; 2] {
+    /// Two equal images through what operators call, on so many threads, and the outputs of both.
+    fn run_whole(
+        &self,
+        (isa, threads): (Isa, usize),
+        made: &Made,
+        depthwise: bool,
+    ) -> [Vec<i8>; 2] {
+        let team = POOL.begin(threads - 1, &[]);
         let filters = Filters {
             weights: &made.weights,
             bias: &made.bias,
@@ -274,20 +282,28 @@ impl Case {
         let image = made.output[0] * made.output[1] * made.bias.len();
         let mut y = vec![77; 2 * image];
         if depthwise {
-            let conv = DepthwiseConv::new(isa, geometry, filters, output).unwrap();
+            let mut conv = DepthwiseConv::new(isa, geometry, filters, output).unwrap();
+            conv.split(threads);
             assert!(conv.bytes() <= DepthwiseConv::bytes_max(&geometry).unwrap());
-            conv.run(&x, &mut y, &mut vec![0x33; conv.scratch().unwrap()]);
+            conv.run(&team, &x, &mut y, &mut vec![0x33; conv.scratch().unwrap()]);
         } else {
-            let conv = Conv::new(isa, geometry, filters, output).unwrap();
+            let mut conv = Conv::new(isa, geometry, filters, output).unwrap();
+            conv.split(threads);
             assert!(conv.bytes() <= Conv::bytes_max(&geometry, made.bias.len()).unwrap());
-            conv.run(&x, &mut y, &mut vec![0x33; conv.scratch().unwrap()]);
+            conv.run(&team, &x, &mut y, &mut vec![0x33; conv.scratch().unwrap()]);
         }
         let second = y.split_off(image);
         [y, second]
     }
 
     /// The same with floats.
-    fn run_whole_floats(&self, isa: Isa, made: &Made, depthwise: bool) -> [Vec<f32>; 2] {
+    fn run_whole_floats(
+        &self,
+        (isa, threads): (Isa, usize),
+        made: &Made,
+        depthwise: bool,
+    ) -> [Vec<f32>; 2] {
+        let team = POOL.begin(threads - 1, &[]);
         let (x, weights, bias, bounds) = self.floats(made);
         let filters = FloatFilters { weights: &weights, bias: &bias, bounds };
         let x = [&x[..], &x[..]].concat();
@@ -295,13 +311,15 @@ impl Case {
         let image = made.output[0] * made.output[1] * bias.len();
         let mut y = vec![77.0; 2 * image];
         if depthwise {
-            let conv = FloatDepthwiseConv::new(isa, geometry, filters).unwrap();
+            let mut conv = FloatDepthwiseConv::new(isa, geometry, filters).unwrap();
+            conv.split(threads);
             assert!(conv.bytes() <= FloatDepthwiseConv::bytes_max(&geometry).unwrap());
-            conv.run(&x, &mut y, &mut vec![f32::NAN; conv.scratch().unwrap()]);
+            conv.run(&team, &x, &mut y, &mut vec![f32::NAN; conv.scratch().unwrap()]);
         } else {
-            let conv = FloatConv::new(isa, geometry, filters).unwrap();
+            let mut conv = FloatConv::new(isa, geometry, filters).unwrap();
+            conv.split(threads);
             assert!(conv.bytes() <= FloatConv::bytes_max(&geometry, bias.len()).unwrap());
-            conv.run(&x, &mut y, &mut vec![f32::NAN; conv.scratch().unwrap()]);
+            conv.run(&team, &x, &mut y, &mut vec![f32::NAN; conv.scratch().unwrap()]);
         }
         let second = y.split_off(image);
         [y, second]
@@ -320,7 +338,7 @@ impl Case {
         let (x, weights, bias, bounds) = self.floats(made);
         let filters = FloatFilters { weights: &weights, bias: &bias, bounds };
         let mut staged = vec![0.0; made.border.reals().unwrap()];
-        made.border.copy_reals(&x, &mut staged);
+        made.border.copy_reals(&Team::ALONE, &x, &mut staged);
         let (count, n) = (made.output[0] * made.output[1], bias.len());
         let mut y = vec![77.0; count * n];
         if depthwise {
@@ -402,7 +420,7 @@ impl Case {
         let mut y = vec![77i8; made.output[0] * made.output[1] * self.channels];
         if self.padded || depthwise.needs_slack() {
             let mut staged = vec![0; made.border.bytes(Form::Signed).unwrap()];
-            made.border.copy(Form::Signed, &made.x, &mut staged);
+            made.border.copy(&Team::ALONE, Form::Signed, &made.x, &mut staged);
             let x = bytemuck::cast_slice(&staged);
             depthwise.run(x, Border::start(Form::Signed), &mut y);
         } else {
@@ -454,6 +472,7 @@ proptest! {
     fn whole_convolutions_are_those_of_the_formula_for_every_image(
         case in case(),
         depthwise: bool,
+        threads in 1..8usize,
     ) {
         let (filters, taken) = if depthwise { (case.channels, 1) } else { (case.n, case.channels) };
         let Some(made) = case.make(filters, taken) else { return Ok(()) };
@@ -461,9 +480,9 @@ proptest! {
             if depthwise { case.expected_depthwise(&made) } else { case.expected(&made) };
         let floats = case.run_floats(Isa::SCALAR, &made, depthwise);
         for isa in Isa::available() {
-            let [first, second] = case.run_whole(isa, &made, depthwise);
+            let [first, second] = case.run_whole((isa, threads), &made, depthwise);
             prop_assert!(first == expected && second == expected, "{} differs", isa.set());
-            let [first, second] = case.run_whole_floats(isa, &made, depthwise);
+            let [first, second] = case.run_whole_floats((isa, threads), &made, depthwise);
             prop_assert!(first == floats && second == floats, "{} floats differ", isa.set());
         }
     }
@@ -489,8 +508,17 @@ fn one_row_by_many_filters_is_that_of_the_formula() {
                 range: (-128, 127),
             };
             let made = case.make(n, channels).unwrap();
+            let expected = case.expected(&made);
             for isa in Isa::available() {
-                assert!(case.run(isa, &made) == case.expected(&made), "{} {case:?}", isa.set());
+                assert!(case.run(isa, &made) == expected, "{} {case:?}", isa.set());
+                for threads in [2, 3, 7] {
+                    // Parts of the filters.
+                    let [y, _] = case.run_whole((isa, threads), &made, false);
+                    assert!(y == expected, "{} {case:?} on {threads} threads", isa.set());
+                    let [y, _] = case.run_whole_floats((isa, threads), &made, false);
+                    let floats = case.run_floats(isa, &made, false);
+                    assert!(y == floats, "{} {case:?} on {threads} threads", isa.set());
+                }
             }
         }
     }

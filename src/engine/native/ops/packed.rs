@@ -15,6 +15,8 @@ use crate::engine::native::memory::Memory;
 pub(in super::super) trait Packed: Kernel + Sized + 'static {
     /// Bytes of the constants.
     fn bytes(&self) -> usize;
+    /// Cuts its work into parts for so many threads, before its scratch is asked for.
+    fn split(&mut self, threads: usize);
     /// Bytes of scratch; `None` when they overflow.
     fn scratch(&self) -> Option<usize>;
 }
@@ -35,16 +37,20 @@ pub(in super::super) fn take(site: &Site<'_>, needed: Option<usize>) -> Result<(
 pub(in super::super) fn step<K: Packed>(
     site: &Site<'_>,
     k: usize,
-    kernel: Option<K>,
+    mut kernel: Option<K>,
 ) -> Result<Compiled, Refusal> {
+    let (x, y) = (site.input(0)?.elements() as u64, site.output()?.elements() as u64);
+    let macs = y.saturating_mul(k as u64);
+    let threads = site.threads.for_work(macs);
+    if let Some(kernel) = kernel.as_mut().filter(|_| threads > 1) {
+        kernel.split(threads);
+    }
     let needed = kernel.as_ref().and_then(K::scratch);
     let (Some(kernel), Some(scratch)) = (kernel, needed) else {
         let (what, limit) = ("one image", ARENA_MAX);
         return Err(EngineError::TooLarge { what, needed: usize::MAX, limit }.into());
     };
     let (scratch, weight_bytes) = (scratch_for::<u8>(scratch)?, kernel.bytes());
-    let (x, y) = (site.input(0)?.elements() as u64, site.output()?.elements() as u64);
-    let macs = y.saturating_mul(k as u64);
     let work = macs.saturating_add(x + y);
     Ok(Step { scratch, weight_bytes, macs, work, ..Step::new(kernel, 0) }.into())
 }
@@ -56,6 +62,10 @@ macro_rules! packed {
                 self.bytes()
             }
 
+            fn split(&mut self, threads: usize) {
+                self.split(threads);
+            }
+
             fn scratch(&self) -> Option<usize> {
                 self.scratch()?.checked_mul(size_of::<$scratch>())
             }
@@ -63,8 +73,9 @@ macro_rules! packed {
 
         impl Kernel for $kernel {
             fn run(&self, memory: &mut Memory<'_>) {
+                let team = memory.team;
                 let (x, y, scratch) = memory.unary_scratch::<$value, $value, $scratch>();
-                self.run(x, y, scratch);
+                self.run(team, x, y, scratch);
             }
         }
     )*};

@@ -23,6 +23,7 @@ use crate::engine::EngineError;
 use crate::engine::native::graph::{Activation, Graph, Node, Padding, Port, Quant, Value, Window};
 use crate::engine::native::limits::{Budget, Fuel};
 use crate::engine::native::memory::{Arena, Place};
+use crate::engine::native::pool::Team;
 use crate::engine::native::program::{self, Program};
 use crate::engine::native::target::Target;
 
@@ -90,7 +91,7 @@ fn run(op: impl Operator + 'static, values: Vec<Value<'static>>, inputs: &[&[i8]
     for (span, input) in program.inputs.iter().zip(inputs) {
         arena.bytes_mut()[span.clone()].copy_from_slice(bytemuck::cast_slice(input));
     }
-    program.run(arena.bytes_mut(), &Fuel::new());
+    program.run(arena.bytes_mut(), &Fuel::new(), &Team::ALONE);
     let bytes = match &program.outputs[0] {
         Place::Arena(span) => &arena.bytes()[span.clone()],
         Place::Constant(span) => &program.constants.bytes()[span.clone()],

@@ -1,5 +1,8 @@
 //! Where the windows of a depthwise convolution lie, seen from the lanes.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use super::SlidingWindow;
 
 /// With fewer channels than this a line of pixels is taken as one stretch.
@@ -36,7 +39,7 @@ pub(in super::super) struct Walk {
     /// Lanes of the packed constants that have a filter.
     pub(in super::super) filled: usize,
     /// Where each tap lies, `[b, a]`.
-    pub(in super::super) taps: Vec<u32>,
+    pub(in super::super) taps: Arc<[u32]>,
     /// Strides of `a` in taps, where neighbours share inputs.
     pub(in super::super) shared: Option<usize>,
 }
@@ -78,6 +81,29 @@ impl Walk {
         // lanes in all, the rest of the block has no window.
         let filled = if line { usize::MAX } else { channels };
         Self { a, b, along, lanes, block, period: channels, filled, taps, shared }
+    }
+
+    /// Lines of the output.
+    pub(in super::super) fn lines(&self) -> usize {
+        if self.along == 0 { self.a.count } else { self.b.count }
+    }
+
+    /// In `count` parts, or fewer, each of two lines or more, with these: where its first window begins,
+    /// and how many values of the output it has.
+    pub(in super::super) fn divided(
+        &self,
+        count: usize,
+    ) -> impl Iterator<Item = (Self, Range<usize>, [usize; 2])> {
+        let all = self.lines();
+        let count = count.min(all / 2).max(1);
+        (0..count).map(move |i| {
+            let lines = i * all / count..(i + 1) * all / count;
+            let mut part = self.clone();
+            let axis = if self.along == 0 { &mut part.a } else { &mut part.b };
+            axis.count = lines.len();
+            let places = [lines.start * axis.step, axis.count * axis.step_out];
+            (part, lines, places)
+        })
     }
 
     /// From the first value of the first window to that of the last tap of the last one.

@@ -227,7 +227,7 @@ unsafe fn any<V: Lanes, const TILE: usize>(
     // SAFETY: as the caller says; a row of weights for each tap.
     unsafe {
         let mut sums = [bias; TILE];
-        for &tap in &of.walk.taps {
+        for &tap in of.walk.taps.iter() {
             let weight = V::load(w);
             w = w.wrapping_add(of.walk.row());
             let mut x = x.add(tap as usize);

@@ -66,20 +66,29 @@ impl Case {
         y
     }
 
-    fn run_hybrid(&self, isa: Isa, made: &Made, pixels: bool, depthwise: bool) -> Vec<f32> {
+    fn run_hybrid(
+        &self,
+        (isa, threads): (Isa, usize),
+        made: &Made,
+        pixels: bool,
+        depthwise: bool,
+    ) -> Vec<f32> {
+        let team = POOL.begin(threads - 1, &[]);
         let bias: Vec<f32> = made.bias.iter().map(|&b| b as f32 / 1e4).collect();
         let (filters, geometry) = (self.hybrid(made, &bias), self.geometry(made));
         let x = Self::reals(made);
         let mut y = vec![77.0; 2 * made.output[0] * made.output[1] * bias.len()];
         if depthwise {
-            let conv = HybridDepthwiseConv::new(isa, geometry, filters).unwrap();
+            let mut conv = HybridDepthwiseConv::new(isa, geometry, filters).unwrap();
+            conv.split(threads);
             assert!(conv.bytes() <= HybridDepthwiseConv::bytes_max(&geometry).unwrap());
-            conv.run(&x, &mut y, &mut vec![f32::NAN; conv.scratch().unwrap()]);
+            conv.run(&team, &x, &mut y, &mut vec![f32::NAN; conv.scratch().unwrap()]);
         } else {
             let ranges = if pixels { Ranges::Pixel } else { Ranges::Image };
-            let conv = HybridConv::new(isa, geometry, filters, ranges).unwrap();
+            let mut conv = HybridConv::new(isa, geometry, filters, ranges).unwrap();
+            conv.split(threads);
             assert!(conv.bytes() <= HybridConv::bytes_max(&geometry, bias.len()).unwrap());
-            conv.run(&x, &mut y, &mut vec![0x33; conv.scratch().unwrap()]);
+            conv.run(&team, &x, &mut y, &mut vec![0x33; conv.scratch().unwrap()]);
         }
         y
     }
@@ -115,7 +124,7 @@ proptest! {
             let gemm =
                 Gemm::new(isa, case.layout(&made), filters, Output::new(0, -128, 127), true, count);
             let mut staged = vec![0; made.border.bytes(gemm.reads()).unwrap()];
-            made.border.copy(gemm.reads(), &made.x, &mut staged);
+            made.border.copy(&Team::ALONE, gemm.reads(), &made.x, &mut staged);
             let rows = case.rows(&made, Border::start(gemm.reads()));
             let gap = 3;
             let outs = Table::even(count, case.n + gap).unwrap();
@@ -134,30 +143,30 @@ proptest! {
     }
 
     #[test]
-    fn hybrid_convolutions_are_those_of_the_formula(case in case()) {
+    fn hybrid_convolutions_are_those_of_the_formula(case in case(), threads in 1..8usize) {
         let Some(made) = case.make(case.n, case.channels) else { return Ok(()) };
         let expected = bits(&case.expected_hybrid(&made, false, false));
         for isa in Isa::available() {
-            prop_assert_eq!(&bits(&case.run_hybrid(isa, &made, false, false)), &expected, "{:?}", isa);
+            prop_assert_eq!(&bits(&case.run_hybrid((isa, threads), &made, false, false)), &expected, "{:?}", isa);
         }
     }
 
     #[test]
-    fn hybrid_pixels_have_ranges_of_their_own(case in case()) {
+    fn hybrid_pixels_have_ranges_of_their_own(case in case(), threads in 1..8usize) {
         let case = Case { kernel: [1, 1], stride: [1, 1], padded: false, ..case };
         let Some(made) = case.make(case.n, case.channels) else { return Ok(()) };
         let expected = bits(&case.expected_hybrid(&made, true, false));
         for isa in Isa::available() {
-            prop_assert_eq!(&bits(&case.run_hybrid(isa, &made, true, false)), &expected, "{:?}", isa);
+            prop_assert_eq!(&bits(&case.run_hybrid((isa, threads), &made, true, false)), &expected, "{:?}", isa);
         }
     }
 
     #[test]
-    fn hybrid_depthwise_convolutions_are_those_of_the_formula(case in case()) {
+    fn hybrid_depthwise_convolutions_are_those_of_the_formula(case in case(), threads in 1..8usize) {
         let Some(made) = case.make(case.channels, 1) else { return Ok(()) };
         let expected = bits(&case.expected_hybrid(&made, false, true));
         for isa in Isa::available() {
-            prop_assert_eq!(&bits(&case.run_hybrid(isa, &made, false, true)), &expected, "{:?}", isa);
+            prop_assert_eq!(&bits(&case.run_hybrid((isa, threads), &made, false, true)), &expected, "{:?}", isa);
         }
     }
 

@@ -11,6 +11,8 @@ use super::super::transpose::Transpose;
 use super::super::unary::Unary;
 use super::*;
 use crate::engine::native::kernels::Isa;
+use crate::engine::native::pool::tests::POOL;
+use crate::engine::threads::{ALONE, Threads};
 
 /// Xorshift, by George Marsaglia.
 struct Random(u64);
@@ -84,24 +86,26 @@ fn twin(x: &Value<'static>) -> Value<'static> {
     Value { shape: x.shape.clone(), quant: x.quant.clone(), data: None, ..*x }
 }
 
-/// Runs the node that `node` makes on each instruction set of this machine.
+/// Runs the node that `node` makes on each instruction set of this machine, alone and on three threads.
 fn same<O: Operator + 'static>(seed: u64, node: impl Fn(&mut Random) -> (O, Vec<Value<'static>>)) {
     let mut expected: Option<Vec<u8>> = None;
-    for isa in Isa::available() {
+    let shared = Threads::exactly(3).sharing_all();
+    let all = Isa::available().flat_map(|isa| [(isa, &ALONE), (isa, &shared)]);
+    for (isa, threads) in all {
         let mut random = Random(seed | 1);
         let (op, values) = node(&mut random);
-        let what = format!("{op:?} of {values:?} on {isa:?}");
+        let what = format!("{op:?} of {values:?} on {isa:?}, {threads:?}");
         let budget = Budget::default();
         let types: Vec<_> = values.iter().filter(|v| v.data.is_none()).map(|v| v.dtype).collect();
         let mut graph = single(op, values);
-        let program = program::compile(&mut graph, Target { budget: &budget, isa });
+        let program = program::compile(&mut graph, Target { budget: &budget, isa, threads });
         // What the operator refuses, like scales too far apart, it refuses for all sets.
         let Ok(program) = program else { return assert!(expected.is_none(), "{what}") };
         let mut arena = Arena::new(program.arena_bytes).unwrap();
         for (span, dtype) in program.inputs.iter().zip(types) {
             random.fill(dtype, &mut arena.bytes_mut()[span.clone()]);
         }
-        program.run(arena.bytes_mut(), &Fuel::new());
+        program.run(arena.bytes_mut(), &Fuel::new(), &POOL.begin(2, &[]));
         let Place::Arena(span) = program.outputs[0].clone() else { return };
         let y = &arena.bytes()[span];
         match &expected {

@@ -1,0 +1,103 @@
+//! Helpers share work, never wait in each other's way, and go when nobody needs them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, LazyLock};
+
+use super::*;
+use crate::engine::threads::Affinity;
+
+/// More threads than the machines that tests run on have cores.
+pub(in super::super) static POOL: LazyLock<Pool> = LazyLock::new(|| pool(8));
+
+/// As if there were so many cores, with all helpers.
+fn pool(cores: usize) -> Pool {
+    let pool = Pool::new(cores);
+    pool.hire(cores).unwrap();
+    pool
+}
+
+fn is_helper() -> bool {
+    thread::current().name().is_some_and(|name| name.starts_with("helper-"))
+}
+
+/// Shares two parts between the calling thread and one helper: both are at them at the same time.
+fn both(team: &Team<'_>, work: impl Fn() + Sync) {
+    let met = Barrier::new(2);
+    team.share(0..2, iter::repeat(()), |_, ()| {
+        met.wait();
+        work();
+    });
+}
+
+#[test]
+fn every_part_is_done_once_in_the_rooms_that_there_are() {
+    let team = POOL.begin(7, &[]);
+    for rooms in 1..5 {
+        let counts = [const { AtomicUsize::new(0) }; PARTS_MAX];
+        let mut in_rooms = [0; 4];
+        team.share(counts.iter(), in_rooms[..rooms].iter_mut(), |count, room| {
+            count.fetch_add(1, Ordering::Relaxed);
+            **room += 1;
+        });
+        assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+        assert_eq!(in_rooms.iter().sum::<usize>(), PARTS_MAX);
+    }
+}
+
+#[test]
+fn runs_have_no_more_threads_than_there_are_cores() {
+    let pool = pool(4);
+    let first = pool.begin(2, &[]);
+    let second = pool.begin(3, &[]);
+    let third = pool.begin(3, &[]);
+    assert_eq!([first.threads(), second.threads(), third.threads()], [3, 1, 1]);
+    drop((first, third));
+    assert_eq!(pool.begin(3, &[]).threads(), 3);
+    drop(second);
+    assert_eq!(pool.begin(9, &[]).threads(), 4);
+}
+
+#[test]
+fn a_single_core_has_no_helpers() {
+    let pool = pool(1);
+    let team = pool.begin(3, &[]);
+    assert_eq!(team.threads(), 1);
+    let mut parts = [0; 9];
+    team.share(parts.iter_mut(), iter::repeat(()), |part, ()| *part += 1);
+    assert_eq!(parts, [1; 9]);
+}
+
+#[test]
+fn a_helpers_panic_is_the_callers_and_the_helper_goes_on() {
+    let pool = pool(2);
+    let team = pool.begin(1, &[]);
+    for in_helper in [true, false] {
+        let panicking = || both(&team, || assert!(is_helper() != in_helper, "on purpose"));
+        assert!(catch_unwind(AssertUnwindSafe(panicking)).is_err());
+        both(&team, || {});
+    }
+}
+
+#[test]
+fn helpers_end_with_the_pool() {
+    let pool = pool(3);
+    both(&pool.begin(1, &[]), || {});
+    let desk = pool.desks[0].clone();
+    drop(pool);
+    assert_eq!(Arc::strong_count(&desk), 1, "the helper has let go of its desk");
+}
+
+#[test]
+fn a_helper_runs_where_the_run_wants_it_and_anywhere_again() {
+    let pool = pool(2);
+    let here = Affinity::current();
+    let all: Vec<usize> = (0..1024).filter(|&core| here.has(core)).collect();
+    for (cores, expected) in [(&all[..1], &all[..1]), (&[], &all[..])] {
+        both(&pool.begin(1, cores), || {
+            let found = Affinity::current();
+            let found: Vec<usize> = (0..1024).filter(|&core| found.has(core)).collect();
+            assert!(!is_helper() || found == expected, "{found:?} instead of {expected:?}");
+        });
+    }
+}
