@@ -238,6 +238,19 @@ fn threads_beyond_64_and_unknown_engines_are_wrong_usage() {
 }
 
 #[test]
+fn threads_are_as_many_as_there_are_cores_and_change_no_output() {
+    let (_folder, x, _) = gesture_windows();
+    let outputs = |threads| {
+        let input = ["infer", "models/gestures", "--input", text(&x)];
+        json(&[&input[..], &["--threads", threads, "--json"]].concat())["outputs"].clone()
+    };
+    assert_eq!(outputs("1"), outputs("64"));
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let found = json(&["bench", "models/gestures", "--runs", "1", "--threads", "64", "--json"]);
+    assert_eq!(found["threads"], cores.min(64));
+}
+
+#[test]
 fn inspect_shows_tensors_operators_memory_and_digest() {
     let found = json(&["inspect", "models/gestures", "--json"]);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/gestures/gestures.tflite");
