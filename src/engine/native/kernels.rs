@@ -9,6 +9,7 @@
 // Loops to a constant bound over several arrays are what the compiler unrolls into registers.
 #![allow(clippy::needless_range_loop)]
 
+mod aligned;
 mod border;
 mod conv;
 mod cut;

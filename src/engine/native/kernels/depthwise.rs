@@ -76,6 +76,8 @@ enum Weights {
     Wide(Vec<i16>),
     /// Of three rows in each 32-bit lane; see [`fours`].
     Fours(Vec<i8>),
+    /// The same twice, to be added: where one does not fit 8 bits.
+    FoursTwice([Vec<i8>; 2]),
     /// 16 bits of a 32-bit lane: what x86-64 multiplies in pairs.
     Pairs(Vec<i32>),
 }
@@ -120,10 +122,19 @@ impl Depthwise {
         let scale = |lane: usize| channel(lane).map_or(0.0, |channel| filters.scales[channel]);
         let scales = (0..lanes).map(scale).collect();
         let weights = match isa.set() {
-            _ if fours.is_some() => Weights::Fours(fours::pack(&walk, |[y, x], channel| {
-                let w = filters.weights[(y * 3 + x) * channels + channel];
-                (i32::from(w) - filters.zero_point) as i8
-            })),
+            _ if fours.is_some() => {
+                let w = |[y, x]: [usize; 2], channel: usize| {
+                    let w = filters.weights[(y * 3 + x) * channels + channel];
+                    i32::from(w) - filters.zero_point
+                };
+                let first = |tap, channel| w(tap, channel).clamp(-128, 127) as i8;
+                let rest = |tap, channel| (w(tap, channel) - i32::from(first(tap, channel))) as i8;
+                if values.iter().all(|&w| i8::try_from(w).is_ok()) {
+                    Weights::Fours(fours::pack(&walk, first))
+                } else {
+                    Weights::FoursTwice([fours::pack(&walk, first), fours::pack(&walk, rest)])
+                }
+            }
             Set::Scalar => Weights::Wide(values.iter().map(|&w| w as i16).collect()),
             Set::Avx2 | Set::AvxVnni | Set::Avx512Vnni => {
                 Weights::Pairs(values.iter().map(|&w| w & 0xffff).collect())
@@ -154,6 +165,7 @@ impl Depthwise {
     pub(crate) fn bytes(&self) -> usize {
         let weights = match &*self.weights {
             Weights::Narrow(weights) | Weights::Fours(weights) => weights.len(),
+            Weights::FoursTwice(both) => both[0].len() + both[1].len(),
             Weights::Wide(weights) => 2 * weights.len(),
             Weights::Pairs(weights) => 4 * weights.len(),
         };
@@ -193,7 +205,13 @@ impl Depthwise {
             #[cfg(target_arch = "x86_64")]
             #[allow(unsafe_code)]
             (Set::Avx512Vnni, Weights::Fours(weights)) => unsafe {
-                avx512::run_fours(self, weights, x.as_ptr(), y.as_mut_ptr());
+                avx512::run_fours::<false>(self, [weights, &[]], x.as_ptr(), y.as_mut_ptr());
+            },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            (Set::Avx512Vnni, Weights::FoursTwice([first, rest])) => unsafe {
+                avx512::run_fours::<true>(self, [first, rest], x.as_ptr(), y.as_mut_ptr());
             },
             // SAFETY: as above.
             #[cfg(target_arch = "aarch64")]
@@ -233,12 +251,16 @@ impl Lined for Depthwise {
 /// Lanes of a block where the set has a kernel of four products a lane, and it takes these filters.
 fn fours_lanes(isa: Isa, filters: &DepthwiseFilters<'_>, channels: usize) -> Option<usize> {
     let SlidingWindow { kernel, stride, dilation, output, .. } = filters.window;
-    let lanes = match isa.set() {
-        Set::DotProd => LANES_DOT,
-        Set::Avx512Vnni => LANES,
+    let (lanes, twice) = match isa.set() {
+        Set::DotProd => (LANES_DOT, false),
+        Set::Avx512Vnni => (LANES, true),
         _ => return None,
     };
-    let fits = |&w: &i8| i8::try_from(i32::from(w) - filters.zero_point).is_ok();
+    // The sum of two weights reaches 254.
+    let fits = |&w: &i8| {
+        let w = i32::from(w) - filters.zero_point;
+        i8::try_from(w).is_ok() || (twice && w < 255)
+    };
     let takes = kernel == [3, 3]
         && stride == [1, 1]
         && dilation == [1, 1]

@@ -1,6 +1,7 @@
 //! Real activations brought to 8 bits when a model runs, for layers with integer weights.
 
 use super::isa::Isa;
+use super::output::nearest;
 
 /// How LiteRT chooses the scale, from the lowest and highest value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +22,6 @@ pub(crate) struct ByteRange {
     pub(crate) zero_point: i32,
 }
 
-/// Added to a float below 2^22 it leaves the rounded integer in the low mantissa bits.
-const MAGIC: f32 = 12_582_912.0;
-
 impl Dynamic {
     /// Writes `x` as bytes.
     ///
@@ -31,7 +29,10 @@ impl Dynamic {
     /// x86-64, too.
     pub(crate) fn quantize(self, isa: Isa, x: &[f32], bytes: &mut [i8]) -> ByteRange {
         let mut range = ByteRange { scale: 1.0, zero_point: 0 };
-        isa.run(|| range = self.plain(x, bytes));
+        isa.run(
+            #[inline(always)]
+            || range = self.plain(x, bytes),
+        );
         range
     }
 
@@ -73,8 +74,17 @@ fn ends(x: &[f32]) -> [f32; 2] {
             high[i] = higher(high[i], chunk[i]);
         }
     }
-    let low = low.iter().chain(rest).fold(0.0, |low, &x| lower(low, x));
-    [low, high.iter().chain(rest).fold(0.0, |high, &x| higher(high, x))]
+    // Half of the lanes with the other half: one after the other they would wait for one another.
+    let mut lanes = LANES / 2;
+    while lanes > 0 {
+        for i in 0..lanes {
+            low[i] = lower(low[i], low[i + lanes]);
+            high[i] = higher(high[i], high[i + lanes]);
+        }
+        lanes /= 2;
+    }
+    let low = rest.iter().fold(low[0], |low, &x| lower(low, x));
+    [low, rest.iter().fold(high[0], |high, &x| higher(high, x))]
 }
 
 #[inline(always)]
@@ -91,8 +101,7 @@ fn delegate(x: &[f32], bytes: &mut [i8], low: f32, high: f32) -> ByteRange {
         // As `min` and `max` do it with what is no number, but in one instruction each.
         let steps = if steps < bounds[1] { steps } else { bounds[1] };
         let steps = if steps > bounds[0] { steps } else { bounds[0] };
-        let rounded = (steps + MAGIC).to_bits().cast_signed() - MAGIC.to_bits().cast_signed();
-        *byte = (rounded + zero_point) as i8;
+        *byte = (nearest(steps) + zero_point) as i8;
     }
     ByteRange { scale: 1.0 / steps_per_unit, zero_point }
 }
@@ -115,7 +124,8 @@ fn asymmetric(x: &[f32], bytes: &mut [i8], low: f32, high: f32) -> ByteRange {
 /// The nearest integer, halves away from zero; within ±512, and 0 for what is no number.
 #[inline(always)]
 fn away(steps: f32) -> i32 {
-    (steps + if steps < 0.0 { -0.5 } else { 0.5 }).clamp(-512.0, 512.0) as i32
+    let steps = (steps + if steps < 0.0 { -0.5 } else { 0.5 }).clamp(-512.0, 512.0).trunc();
+    nearest(if steps.is_nan() { 0.0 } else { steps })
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod x86;
 use std::sync::Arc;
 
 use self::tiles::{Lines, Panel};
+use super::aligned::Aligned;
 use super::depthwise::SlidingWindow;
 use super::depthwise::walk::Walk;
 use super::gemm::Layout;
@@ -50,7 +51,7 @@ pub(crate) struct FloatGemm {
     deltas: Vec<u32>,
     /// The first filter of each block and its number of vectors; weights begin at `first * k`.
     blocks: Vec<[usize; 2]>,
-    weights: Vec<f32>,
+    weights: Aligned<f32>,
     bias: Vec<f32>,
     bounds: [f32; 2],
     /// Rows that go through all blocks together.
@@ -61,7 +62,7 @@ impl FloatGemm {
     /// Packs `filters` for rows of `layout`, about `rows` of them in a run.
     pub(crate) fn new(isa: Isa, layout: Layout, filters: FloatFilters<'_>, rows: usize) -> Self {
         let mut gemm = Self::laid_out(isa, layout, filters, rows);
-        let mut weights = vec![0.0; gemm.operands()];
+        let mut weights = Aligned::zeros(gemm.operands());
         gemm.pack(filters.weights, false, &mut weights);
         gemm.weights = weights;
         gemm
@@ -81,7 +82,10 @@ impl FloatGemm {
     /// Packs computed filters, `[n, k]` or, `turned`, `[k, n]`, into `room`, of
     /// [`FloatGemm::operands`] floats.
     pub(crate) fn prepare(&self, filters: &[f32], turned: bool, room: &mut [f32]) {
-        self.isa.run(|| self.pack(filters, turned, room));
+        self.isa.run(
+            #[inline(always)]
+            || self.pack(filters, turned, room),
+        );
     }
 
     #[inline(always)]
@@ -138,7 +142,7 @@ impl FloatGemm {
         let between = layout.segments.windows(2).map(|pair| pair[1] - pair[0]);
         let deltas = layout.segments.iter().copied().take(1).chain(between).collect();
         let panel = 24 * (4_096 / k / 24).clamp(1, 16);
-        let (weights, bounds) = (Vec::new(), filters.bounds);
+        let (weights, bounds) = (Aligned::zeros(0), filters.bounds);
         Self { isa, n, layout, deltas, blocks, weights, bias, bounds, panel }
     }
 

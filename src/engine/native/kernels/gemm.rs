@@ -21,8 +21,13 @@ use std::ops::Range;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use self::avx2::{requantize, store_part};
+#[cfg(target_arch = "x86_64")]
+pub(super) use self::avx512::{
+    parts as parts_avx512, requantize as requantize_avx512, store_part as store_part_avx512,
+};
 use self::pack::{Block, Packing, Weights};
 use self::panel::{Element, Panel};
+use super::aligned::Aligned;
 use super::border::{Form, SLACK};
 use super::isa::{Isa, Set};
 use super::output::Output;
@@ -82,7 +87,7 @@ pub(crate) struct Gemm {
     deltas: Vec<u32>,
     packing: Packing,
     blocks: Vec<Block>,
-    weights: Vec<i8>,
+    weights: Aligned<i8>,
     /// What is taken from each value before it is multiplied.
     shift: i32,
     /// Of all blocks, whole ones.
@@ -146,7 +151,7 @@ impl Gemm {
         let from = Weights { values: filters.weights, n, turned: false };
         let mut bias = std::mem::take(&mut gemm.bias);
         gemm.fold(from, &mut bias);
-        let mut weights = vec![0; gemm.packed()];
+        let mut weights = Aligned::zeros(gemm.packed());
         let mut blocks = std::mem::take(&mut gemm.blocks);
         for block in &mut blocks {
             block.chained = gemm.packing.pack(block, from, [gemm.segments, gemm.run], &mut weights);
@@ -203,7 +208,7 @@ impl Gemm {
             deltas,
             packing,
             blocks,
-            weights: Vec::new(),
+            weights: Aligned::zeros(0),
             shift,
             bias,
             scales,
@@ -261,14 +266,17 @@ impl Gemm {
         let bias: &mut [i32] = bytemuck::cast_slice_mut(bias);
         let weights: &mut [i8] = bytemuck::cast_slice_mut(weights);
         let mut chained = true;
-        self.isa.run(|| {
-            bias.copy_from_slice(&self.bias);
-            self.fold(from, bias);
-            weights.fill(0);
-            for block in &self.blocks {
-                chained &= self.packing.pack(block, from, [self.segments, self.run], weights);
-            }
-        });
+        self.isa.run(
+            #[inline(always)]
+            || {
+                bias.copy_from_slice(&self.bias);
+                self.fold(from, bias);
+                weights.fill(0);
+                for block in &self.blocks {
+                    chained &= self.packing.pack(block, from, [self.segments, self.run], weights);
+                }
+            },
+        );
         Operands { weights, bias, chained }
     }
 
@@ -412,9 +420,7 @@ impl Gemm {
         sums: &mut [i32],
     ) {
         if self.zero_point != 0 {
-            for (sum, &row) in sums.iter_mut().zip(rows) {
-                *sum = self.sum(x, row as usize).wrapping_mul(-self.zero_point);
-            }
+            self.correct(x, rows, sums);
         }
         for block in &self.blocks {
             let weights = &of.weights[block.at..block.at + block.bytes];
@@ -492,7 +498,31 @@ impl Gemm {
         }
     }
 
+    /// What the zero point of the weights adds to the sums of each of `rows`.
+    fn correct(&self, x: &[u8], rows: &[u32], sums: &mut [i32]) {
+        let factor = -self.zero_point;
+        #[cfg(target_arch = "x86_64")]
+        if self.isa.set() == Set::Avx512Vnni {
+            let segments = (&self.deltas[..], self.run);
+            // SAFETY: an `Isa` exists only where the CPU has the instructions; all rows lie in `x`.
+            #[allow(unsafe_code)]
+            unsafe {
+                avx512::sums(x.as_ptr(), rows, segments, factor, sums);
+            }
+            return;
+        }
+        self.isa.run(
+            #[inline(always)]
+            || {
+                for (sum, &row) in sums.iter_mut().zip(rows) {
+                    *sum = self.sum(x, row as usize).wrapping_mul(factor);
+                }
+            },
+        );
+    }
+
     /// The sum of a row's values as the kernel reads them.
+    #[inline(always)]
     fn sum(&self, x: &[u8], row: usize) -> i32 {
         let (mut at, mut sum) = (row, 0i32);
         for &delta in &self.deltas {
@@ -507,15 +537,11 @@ impl Gemm {
             }
             let size = self.packing.form.bytes();
             let run = &x[at * size..(at + self.run) * size];
-            let add = |sum: i32, x: i32| sum.wrapping_add(x);
-            sum = match self.packing.form {
-                Form::Signed => run.iter().map(|&x| i32::from(x.cast_signed())).fold(sum, add),
-                Form::Unsigned => run.iter().map(|&x| i32::from(x)).fold(sum, add),
-                Form::Wide => {
-                    let run = run.as_chunks().0.iter();
-                    run.map(|&x| i32::from(i16::from_ne_bytes(x))).fold(sum, add)
-                }
-            };
+            sum = sum.wrapping_add(match self.packing.form {
+                Form::Signed => total(run, |x| x.cast_signed().into()),
+                Form::Unsigned => total(run, i32::from),
+                Form::Wide => total(run.as_chunks().0, |x| i16::from_ne_bytes(x).into()),
+            });
         }
         sum
     }
@@ -562,6 +588,20 @@ impl Product for Gemm {
         });
         parts.collect()
     }
+}
+
+/// The sum of `values`, in lanes that the compiler makes vectors of.
+#[inline(always)]
+fn total<T: Copy>(values: &[T], of: impl Fn(T) -> i32) -> i32 {
+    let (chunks, rest) = values.as_chunks::<8>();
+    let mut lanes = [0i32; 8];
+    for chunk in chunks {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane = lane.wrapping_add(of(value));
+        }
+    }
+    let rest = rest.iter().fold(0i32, |sum, &value| sum.wrapping_add(of(value)));
+    lanes.iter().fold(rest, |sum, &lane| sum.wrapping_add(lane))
 }
 
 /// The first part of `scratch` as `len` words, and the rest.

@@ -198,12 +198,15 @@ impl HybridConv {
     fn finish(&self, part: &Part<Gemm>, y: &mut [i32], rows: Range<usize>, ranges: &[[u8; 8]]) {
         let ([first, filter], n) = (part.first, part.gemm.n());
         let (outs, one) = (part.outs.offsets(), ranges.len() == 1);
-        self.isa.run(|| {
-            for row in rows {
-                let of = range_of(ranges[if one { 0 } else { first + row }]);
-                self.scaling.row(filter, &mut y[outs[row] as usize..][..n], of);
-            }
-        });
+        self.isa.run(
+            #[inline(always)]
+            || {
+                for row in rows.clone() {
+                    let of = range_of(ranges[if one { 0 } else { first + row }]);
+                    self.scaling.row(filter, &mut y[outs[row] as usize..][..n], of);
+                }
+            },
+        );
     }
 }
 
@@ -289,9 +292,15 @@ impl HybridDepthwiseConv {
         let bytes = &mut bytemuck::cast_slice_mut::<f32, i8>(bytes)[..self.image];
         for (x, y) in x.chunks_exact(self.image).zip(y.chunks_exact_mut(image_out)) {
             let range = self.dynamic.quantize(self.isa, x, bytes);
-            self.isa.run(|| widen(bytes, range.zero_point, steps));
+            self.isa.run(
+                #[inline(always)]
+                || widen(bytes, range.zero_point, steps),
+            );
             self.conv.run(team, steps, y, scratch);
-            self.isa.run(|| self.finish(y, range.scale));
+            self.isa.run(
+                #[inline(always)]
+                || self.finish(y, range.scale),
+            );
         }
     }
 

@@ -3,14 +3,15 @@
 /// Added to a float below 2^22 it leaves the rounded integer in the low mantissa bits.
 const MAGIC: f32 = 12_582_912.0;
 
-/// The nearest integer to a float below 2^22, half to even.
+/// The nearest integer to a float below 2^22, half to even. The compiler makes vectors of it, and not of
+/// a conversion that saturates.
 #[inline(always)]
-fn nearest(steps: f32) -> i32 {
+pub(super) fn nearest(steps: f32) -> i32 {
     (steps + MAGIC).to_bits().cast_signed() - MAGIC.to_bits().cast_signed()
 }
 
 /// The nearest integer to `steps`, half to even, within `low..=high`: integers below 2^22. NaN becomes
-/// `low`. The compiler makes vectors of it, and not of a conversion that saturates.
+/// `low`.
 #[inline(always)]
 pub(crate) fn nearest_within(steps: f32, low: f32, high: f32) -> i32 {
     let steps = if steps > low { steps } else { low };
@@ -61,7 +62,7 @@ impl Output {
     }
 
     /// The bounds themselves.
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
     #[inline(always)]
     pub(super) fn range(self) -> [i8; 2] {
         [self.low as i8, self.high as i8]

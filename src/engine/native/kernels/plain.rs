@@ -13,15 +13,16 @@ use super::isa::Set;
 /// operations on floats.
 pub(crate) trait Plain {
     /// Carries it out. Has to be `#[inline(always)]`, as all that it calls in the loop: only what
-    /// becomes part of the caller is compiled for the caller's instructions. A closure is inlined where
-    /// it is small, and one around a loop is not.
+    /// becomes part of the caller is compiled for the caller's instructions.
     fn run(self);
 }
 
-/// A closure that calls nothing that is not inlined.
-impl<F: FnOnce()> Plain for F {
+/// A closure that calls nothing that is not inlined, and itself is `#[inline(always)]`: of its own the
+/// compiler inlines it only where it is small. Not `FnOnce`: what adapts a closure to that is a function
+/// around it, which is not inlined.
+impl<F: FnMut()> Plain for F {
     #[inline(always)]
-    fn run(self) {
+    fn run(mut self) {
         self();
     }
 }

@@ -152,7 +152,10 @@ impl Cell {
             Some(second) => self.products.run(&[x, second, state], y, scratch),
             None => self.products.run(&[x, state], y, scratch),
         }
-        self.isa.run(|| self.activation.all(y));
+        self.isa.run(
+            #[inline(always)]
+            || self.activation.all(y),
+        );
         state.copy_from_slice(y);
     }
 }

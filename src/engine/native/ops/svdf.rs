@@ -213,20 +213,23 @@ impl Kernel for RealKernel {
         let rows = x.chunks_exact(input).zip(state.chunks_exact_mut(filters * steps));
         for ((x, state), y) in rows.zip(y.chunks_exact_mut(self.sizes.units())) {
             self.features.run(&[x], new, scratch);
-            self.isa.run(|| {
-                y.copy_from_slice(&self.bias);
-                // The oldest step of each filter makes room for the newest.
-                state.copy_within(1.., 0);
-                let filters = state.chunks_exact_mut(steps).zip(self.time.chunks_exact(steps));
-                for (sum, (state, time)) in new.iter_mut().zip(filters) {
-                    state[steps - 1] = *sum;
-                    *sum = dot(state, time);
-                }
-                for (y, sums) in y.iter_mut().zip(new.chunks_exact(rank)) {
-                    *y += sums.iter().sum::<f32>();
-                }
-                self.activation.all(y);
-            });
+            self.isa.run(
+                #[inline(always)]
+                || {
+                    y.copy_from_slice(&self.bias);
+                    // The oldest step of each filter makes room for the newest.
+                    state.copy_within(1.., 0);
+                    let filters = state.chunks_exact_mut(steps).zip(self.time.chunks_exact(steps));
+                    for (sum, (state, time)) in new.iter_mut().zip(filters) {
+                        state[steps - 1] = *sum;
+                        *sum = dot(state, time);
+                    }
+                    for (y, sums) in y.iter_mut().zip(new.chunks_exact(rank)) {
+                        *y += sums.iter().sum::<f32>();
+                    }
+                    self.activation.all(y);
+                },
+            );
         }
     }
 }
@@ -273,23 +276,27 @@ impl Kernel for IntegerKernel {
         let rows = x.chunks_exact(input).zip(state.chunks_exact_mut(filters * steps));
         for ((x, state), y) in rows.zip(y.chunks_exact_mut(self.sizes.units())) {
             self.features.run(x, sums, scratch);
-            self.isa.run(|| {
-                // The oldest step of each filter makes room for the newest.
-                state.copy_within(1.., 0);
-                let filters = state.chunks_exact_mut(steps).zip(self.time.chunks_exact(steps));
-                for ((state, time), sum) in filters.zip(&mut *sums) {
-                    state[steps - 1] = self.into.times(*sum).clamp(-32768, 32767) as i16;
-                    let products = state.iter().zip(time);
-                    *sum = products
-                        .fold(0i32, |sum, (&s, &t)| sum.wrapping_add(i32::from(s) * i32::from(t)));
-                }
-                let units = sums.chunks_exact(rank).zip(&self.bias);
-                for (y, (sums, &bias)) in y.iter_mut().zip(units) {
-                    let sum = sums.iter().fold(bias, |sum, &of| sum.wrapping_add(of));
-                    let steps = self.out.times(sum).saturating_add(self.zero_point);
-                    *y = steps.clamp(-128, 127) as i8;
-                }
-            });
+            self.isa.run(
+                #[inline(always)]
+                || {
+                    // The oldest step of each filter makes room for the newest.
+                    state.copy_within(1.., 0);
+                    let filters = state.chunks_exact_mut(steps).zip(self.time.chunks_exact(steps));
+                    for ((state, time), sum) in filters.zip(&mut *sums) {
+                        state[steps - 1] = self.into.times(*sum).clamp(-32768, 32767) as i16;
+                        let products = state.iter().zip(time);
+                        *sum = products.fold(0i32, |sum, (&s, &t)| {
+                            sum.wrapping_add(i32::from(s) * i32::from(t))
+                        });
+                    }
+                    let units = sums.chunks_exact(rank).zip(&self.bias);
+                    for (y, (sums, &bias)) in y.iter_mut().zip(units) {
+                        let sum = sums.iter().fold(bias, |sum, &of| sum.wrapping_add(of));
+                        let steps = self.out.times(sum).saturating_add(self.zero_point);
+                        *y = steps.clamp(-128, 127) as i8;
+                    }
+                },
+            );
         }
     }
 }

@@ -3,7 +3,11 @@
 
 use std::arch::x86_64::*;
 
-use super::{Depthwise, LANES};
+use super::super::gemm::{
+    parts_avx512 as parts, requantize_avx512 as requantize, store_part_avx512 as store_part,
+};
+use super::super::output::Output;
+use super::Depthwise;
 
 /// The constants of one block of lanes.
 #[derive(Clone, Copy)]
@@ -13,9 +17,8 @@ struct Block {
     row: usize,
     bias: __m512i,
     scale: __m512,
-    bounds: [__m512; 2],
-    zero_point: __m512i,
-    mask: u16,
+    output: Output,
+    lanes: usize,
 }
 
 impl Block {
@@ -35,15 +38,16 @@ impl Block {
         unsafe { _mm512_loadu_si512(self.weights.add(tap * self.row).cast()) }
     }
 
-    /// Sums to bytes at `y`.
+    /// Up to four vectors of sums to bytes, from `y` on so many places apart.
     #[inline(always)]
-    unsafe fn store(&self, sum: __m512i, y: *mut i8) {
-        // SAFETY: `y` has room for the lanes of the mask.
+    unsafe fn store<const N: usize>(&self, sums: [__m512i; N], y: *mut i8, step: usize) {
+        // SAFETY: `y` has room for the lanes of each.
         unsafe {
-            let steps = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), self.scale);
-            let steps = _mm512_max_ps(_mm512_min_ps(steps, self.bounds[1]), self.bounds[0]);
-            let value = _mm512_add_epi32(_mm512_cvtps_epi32(steps), self.zero_point);
-            _mm512_mask_cvtepi32_storeu_epi8(y.cast(), self.mask, value);
+            let sums = [0, 1, 2, 3].map(|i: usize| sums[i.min(N - 1)]);
+            let bytes = parts(requantize(self.output, sums, [self.scale; 4]));
+            for (i, &bytes) in bytes.iter().enumerate().take(N) {
+                store_part(bytes, y.wrapping_add(i * step), self.lanes);
+            }
         }
     }
 }
@@ -86,9 +90,8 @@ unsafe fn lines(of: &Depthwise, weights: &[i32], x: *const i8, y: *mut i8, four:
                     row: walk.row(),
                     bias: _mm512_loadu_si512(of.bias.as_ptr().add(constant).cast()),
                     scale: _mm512_loadu_ps(of.scales.as_ptr().add(constant)),
-                    bounds: of.output.bounds().map(|bound| _mm512_set1_ps(bound)),
-                    zero_point: _mm512_set1_epi32(of.output.zero_point()),
-                    mask: ((1u32 << lanes.min(LANES)) - 1) as u16,
+                    output: of.output,
+                    lanes,
                 };
                 let mut x = x.add(b * walk.b.step + first);
                 let mut y = y.add(b * walk.b.step_out + first);
@@ -138,9 +141,7 @@ unsafe fn shared<const TAPS: usize, const STRIDE: usize, const LOADS: usize, con
                 }
             }
         }
-        for (i, &sum) in sums.iter().enumerate() {
-            block.store(sum, y.add(i * a.step_out));
-        }
+        block.store(sums, y, a.step_out);
     }
 }
 
@@ -159,23 +160,25 @@ unsafe fn any<const TILE: usize>(of: &Depthwise, block: &Block, x: *const i8, y:
                 *sum = _mm512_dpwssd_epi32(*sum, Block::load(x.add(i * of.walk.a.step)), weight);
             }
         }
-        for (i, &sum) in sums.iter().enumerate() {
-            block.store(sum, y.add(i * of.walk.a.step_out));
-        }
+        block.store(sums, y, of.walk.a.step_out);
     }
 }
 
 /// All outputs of a window of 3 by 3 with a stride of 1; see [`super::fours`].
 ///
-/// Columns of four rows stay in registers while the window slides over them.
+/// Columns of four rows stay in registers while the window slides over them. `TWICE`: weights are the
+/// sum of two; otherwise the second ones are not read.
 ///
 /// # Safety
 /// As for [`run`]; `b` has two outputs at least, and a block of lanes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(super) unsafe fn run_fours(of: &Depthwise, weights: &[i8], x: *const i8, y: *mut i8) {
+pub(super) unsafe fn run_fours<const TWICE: bool>(
+    of: &Depthwise,
+    weights: [&[i8]; 2],
+    x: *const i8,
+    y: *mut i8,
+) {
     let (a, b) = (of.walk.a, of.walk.b);
-    let [low, high] = of.output.bounds().map(|bound| _mm512_set1_ps(bound));
-    let zero_point = _mm512_set1_epi32(of.output.zero_point());
     // Four rows of 16 bytes to 16 lanes of 4: dwords first, then bytes within 128 bits.
     let dwords = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     let bytes = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -187,10 +190,14 @@ pub(super) unsafe fn run_fours(of: &Depthwise, weights: &[i8], x: *const i8, y: 
         for (block, [first, constant, _]) in of.walk.blocks().enumerate() {
             // SAFETY: as the caller says; blocks lie in the lanes and in the constants.
             unsafe {
-                let w = weights.as_ptr().add(block * 3 * 2 * 64);
-                let w: [[__m512i; 2]; 3] = std::array::from_fn(|column| {
-                    [0, 1].map(|row| _mm512_loadu_si512(w.add((column * 2 + row) * 64).cast()))
-                });
+                let load = |weights: &[i8]| -> [[__m512i; 2]; 3] {
+                    let w = weights.as_ptr().add(block * 3 * 2 * 64);
+                    std::array::from_fn(|column| {
+                        [0, 1].map(|row| _mm512_loadu_si512(w.add((column * 2 + row) * 64).cast()))
+                    })
+                };
+                let w = load(weights[0]);
+                let more = if TWICE { load(weights[1]) } else { w };
                 let bias = _mm512_loadu_si512(of.bias.as_ptr().add(constant).cast());
                 let scale = _mm512_loadu_ps(of.scales.as_ptr().add(constant));
                 let mut at = x.add(row * b.step + first);
@@ -208,15 +215,19 @@ pub(super) unsafe fn run_fours(of: &Depthwise, weights: &[i8], x: *const i8, y: 
                     _mm512_xor_si512(all, flip)
                 };
                 let mut output = |x0: __m512i, x1: __m512i, x2: __m512i| {
-                    for (row, place) in [(0, to), (1, to.wrapping_add(b.step_out))] {
-                        let sum = _mm512_dpbusd_epi32(bias, x0, w[0][row]);
-                        let sum = _mm512_dpbusd_epi32(sum, x1, w[1][row]);
-                        let sum = _mm512_dpbusd_epi32(sum, x2, w[2][row]);
-                        let steps = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
-                        let steps = _mm512_max_ps(_mm512_min_ps(steps, high), low);
-                        let value = _mm512_add_epi32(_mm512_cvtps_epi32(steps), zero_point);
-                        _mm_storeu_si128(place.cast(), _mm512_cvtepi32_epi8(value));
+                    let mut sums = [bias; 2];
+                    for (row, sum) in sums.iter_mut().enumerate() {
+                        for (column, x) in [x0, x1, x2].into_iter().enumerate() {
+                            *sum = _mm512_dpbusd_epi32(*sum, x, w[column][row]);
+                            if TWICE {
+                                *sum = _mm512_dpbusd_epi32(*sum, x, more[column][row]);
+                            }
+                        }
                     }
+                    let sums = [sums[0], sums[1], sums[0], sums[1]];
+                    let [upper, lower, ..] = parts(requantize(of.output, sums, [scale; 4]));
+                    _mm_storeu_si128(to.cast(), upper);
+                    _mm_storeu_si128(to.wrapping_add(b.step_out).cast(), lower);
                     to = to.wrapping_add(a.step_out);
                 };
                 let (mut x0, mut x1) = (column(), column());

@@ -3,6 +3,7 @@
 
 use std::arch::x86_64::*;
 
+use super::super::output::Output;
 use super::panel::{Panel, To};
 
 /// `tiles` tiles of `MR` rows by `16 * NV` lanes, from row `first` on.
@@ -106,20 +107,123 @@ unsafe fn store<const MR: usize, const NV: usize>(
                 return;
             }
         };
-        let [low, high] = panel.output.bounds().map(|bound| _mm512_set1_ps(bound));
-        let zero_point = _mm512_set1_epi32(panel.output.zero_point());
+        let mut scales = [_mm512_setzero_ps(); NV];
         for v in 0..NV {
-            let scale = _mm512_loadu_ps(panel.scales.as_ptr().add(16 * v));
-            let lanes = panel.lanes.saturating_sub(16 * v).min(16);
-            let mask = ((1u32 << lanes) - 1) as u16;
-            for i in 0..MR {
-                let steps = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[i][v]), scale);
-                let steps = _mm512_max_ps(_mm512_min_ps(steps, high), low);
-                let value = _mm512_add_epi32(_mm512_cvtps_epi32(steps), zero_point);
-                let y = to.add(*panel.outs.as_ptr().add(first + i) as usize);
-                let y = y.wrapping_add(16 * v);
-                _mm512_mask_cvtepi32_storeu_epi8(y.cast(), mask, value);
+            scales[v] = _mm512_loadu_ps(panel.scales.as_ptr().add(16 * v));
+        }
+        // Four vectors become bytes together: those of a row, or of neighbouring rows.
+        for four in 0..(MR * NV).div_ceil(4) {
+            let place = |i: usize| (4 * four + i).min(MR * NV - 1);
+            let some = [0, 1, 2, 3].map(|i| sums[place(i) / NV][place(i) % NV]);
+            let scale = [0, 1, 2, 3].map(|i| scales[place(i) % NV]);
+            let bytes = requantize(panel.output, some, scale);
+            let y = |i: usize| to.add(*panel.outs.as_ptr().add(first + place(i) / NV) as usize);
+            if NV == 4 && panel.lanes >= 64 {
+                _mm512_storeu_si512(y(0).cast(), bytes);
+                continue;
             }
+            for (i, part) in parts(bytes).into_iter().enumerate().take(MR * NV - 4 * four) {
+                let v = place(i) % NV;
+                store_part(part, y(i).wrapping_add(16 * v), panel.lanes.saturating_sub(16 * v));
+            }
+        }
+    }
+}
+
+/// Four vectors of sums to bytes, those of one vector after those of the one before.
+///
+/// # Safety
+/// The caller has the features.
+#[inline(always)]
+pub(in super::super) unsafe fn requantize(
+    output: Output,
+    sums: [__m512i; 4],
+    scales: [__m512; 4],
+) -> __m512i {
+    // SAFETY: as the caller says.
+    unsafe {
+        // Packing saturates, which is the lower bound of floats; the upper one keeps them from the
+        // conversion's overflow.
+        let high = _mm512_set1_ps(output.bounds()[1]);
+        let step = |i: usize| {
+            let steps = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[i]), scales[i]);
+            _mm512_cvtps_epi32(_mm512_min_ps(steps, high))
+        };
+        let zero_point = _mm512_set1_epi16(output.zero_point() as i16);
+        let half =
+            |i: usize| _mm512_adds_epi16(_mm512_packs_epi32(step(i), step(i + 1)), zero_point);
+        let bytes = _mm512_packs_epi16(half(0), half(2));
+        let bytes = _mm512_max_epi8(bytes, _mm512_set1_epi8(output.range()[0]));
+        // Packing works within 128 bits, so the quarters have to be put in order.
+        let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+        _mm512_permutexvar_epi32(order, bytes)
+    }
+}
+
+/// The quarters of a vector.
+///
+/// # Safety
+/// The caller has the features.
+#[inline(always)]
+pub(in super::super) unsafe fn parts(bytes: __m512i) -> [__m128i; 4] {
+    // SAFETY: as the caller says.
+    unsafe {
+        [
+            _mm512_castsi512_si128(bytes),
+            _mm512_extracti32x4_epi32::<1>(bytes),
+            _mm512_extracti32x4_epi32::<2>(bytes),
+            _mm512_extracti32x4_epi32::<3>(bytes),
+        ]
+    }
+}
+
+/// The first `lanes` bytes, at most 16.
+///
+/// # Safety
+/// `y` has room for them; the caller has the features.
+#[inline(always)]
+pub(in super::super) unsafe fn store_part(bytes: __m128i, y: *mut i8, lanes: usize) {
+    // SAFETY: as the caller says; masked lanes are not written.
+    unsafe {
+        if lanes >= 16 {
+            _mm_storeu_si128(y.cast(), bytes);
+        } else {
+            _mm_mask_storeu_epi8(y, ((1u32 << lanes) - 1) as u16, bytes);
+        }
+    }
+}
+
+/// The sum of the values of each row times `factor`; `deltas` and `run` are those of a [`Panel`].
+///
+/// # Safety
+/// Segments of all `rows` can be read; the CPU has the features.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub(super) unsafe fn sums(
+    x: *const u8,
+    rows: &[u32],
+    (deltas, run): (&[u32], usize),
+    factor: i32,
+    sums: &mut [i32],
+) {
+    let (whole, mask) = ((run - 1) / 32, u32::MAX >> (31 - (run - 1) % 32));
+    let zero = _mm256_setzero_si256();
+    for (sum, &row) in sums.iter_mut().zip(rows) {
+        // SAFETY: as the caller says; what the mask leaves out is not read.
+        unsafe {
+            let (mut x, mut all) = (x.add(row as usize), zero);
+            for &delta in deltas {
+                x = x.add(delta as usize);
+                for chunk in 0..whole {
+                    let values = _mm256_loadu_si256(x.add(32 * chunk).cast());
+                    all = _mm256_add_epi64(all, _mm256_sad_epu8(values, zero));
+                }
+                let values = _mm256_maskz_loadu_epi8(mask, x.add(32 * whole).cast());
+                all = _mm256_add_epi64(all, _mm256_sad_epu8(values, zero));
+            }
+            let all =
+                _mm_add_epi64(_mm256_castsi256_si128(all), _mm256_extracti128_si256::<1>(all));
+            let all = _mm_add_epi64(all, _mm_unpackhi_epi64(all, all));
+            *sum = _mm_cvtsi128_si32(all).wrapping_mul(factor);
         }
     }
 }

@@ -150,18 +150,24 @@ impl Product {
         let (sums, scratch) = scratch.split_at_mut(4 * self.rows);
         let sums: &mut [i32] = bytemuck::cast_slice_mut(sums);
         self.matrix.run(x, sums, scratch);
-        isa.run(|| sums.iter_mut().for_each(|sum| *sum = self.factor.times(*sum)));
+        isa.run(
+            #[inline(always)]
+            || sums.iter_mut().for_each(|sum| *sum = self.factor.times(*sum)),
+        );
         sums
     }
 
     /// Adds the products to `gate`.
     fn accumulate(&self, isa: Isa, x: &[i8], gate: &mut [i16], scratch: &mut [u8]) {
         let steps = self.steps(isa, x, scratch);
-        isa.run(|| {
-            for (gate, &step) in gate.iter_mut().zip(steps) {
-                *gate = saturate(step.wrapping_add(i32::from(*gate)));
-            }
-        });
+        isa.run(
+            #[inline(always)]
+            || {
+                for (gate, &step) in gate.iter_mut().zip(steps) {
+                    *gate = saturate(step.wrapping_add(i32::from(*gate)));
+                }
+            },
+        );
     }
 }
 
@@ -334,11 +340,17 @@ impl IntegerCell {
         let (forget_gate, rest) = rest.split_at_mut(n);
         let (cell_gate, output_gate) = rest.split_at_mut(n);
         self.forget.run((isa, &mut *scratch), [x, output], cell, &reach, forget_gate);
-        isa.run(|| forget_gate.iter_mut().for_each(|value| *value = sigmoid(*value)));
+        isa.run(
+            #[inline(always)]
+            || forget_gate.iter_mut().for_each(|value| *value = sigmoid(*value)),
+        );
         match &self.input {
             Some(gate) => {
                 gate.run((isa, &mut *scratch), [x, output], cell, &reach, input_gate);
-                isa.run(|| input_gate.iter_mut().for_each(|value| *value = sigmoid(*value)));
+                isa.run(
+                    #[inline(always)]
+                    || input_gate.iter_mut().for_each(|value| *value = sigmoid(*value)),
+                );
             }
             None => {
                 for (input, forget) in input_gate.iter_mut().zip(&*forget_gate) {
@@ -347,25 +359,34 @@ impl IntegerCell {
             }
         }
         self.cell.run((isa, &mut *scratch), [x, output], cell, &reach, cell_gate);
-        isa.run(|| cell_gate.iter_mut().for_each(|value| *value = tanh(*value, 3)));
+        isa.run(
+            #[inline(always)]
+            || cell_gate.iter_mut().for_each(|value| *value = tanh(*value, 3)),
+        );
         let shift = (30 + self.power).cast_unsigned();
         let clip = if self.clip > 0 { [-self.clip, self.clip] } else { [i16::MIN, i16::MAX] };
-        isa.run(|| {
-            let gates = forget_gate.iter().zip(&*input_gate).zip(&*cell_gate);
-            for (cell, ((&forget, &input), &new)) in cell.iter_mut().zip(gates) {
-                let kept = divide(i32::from(forget) * i32::from(*cell), 15) as i16;
-                let new = divide(i32::from(input) * i32::from(new), shift) as i16;
-                *cell = kept.saturating_add(new).max(clip[0]).min(clip[1]);
-            }
-        });
+        isa.run(
+            #[inline(always)]
+            || {
+                let gates = forget_gate.iter().zip(&*input_gate).zip(&*cell_gate);
+                for (cell, ((&forget, &input), &new)) in cell.iter_mut().zip(gates) {
+                    let kept = divide(i32::from(forget) * i32::from(*cell), 15) as i16;
+                    let new = divide(i32::from(input) * i32::from(new), shift) as i16;
+                    *cell = kept.saturating_add(new).max(clip[0]).min(clip[1]);
+                }
+            },
+        );
         self.output.run((isa, &mut *scratch), [x, output], cell, &reach, output_gate);
         let bits = (15 + self.power).cast_unsigned();
-        isa.run(|| {
-            for (value, &cell) in output_gate.iter_mut().zip(&*cell) {
-                let product = i32::from(sigmoid(*value)) * i32::from(tanh(cell, bits));
-                *value = saturate(self.hidden.times(product));
-            }
-        });
+        isa.run(
+            #[inline(always)]
+            || {
+                for (value, &cell) in output_gate.iter_mut().zip(&*cell) {
+                    let product = i32::from(sigmoid(*value)) * i32::from(tanh(cell, bits));
+                    *value = saturate(self.hidden.times(product));
+                }
+            },
+        );
         let byte = |x: i32| x.clamp(-128, 127) as i8;
         let Some(Projection { product, zero_point, clip }) = &self.projection else {
             for (output, &value) in output.iter_mut().zip(&*output_gate) {

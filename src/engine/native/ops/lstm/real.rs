@@ -183,32 +183,50 @@ impl RealCell {
         let (forget_gate, rest) = gates.split_at_mut(n);
         let (cell_gate, rest) = rest.split_at_mut(n);
         let (output_gate, input_gate) = rest.split_at_mut(n);
-        self.isa.run(|| self.forget.run(cell, forget_gate));
+        self.isa.run(
+            #[inline(always)]
+            || self.forget.run(cell, forget_gate),
+        );
         match &self.input {
-            Some(gate) => self.isa.run(|| gate.run(cell, input_gate)),
+            Some(gate) => self.isa.run(
+                #[inline(always)]
+                || gate.run(cell, input_gate),
+            ),
             None => {
                 for (input, forget) in input_gate.iter_mut().zip(&*forget_gate) {
                     *input = 1.0 - forget;
                 }
             }
         }
-        self.isa.run(|| self.cell.run(cell, cell_gate));
-        self.isa.run(|| {
-            let gates = forget_gate.iter().zip(&*cell_gate).zip(&*input_gate);
-            for (cell, ((forget, new), input)) in cell.iter_mut().zip(gates) {
-                *cell = forget * *cell + new * input;
-            }
-            clip(cell, self.layer.cell_clip);
-        });
-        self.isa.run(|| self.output.run(cell, output_gate));
+        self.isa.run(
+            #[inline(always)]
+            || self.cell.run(cell, cell_gate),
+        );
+        self.isa.run(
+            #[inline(always)]
+            || {
+                let gates = forget_gate.iter().zip(&*cell_gate).zip(&*input_gate);
+                for (cell, ((forget, new), input)) in cell.iter_mut().zip(gates) {
+                    *cell = forget * *cell + new * input;
+                }
+                clip(cell, self.layer.cell_clip);
+            },
+        );
+        self.isa.run(
+            #[inline(always)]
+            || self.output.run(cell, output_gate),
+        );
         let hidden = cell_gate;
-        self.isa.run(|| {
-            hidden.copy_from_slice(cell);
-            self.layer.activation.all(hidden);
-            for (hidden, gate) in hidden.iter_mut().zip(&*output_gate) {
-                *hidden *= gate;
-            }
-        });
+        self.isa.run(
+            #[inline(always)]
+            || {
+                hidden.copy_from_slice(cell);
+                self.layer.activation.all(hidden);
+                for (hidden, gate) in hidden.iter_mut().zip(&*output_gate) {
+                    *hidden *= gate;
+                }
+            },
+        );
         match &self.projection {
             Some(products) => {
                 products.run(&[hidden], output, scratch);

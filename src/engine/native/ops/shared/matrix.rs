@@ -212,7 +212,10 @@ impl Products {
                     let bytes: &mut [i8] = bytemuck::cast_slice_mut(bytes);
                     let range = dynamic.quantize(self.isa, row, bytes);
                     part.matrix.run(bytes, sums, scratch);
-                    self.isa.run(|| part.add(sums, range, y));
+                    self.isa.run(
+                        #[inline(always)]
+                        || part.add(sums, range, y),
+                    );
                 }
             }
         }
