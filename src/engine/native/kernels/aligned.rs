@@ -26,6 +26,14 @@ impl<T: Zeroable + Clone> Aligned<T> {
     }
 }
 
+impl<T: Zeroable + Copy> From<&[T]> for Aligned<T> {
+    fn from(elements: &[T]) -> Self {
+        let mut aligned = Self::zeros(elements.len());
+        aligned.copy_from_slice(elements);
+        aligned
+    }
+}
+
 impl<T> Deref for Aligned<T> {
     type Target = [T];
 

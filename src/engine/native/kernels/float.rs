@@ -241,7 +241,7 @@ impl Product for FloatGemm {
                 layout: self.layout.clone(),
                 deltas: self.deltas.clone(),
                 blocks,
-                weights: self.weights[first * k..end * k].to_vec(),
+                weights: Aligned::from(&self.weights[first * k..end * k]),
                 bias: self.bias[first..end].to_vec(),
                 ..self
             }

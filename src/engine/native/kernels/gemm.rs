@@ -580,7 +580,7 @@ impl Product for Gemm {
                 deltas: self.deltas.clone(),
                 gathered: self.gathered.clone(),
                 blocks: blocks.iter().map(part).collect(),
-                weights: self.weights[bytes.clone()].to_vec(),
+                weights: Aligned::from(&self.weights[bytes.clone()]),
                 bias: self.bias[lanes.clone()].to_vec(),
                 scales: self.scales[lanes.clone()].to_vec(),
                 ..self

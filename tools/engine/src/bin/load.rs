@@ -2,6 +2,7 @@
 //! process then holds, as `scripts/peers/tflite_load.c` does for the TFLite C library:
 //!
 //!     load MODEL
+#![expect(clippy::disallowed_methods, reason = "the daemon's clock is not part of this crate")]
 
 use std::error::Error;
 use std::fs;
