@@ -108,6 +108,6 @@ fn helpers_allocate_nothing_either() {
     };
     // A thread allocates when it begins to live, and the system decides when that is.
     let counts: Vec<u64> = (0..50).map(|_| thousand()).collect();
-    assert!(counts[1..].iter().any(|&count| count == 0), "{counts:?}");
+    assert!(counts[1..].contains(&0), "{counts:?}");
     assert!(counts.iter().sum::<u64>() < 1000, "{counts:?}");
 }
