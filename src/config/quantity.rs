@@ -14,7 +14,7 @@ pub enum QuantityError {
         text: String,
         /// With its article: `a rate`.
         what: &'static str,
-        /// The same number with a right unit where there was a number, otherwise an example.
+        /// The same number with a right unit where that can be, otherwise an example.
         fix: String,
     },
     /// A right unit, but a value that cannot be.
@@ -263,17 +263,17 @@ fn scaled<Q: Quantity>(text: &str, units: &[(&str, f64)]) -> Result<f64, Quantit
 }
 
 fn not_one<Q: Quantity>(text: &str, units: &[(&str, f64)]) -> QuantityError {
-    let fix = match split(text) {
-        Some((number, _, unit)) => {
-            let unit = units
-                .iter()
-                .map(|(name, _)| *name)
-                .find(|name| name.eq_ignore_ascii_case(unit))
-                .unwrap_or(Q::UNIT);
-            format!("{number} {unit}")
-        }
-        None => Q::EXAMPLE.to_owned(),
-    };
+    let fix = split(text).map(|(number, _, unit)| {
+        let unit = units
+            .iter()
+            .map(|(name, _)| *name)
+            .find(|name| name.eq_ignore_ascii_case(unit))
+            .unwrap_or(Q::UNIT);
+        format!("{number} {unit}")
+    });
+    // Its number may be outside what there is.
+    let fix = fix.filter(|fix| fix.parse::<Q>().is_ok());
+    let fix = fix.unwrap_or_else(|| Q::EXAMPLE.to_owned());
     QuantityError::NotOne { text: text.into(), what: Q::WHAT, fix }
 }
 
@@ -309,6 +309,7 @@ mod tests {
         fix("100", "100 Hz");
         fix("1 khz", "1 kHz");
         fix("fast", "100 Hz");
+        fix("101 KhZ", "100 Hz");
         fix("", "100 Hz");
         fix("-5 Hz", "100 Hz");
         fix("1e3 Hz", "1 Hz");
