@@ -63,6 +63,9 @@ pub(crate) struct Depthwise {
     bias: Vec<i32>,
     scales: Vec<f32>,
     output: Output,
+    /// Sums in steps of the output fit 16 bits, whatever the input.
+    #[cfg(target_arch = "aarch64")]
+    short: bool,
 }
 
 /// `[taps, lanes of a period and more]`, less their zero point.
@@ -115,7 +118,13 @@ impl Depthwise {
             channel(lane).map_or(0, |channel| filters.bias[channel].wrapping_sub(folded))
         });
         let scale = |lane: usize| channel(lane).map_or(0.0, |channel| filters.scales[channel]);
-        let scales = (0..lanes).map(scale).collect();
+        let scales: Vec<f32> = (0..lanes).map(scale).collect();
+        #[cfg(target_arch = "aarch64")]
+        let short = (0..lanes).all(|lane| {
+            let column = values.iter().skip(lane).step_by(lanes);
+            let products = column.map(|&w| 128 * i64::from(w).abs()).sum::<i64>();
+            Output::is_short(i64::from(bias[lane]).abs() + products, scales[lane])
+        });
         let weights = match isa.set() {
             _ if fours.is_some() => Weights::Fours(fours::pack(&walk, |[y, x], channel| {
                 let w = filters.weights[(y * 3 + x) * channels + channel];
@@ -138,7 +147,16 @@ impl Depthwise {
                 }
             }
         };
-        Self { isa, walk, weights, bias, scales, output }
+        Self {
+            isa,
+            walk,
+            weights,
+            bias,
+            scales,
+            output,
+            #[cfg(target_arch = "aarch64")]
+            short,
+        }
     }
 
     /// Whether the input has to be a copy with slack after it: fewer lanes than a block are loaded.
