@@ -494,6 +494,7 @@ impl Gemm {
     }
 
     /// Lays out `rows` of `x`, none of them after `last`, in one piece each, side by side.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
     fn gather(&self, x: &[u8], rows: &[u32], last: usize, scratch: &mut [u8]) {
         #[cfg(target_arch = "aarch64")]
         if self.isa.set() != Set::Scalar && last + self.layout.span() + CHUNK <= x.len() {

@@ -34,7 +34,7 @@ impl Table {
     pub(super) fn part(&self, rows: Range<usize>, start: usize) -> Self {
         let offsets: Vec<u32> = self.offsets[rows].iter().map(|at| at - start as u32).collect();
         let last = offsets.iter().copied().max().unwrap_or(0) as usize;
-        Self { offsets, last }
+        Self { sorted: offsets.is_sorted(), offsets, last }
     }
 
     /// The rows that begin in `places`; all ascend.

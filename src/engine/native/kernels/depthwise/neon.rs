@@ -386,7 +386,7 @@ impl<const TILE: usize, const PART: bool> Tile<i16> for Wide<TILE, PART> {
         unsafe {
             let mut sums = [block.bias(); TILE];
             let mut w = block.weights;
-            for &tap in &of.walk.taps {
+            for &tap in of.walk.taps.iter() {
                 let weights = [vld1q_s16(w), vld1q_s16(w.add(8))];
                 w = w.wrapping_add(block.row);
                 let mut x = x.add(tap as usize);
