@@ -43,5 +43,5 @@ pub(crate) use self::isa::Isa;
 pub(crate) use self::lookup::Lookup;
 pub(crate) use self::matrix::{ByteMatrix, FloatMatrix};
 pub(crate) use self::output::{Output, nearest_within};
-pub(crate) use self::plain::Plain;
+pub(crate) use self::plain::{Plain, add_bytes};
 pub(crate) use self::table::Table;

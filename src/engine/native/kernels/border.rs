@@ -49,7 +49,7 @@ impl Form {
 }
 
 /// Values that are converted together.
-const CHUNK: usize = 16;
+pub(super) const CHUNK: usize = 16;
 
 #[inline(always)]
 fn convert<const SIZE: usize>(x: &[i8], len: usize, y: &mut [u8], f: impl Fn(i8) -> [u8; SIZE]) {

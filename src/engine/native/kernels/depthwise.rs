@@ -66,6 +66,9 @@ pub(crate) struct Depthwise {
     bias: Arc<[i32]>,
     scales: Arc<[f32]>,
     output: Output,
+    /// Sums in steps of the output fit 16 bits, whatever the input.
+    #[cfg(target_arch = "aarch64")]
+    short: bool,
 }
 
 /// `[taps, lanes of a period and more]`, less their zero point.
@@ -120,7 +123,13 @@ impl Depthwise {
             channel(lane).map_or(0, |channel| filters.bias[channel].wrapping_sub(folded))
         });
         let scale = |lane: usize| channel(lane).map_or(0.0, |channel| filters.scales[channel]);
-        let scales = (0..lanes).map(scale).collect();
+        let scales: Vec<f32> = (0..lanes).map(scale).collect();
+        #[cfg(target_arch = "aarch64")]
+        let short = (0..lanes).all(|lane| {
+            let column = values.iter().skip(lane).step_by(lanes);
+            let products = column.map(|&w| 128 * i64::from(w).abs()).sum::<i64>();
+            Output::is_short(i64::from(bias[lane]).abs() + products, scales[lane])
+        });
         let weights = match isa.set() {
             _ if fours.is_some() => {
                 let w = |[y, x]: [usize; 2], channel: usize| {
@@ -152,8 +161,16 @@ impl Depthwise {
                 }
             }
         };
-        let (weights, bias) = (Arc::new(weights), bias.into());
-        Self { isa, walk, weights, bias, scales, output }
+        Self {
+            isa,
+            walk,
+            weights: Arc::new(weights),
+            bias: bias.into(),
+            scales: scales.into(),
+            output,
+            #[cfg(target_arch = "aarch64")]
+            short,
+        }
     }
 
     /// Whether the input has to be a copy with slack after it: fewer lanes than a block are loaded.
@@ -242,9 +259,13 @@ impl Lined for Depthwise {
     }
 
     fn over(&self, walk: Walk) -> Self {
-        let Self { isa, output, .. } = *self;
-        let (weights, bias) = (self.weights.clone(), self.bias.clone());
-        Self { isa, walk, weights, bias, scales: self.scales.clone(), output }
+        Self {
+            walk,
+            weights: self.weights.clone(),
+            bias: self.bias.clone(),
+            scales: self.scales.clone(),
+            ..*self
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) use self::avx512::{
 use self::pack::{Block, Packing, Weights};
 use self::panel::{Element, Panel};
 use super::aligned::Aligned;
+#[cfg(target_arch = "aarch64")]
+use super::border::CHUNK;
 use super::border::{Form, SLACK};
 use super::isa::{Isa, Set};
 use super::output::Output;
@@ -110,6 +112,9 @@ pub(crate) struct Operands<'a> {
     /// See [`Block`]: of all of them.
     #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
     chained: bool,
+    /// What blocks say of their weights holds.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
+    known: bool,
 }
 
 /// How rows are laid out before a kernel reads them.
@@ -151,10 +156,19 @@ impl Gemm {
         let from = Weights { values: filters.weights, n, turned: false };
         let mut bias = std::mem::take(&mut gemm.bias);
         gemm.fold(from, &mut bias);
+        let zero_point = i64::from(filters.zero_point).abs();
         let mut weights = Aligned::zeros(gemm.packed());
         let mut blocks = std::mem::take(&mut gemm.blocks);
         for block in &mut blocks {
             block.chained = gemm.packing.pack(block, from, [gemm.segments, gemm.run], &mut weights);
+            block.fours = gemm.packing.fours(block, gemm.run, &weights);
+            let own = block.first..n.min(block.first + block.lanes);
+            block.short = own.clone().all(|i| {
+                let filter = &filters.weights[i * k..][..k];
+                let products = |w: &i8| 128 * (i64::from(w.unsigned_abs()) + zero_point);
+                let most = i64::from(bias[i]).abs() + filter.iter().map(products).sum::<i64>();
+                filters.scales.get(i).is_some_and(|&scale| Output::is_short(most, scale))
+            });
         }
         Self { bias, blocks, weights, ..gemm }
     }
@@ -177,7 +191,7 @@ impl Gemm {
         // A short row in one piece is read from before its beginning.
         let direct = ready && (layout.run >= packing.chunk || layout.segments.len() == 1);
         let (segments, run) = if direct { (layout.segments.len(), layout.run) } else { (1, k) };
-        let blocks = packing.blocks(n, rows, segments * packing.groups(run));
+        let blocks = packing.blocks(n, rows, [segments, run]);
         let lanes = blocks.last().map_or(0, |block| block.first + block.lanes);
         let (mut bias, mut scales) = (vec![0i32; lanes], vec![0f32; lanes]);
         bias[..n].copy_from_slice(filters.bias);
@@ -277,7 +291,7 @@ impl Gemm {
                 }
             },
         );
-        Operands { weights, bias, chained }
+        Operands { weights, bias, chained, known: false }
     }
 
     /// How the input has to lie.
@@ -360,7 +374,7 @@ impl Gemm {
     }
 
     fn own(&self) -> Operands<'_> {
-        Operands { weights: &self.weights, bias: &self.bias, chained: true }
+        Operands { weights: &self.weights, bias: &self.bias, chained: true, known: true }
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -388,17 +402,21 @@ impl Gemm {
         while first < rows.rows() {
             let mut count = self.panel.min(rows.rows() - first);
             let at = &rows.offsets()[first..first + count];
-            let short = at.iter().take_while(|&&row| (row as usize) < lead).count();
+            let is_long = |row: u32| row as usize >= lead;
             match &self.gathered {
-                Some(gathered) if gathered.all || short > 0 => {
-                    count = if gathered.all { count } else { short };
-                    self.gather(x, &at[..count], scratch);
+                Some(gathered) if gathered.all || !is_long(at[0]) => {
+                    if !gathered.all {
+                        count = at.iter().take_while(|&&row| !is_long(row)).count();
+                    }
+                    self.gather(x, &at[..count], rows.last(), scratch);
                     let outs = &outs.offsets()[first..first + count];
                     let rows = &gathered.rows.offsets()[..count];
                     self.panel(of, scratch, rows, y, outs, sums);
                 }
                 _ => {
-                    count = at.iter().take_while(|&&row| row as usize >= lead).count();
+                    if !rows.is_sorted() || !is_long(at[0]) {
+                        count = at.iter().take_while(|&&row| is_long(row)).count();
+                    }
                     assert!(count > 0, "a staged input has slack before it");
                     let outs = &outs.offsets()[first..first + count];
                     self.panel(of, x, &at[..count], y, outs, sums);
@@ -422,9 +440,10 @@ impl Gemm {
         if self.zero_point != 0 {
             self.correct(x, rows, sums);
         }
-        for block in &self.blocks {
-            let weights = &of.weights[block.at..block.at + block.bytes];
-            let channels = block.first..block.first + block.lanes;
+        for blocks in self.blocks.chunk_by(|block, next| self.packing.joins(block, next)) {
+            let (block, last) = (&blocks[0], &blocks[blocks.len() - 1]);
+            let weights = &of.weights[block.at..last.at + last.bytes];
+            let channels = block.first..last.first + last.lanes;
             let panel = Panel {
                 x: x.as_ptr(),
                 rows,
@@ -435,9 +454,13 @@ impl Gemm {
                 run: self.run,
                 weights,
                 bias: &of.bias[channels.clone()],
-                scales: &self.scales[channels],
-                lanes: (self.n - block.first).min(block.lanes),
+                scales: &self.scales[channels.clone()],
+                lanes: self.n.min(channels.end) - block.first,
                 output: self.output,
+                #[cfg(target_arch = "aarch64")]
+                short: of.known && blocks.iter().all(|block| block.short),
+                #[cfg(target_arch = "aarch64")]
+                fours: &block.fours,
             };
             match self.isa.set() {
                 Set::Scalar => scalar::block(&panel, x, &mut y[block.first..]),
@@ -470,8 +493,21 @@ impl Gemm {
         }
     }
 
-    /// Lays out `rows` of `x` in one piece each, side by side.
-    fn gather(&self, x: &[u8], rows: &[u32], scratch: &mut [u8]) {
+    /// Lays out `rows` of `x`, none of them after `last`, in one piece each, side by side.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(unused_variables))]
+    fn gather(&self, x: &[u8], rows: &[u32], last: usize, scratch: &mut [u8]) {
+        #[cfg(target_arch = "aarch64")]
+        if self.isa.set() != Set::Scalar && last + self.layout.span() + CHUNK <= x.len() {
+            let room = rows.len() * self.k() + CHUNK;
+            let to = scratch[SLACK..][..room].as_mut_ptr();
+            // SAFETY: a chunk from the beginning of any segment lies in `x`, and one after all rows in
+            // the scratch.
+            #[allow(unsafe_code)]
+            unsafe {
+                neon::gather(x.as_ptr(), rows, &self.layout.segments, self.layout.run, to);
+            }
+            return;
+        }
         match self.packing.form {
             Form::Signed => self.gather_as(Form::Signed, x, rows, scratch),
             Form::Unsigned => self.gather_as(Form::Unsigned, x, rows, scratch),
@@ -500,7 +536,7 @@ impl Gemm {
 
     /// What the zero point of the weights adds to the sums of each of `rows`.
     fn correct(&self, x: &[u8], rows: &[u32], sums: &mut [i32]) {
-        let factor = -self.zero_point;
+        let factor = self.zero_point.wrapping_neg();
         #[cfg(target_arch = "x86_64")]
         if self.isa.set() == Set::Avx512Vnni {
             let segments = (&self.deltas[..], self.run);
@@ -508,6 +544,15 @@ impl Gemm {
             #[allow(unsafe_code)]
             unsafe {
                 avx512::sums(x.as_ptr(), rows, segments, factor, sums);
+            }
+            return;
+        }
+        #[cfg(target_arch = "aarch64")]
+        if self.isa.set() != Set::Scalar {
+            // SAFETY: a row's segments lie in `x`, with a chunk up to their end, as for products.
+            #[allow(unsafe_code)]
+            unsafe {
+                neon::sums(x.as_ptr().cast(), rows, &self.deltas, self.run, factor, sums);
             }
             return;
         }
@@ -527,14 +572,6 @@ impl Gemm {
         let (mut at, mut sum) = (row, 0i32);
         for &delta in &self.deltas {
             at += delta as usize;
-            #[cfg(target_arch = "aarch64")]
-            if self.isa.set() != Set::Scalar {
-                // SAFETY: a row's segments lie in `x`, with a chunk up to their end, as for products.
-                #[allow(unsafe_code)]
-                let run = unsafe { neon::sum(x.as_ptr().add(at).cast(), self.run) };
-                sum = sum.wrapping_add(run);
-                continue;
-            }
             let size = self.packing.form.bytes();
             let run = &x[at * size..(at + self.run) * size];
             sum = sum.wrapping_add(match self.packing.form {

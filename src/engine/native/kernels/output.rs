@@ -61,6 +61,12 @@ impl Output {
         self.zero_point
     }
 
+    /// Whether steps of sums up to `most`, either sign, fit 16 bits with room for a zero point.
+    pub(super) fn is_short(most: i64, scale: f32) -> bool {
+        // NaN is not.
+        most as f64 * f64::from(scale).abs() < f64::from(1 << 14)
+    }
+
     /// The bounds themselves.
     #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
     #[inline(always)]

@@ -39,3 +39,18 @@ impl Isa {
         }
     }
 }
+
+/// Adds each of `x` to each of `sums`, which wrap.
+#[inline(always)]
+pub(crate) fn add_bytes<const N: usize>(sums: &mut [i32; N], x: &[i8; N]) {
+    #[cfg(target_arch = "aarch64")]
+    if let (sums, []) = sums.as_chunks_mut() {
+        for (sums, x) in sums.iter_mut().zip(x.as_chunks().0) {
+            super::neon::add_bytes(sums, x);
+        }
+        return;
+    }
+    for (sum, &x) in sums.iter_mut().zip(x) {
+        *sum = sum.wrapping_add(i32::from(x));
+    }
+}

@@ -6,6 +6,8 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
     offsets: Vec<u32>,
+    /// No row begins before the one before it.
+    sorted: bool,
     /// The largest of them.
     last: usize,
 }
@@ -17,8 +19,9 @@ impl Table {
             u32::try_from(offset).ok().filter(|&offset| offset <= i32::MAX.cast_unsigned())
         });
         let offsets = offsets.collect::<Option<Vec<u32>>>()?;
+        let sorted = offsets.is_sorted();
         let last = offsets.iter().copied().max().unwrap_or(0) as usize;
-        Some(Self { offsets, last })
+        Some(Self { offsets, sorted, last })
     }
 
     /// `rows` rows, each `pitch` after the one before.
@@ -31,7 +34,7 @@ impl Table {
     pub(super) fn part(&self, rows: Range<usize>, start: usize) -> Self {
         let offsets: Vec<u32> = self.offsets[rows].iter().map(|at| at - start as u32).collect();
         let last = offsets.iter().copied().max().unwrap_or(0) as usize;
-        Self { offsets, last }
+        Self { sorted: offsets.is_sorted(), offsets, last }
     }
 
     /// The rows that begin in `places`; all ascend.
@@ -47,6 +50,11 @@ impl Table {
 
     pub(super) fn offsets(&self) -> &[u32] {
         &self.offsets
+    }
+
+    /// Whether no row begins before the one before it.
+    pub(super) fn is_sorted(&self) -> bool {
+        self.sorted
     }
 
     /// Where the furthest row begins.

@@ -233,9 +233,7 @@ fn pixel<F: Fold, const LANES: usize>(
             let mut at = corner + first + row * line;
             for _ in 0..across.count {
                 let x: &[F::X; LANES] = x[at..].first_chunk().expect(INSIDE);
-                for (folded, &x) in folded.iter_mut().zip(x) {
-                    *folded = fold.take(*folded, x);
-                }
+                fold.take_all(&mut folded, x);
                 at += step;
             }
         }

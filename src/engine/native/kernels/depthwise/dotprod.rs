@@ -8,7 +8,7 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::super::neon::Bytes;
+use super::super::neon::{Bytes, load_eight, store_eight};
 use super::{Depthwise, LANES_DOT};
 
 /// Bytes of the weights of a block; see [`super::fours`].
@@ -35,8 +35,24 @@ unsafe fn sdot(mut sum: int32x4_t, x: int8x16_t, w: int8x16_t) -> int32x4_t {
 /// apart, `b` has two outputs at least.
 #[target_feature(enable = "neon,dotprod")]
 pub(super) unsafe fn run(of: &Depthwise, weights: &[i8], x: *const i8, y: *mut i8) {
+    // SAFETY: as the caller says.
+    unsafe {
+        if Bytes::is_simple(of.output, of.short) {
+            lines::<true>(of, weights, x, y);
+        } else {
+            lines::<false>(of, weights, x, y);
+        }
+    }
+}
+
+/// The same, `SIMPLE` where [`Bytes::is_simple`] holds.
+///
+/// # Safety
+/// As for [`run`].
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn lines<const SIMPLE: bool>(of: &Depthwise, weights: &[i8], x: *const i8, y: *mut i8) {
     let (a, b) = (of.walk.a, of.walk.b);
-    let bytes = Bytes::new(of.output);
+    let bytes = if SIMPLE { Bytes::simple(of.output) } else { Bytes::new(of.output, of.short) };
     // The last pair of rows ends with the outputs.
     for pair in 0..b.count.div_ceil(2) {
         let row = (2 * pair).min(b.count - 2);
@@ -50,12 +66,11 @@ pub(super) unsafe fn run(of: &Depthwise, weights: &[i8], x: *const i8, y: *mut i
                 let (bias, scales) = (of.bias.as_ptr(), of.scales.as_ptr());
                 let bias = [0, 4].map(|at| vld1q_s32(bias.add(constant + at)));
                 let scales = [0, 4].map(|at| vld1q_f32(scales.add(constant + at)));
-                let mut at = x.add(row * b.step + first);
-                let mut to = y.add(row * b.step_out + first);
+                let mut at =
+                    [0, 1, 2, 3].map(|i| x.add(row * b.step + first).wrapping_add(i * b.tap));
+                let mut to = [0, 1].map(|i| y.add((row + i) * b.step_out + first));
                 let mut column = || {
-                    let rows = [0, 1, 2, 3].map(|i| vld1_s8(at.wrapping_add(i * b.tap)));
-                    at = at.wrapping_add(a.tap);
-                    let [r0, r1, r2, r3] = rows.map(|row| vcombine_s8(row, row));
+                    let [r0, r1, r2, r3] = at.each_mut().map(|at| load_eight(at, a.tap));
                     let upper = vreinterpretq_s16_s8(vzip1q_s8(r0, r1));
                     let lower = vreinterpretq_s16_s8(vzip1q_s8(r2, r3));
                     [vzip1q_s16(upper, lower), vzip2q_s16(upper, lower)]
@@ -66,13 +81,13 @@ pub(super) unsafe fn run(of: &Depthwise, weights: &[i8], x: *const i8, y: *mut i
                         let sum = sdot(bias[i % 2], x0[i % 2], w[0][i]);
                         sdot(sdot(sum, x1[i % 2], w[1][i]), x2[i % 2], w[2][i])
                     };
-                    let rows = bytes.narrow(
-                        bytes.halves([sum(0), sum(1)], scales),
-                        bytes.halves([sum(2), sum(3)], scales),
-                    );
-                    vst1_s8(to, vget_low_s8(rows));
-                    vst1_s8(to.wrapping_add(b.step_out), vget_high_s8(rows));
-                    to = to.wrapping_add(a.step_out);
+                    let [[upper, _], [lower, _]] =
+                        bytes.halves(&[[sum(0), sum(1)], [sum(2), sum(3)]], &scales);
+                    let mut rows = [[bytes.narrow(upper, lower)]];
+                    bytes.clamp(&mut rows);
+                    let [[rows]] = rows;
+                    store_eight::<0>(rows, &mut to[0], a.step_out);
+                    store_eight::<1>(rows, &mut to[1], a.step_out);
                 };
                 let (mut x0, mut x1) = (column(), column());
                 let mut left = a.count;

@@ -3,7 +3,7 @@
 
 use std::arch::aarch64::*;
 
-use super::super::neon::{Bytes, opaque, smlal, smlal2, smull, smull2};
+use super::super::neon::{Bytes, load_sixteen, opaque, smlal, smlal2, smull, smull2};
 use super::{Depthwise, LANES};
 
 /// Sixteen sums.
@@ -40,11 +40,11 @@ impl<W> Block<W> {
         // SAFETY: constants have lanes for a whole block, `y` has room for the outputs.
         unsafe {
             let scales = [0, 4, 8, 12].map(|at| vld1q_f32(scales.add(at)));
+            let halves = self.bytes.halves(sums, &scales);
+            let mut rows = halves.map(|[low, high, ..]| [self.bytes.narrow(low, high)]);
+            self.bytes.clamp(&mut rows);
             let mut y = y;
-            for sum in sums {
-                let low = self.bytes.halves([sum[0], sum[1]], [scales[0], scales[1]]);
-                let high = self.bytes.halves([sum[2], sum[3]], [scales[2], scales[3]]);
-                let row = self.bytes.narrow(low, high);
+            for [row] in rows {
                 if PART {
                     let mut all = [0i8; LANES];
                     vst1q_s8(all.as_mut_ptr(), row);
@@ -104,6 +104,7 @@ trait Tile<W> {
 #[inline(always)]
 unsafe fn lines<W, T: Tile<W>, O: Tile<W>>(
     of: &Depthwise,
+    bytes: Bytes,
     weights: &[W],
     x: *const i8,
     y: *mut i8,
@@ -118,7 +119,7 @@ unsafe fn lines<W, T: Tile<W>, O: Tile<W>>(
                     row: walk.row(),
                     bias: of.bias.as_ptr().add(constant),
                     scales: of.scales.as_ptr().add(constant),
-                    bytes: Bytes::new(of.output),
+                    bytes,
                     lanes,
                 };
                 let mut x = x.add(b * walk.b.step + first);
@@ -145,6 +146,24 @@ unsafe fn lines<W, T: Tile<W>, O: Tile<W>>(
     }
 }
 
+/// All outputs of windows of 3 by 3, `STRIDE` taps apart; `SIMPLE` where [`Bytes::is_simple`] holds.
+///
+/// # Safety
+/// Windows and outputs lie in `x` and `y`.
+#[target_feature(enable = "neon")]
+unsafe fn squares<const STRIDE: usize, const LOADS: usize, const SIMPLE: bool>(
+    of: &Depthwise,
+    weights: &[i8],
+    x: *const i8,
+    y: *mut i8,
+) {
+    let bytes = if SIMPLE { Bytes::simple(of.output) } else { Bytes::new(of.output, of.short) };
+    // SAFETY: as the caller says.
+    unsafe {
+        lines::<_, Square<STRIDE, LOADS, 2>, Square<STRIDE, 3, 1>>(of, bytes, weights, x, y);
+    }
+}
+
 /// All outputs, from weights of which two products fit 16 bits.
 ///
 /// # Safety
@@ -153,13 +172,17 @@ unsafe fn lines<W, T: Tile<W>, O: Tile<W>>(
 pub(super) unsafe fn run_narrow(of: &Depthwise, weights: &[i8], x: *const i8, y: *mut i8) {
     // SAFETY: as the caller says.
     unsafe {
+        let bytes = Bytes::new(of.output, of.short);
+        let simple = Bytes::is_simple(of.output, of.short);
         match (of.walk.a.taps, of.walk.b.taps, of.walk.shared) {
             _ if of.walk.lanes < LANES => {
-                lines::<_, Narrow<1, true>, Narrow<1, true>>(of, weights, x, y);
+                lines::<_, Narrow<1, true>, Narrow<1, true>>(of, bytes, weights, x, y);
             }
-            (3, 3, Some(1)) => lines::<_, Square<1, 4, 2>, Square<1, 3, 1>>(of, weights, x, y),
-            (3, 3, Some(2)) => lines::<_, Square<2, 5, 2>, Square<2, 3, 1>>(of, weights, x, y),
-            _ => lines::<_, Narrow<4, false>, Narrow<1, false>>(of, weights, x, y),
+            (3, 3, Some(1)) if simple => squares::<1, 4, true>(of, weights, x, y),
+            (3, 3, Some(2)) if simple => squares::<2, 5, true>(of, weights, x, y),
+            (3, 3, Some(1)) => squares::<1, 4, false>(of, weights, x, y),
+            (3, 3, Some(2)) => squares::<2, 5, false>(of, weights, x, y),
+            _ => lines::<_, Narrow<4, false>, Narrow<1, false>>(of, bytes, weights, x, y),
         }
     }
 }
@@ -172,13 +195,18 @@ pub(super) unsafe fn run_narrow(of: &Depthwise, weights: &[i8], x: *const i8, y:
 pub(super) unsafe fn run_wide(of: &Depthwise, weights: &[i16], x: *const i8, y: *mut i8) {
     // SAFETY: as the caller says.
     unsafe {
+        let bytes = Bytes::new(of.output, of.short);
         match (of.walk.a.taps, of.walk.shared) {
             _ if of.walk.lanes < LANES => {
-                lines::<_, Wide<1, true>, Wide<1, true>>(of, weights, x, y);
+                lines::<_, Wide<1, true>, Wide<1, true>>(of, bytes, weights, x, y);
             }
-            (3, Some(1)) => lines::<_, WideThree<1, 6, 4>, Wide<1, false>>(of, weights, x, y),
-            (3, Some(2)) => lines::<_, WideThree<2, 5, 2>, Wide<1, false>>(of, weights, x, y),
-            _ => lines::<_, Wide<4, false>, Wide<1, false>>(of, weights, x, y),
+            (3, Some(1)) => {
+                lines::<_, WideThree<1, 6, 4>, Wide<1, false>>(of, bytes, weights, x, y)
+            }
+            (3, Some(2)) => {
+                lines::<_, WideThree<2, 5, 2>, Wide<1, false>>(of, bytes, weights, x, y)
+            }
+            _ => lines::<_, Wide<4, false>, Wide<1, false>>(of, bytes, weights, x, y),
         }
     }
 }
@@ -261,16 +289,14 @@ impl<const TILE: usize, const PART: bool> Tile<i8> for Narrow<TILE, PART> {
                 w = w.wrapping_add(2 * block.row);
                 let mut at = [x.add(first as usize), x.add(second as usize)];
                 for sum in &mut sums {
-                    let products = products(vld1q_s8(at[0]), weights[0]);
-                    widen(sum, add_products(products, vld1q_s8(at[1]), weights[1]));
-                    at = at.map(|at| at.wrapping_add(step));
+                    let products = products(load_sixteen(&mut at[0], step), weights[0]);
+                    widen(sum, add_products(products, load_sixteen(&mut at[1], step), weights[1]));
                 }
             }
             if let [last] = last {
                 let (weight, mut at) = (vld1q_s8(w), x.add(*last as usize));
                 for sum in &mut sums {
-                    widen(sum, products(vld1q_s8(at), weight));
-                    at = at.wrapping_add(step);
+                    widen(sum, products(load_sixteen(&mut at, step), weight));
                 }
             }
             block.store::<TILE, PART>(&sums, y, of.walk.a.step_out);
@@ -360,7 +386,7 @@ impl<const TILE: usize, const PART: bool> Tile<i16> for Wide<TILE, PART> {
         unsafe {
             let mut sums = [block.bias(); TILE];
             let mut w = block.weights;
-            for &tap in &of.walk.taps {
+            for &tap in of.walk.taps.iter() {
                 let weights = [vld1q_s16(w), vld1q_s16(w.add(8))];
                 w = w.wrapping_add(block.row);
                 let mut x = x.add(tap as usize);

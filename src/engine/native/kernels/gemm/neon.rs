@@ -5,9 +5,14 @@
 //! intrinsics make it do. The intrinsics of the dot products are not stable.
 #![allow(unsafe_code)]
 
+mod gather;
+mod pairs;
+mod wide;
+
 use std::arch::aarch64::*;
 use std::arch::asm;
 
+pub(super) use self::gather::gather;
 use super::super::neon::{Bytes, opaque, sadalp, smlal, smlal2, smull, smull2};
 use super::panel::{Panel, To};
 
@@ -47,93 +52,13 @@ unsafe fn group_dot<const LANE: usize, const MR: usize, const NV: usize, const C
 ) {
     // SAFETY: as the caller says.
     unsafe {
-        let mut weights = [vdupq_n_s8(0); NV];
         for v in 0..NV {
-            weights[v] = vld1q_s8(w.add(16 * v));
-        }
-        for v in 0..NV {
+            let weights = vld1q_s8(w.add(16 * v));
             for i in 0..MR {
-                sdot::<LANE>(&mut sums[i][v], weights[v], x[i]);
+                sdot::<LANE>(&mut sums[i][v], weights, x[i]);
             }
         }
     }
-}
-
-/// One group of four rows by 16 lanes, chained, in an order that suits cores that issue in order: a row
-/// has four chains, and the next row's values are spread while they wait. `$a` and `$b` are the lanes. One block, as
-/// the compiler would order single instructions its own way; weights are loaded in it, as with more
-/// operands it runs out of registers.
-macro_rules! four_rows {
-    ($sums:ident, $x:ident, $w:ident, $a:literal, $b:literal) => {
-        // Reads the 64 bytes of weights at `$w`, otherwise registers only.
-            asm!(
-                concat!("dup {d0:v}.8h, {x0:v}.h[", $a, "]"),
-                "ldp {w0:q}, {w1:q}, [{w}]",
-                concat!("dup {d1:v}.8h, {x0:v}.h[", $b, "]"),
-                "ldp {w2:q}, {w3:q}, [{w}, #32]",
-                "smull {t0:v}.8h, {w0:v}.8b, {d0:v}.8b",
-                "smull2 {t1:v}.8h, {w0:v}.16b, {d0:v}.16b",
-                "smull {t2:v}.8h, {w1:v}.8b, {d0:v}.8b",
-                "smull2 {t3:v}.8h, {w1:v}.16b, {d0:v}.16b",
-                concat!("dup {d0:v}.8h, {x1:v}.h[", $a, "]"),
-                "smlal {t0:v}.8h, {w2:v}.8b, {d1:v}.8b",
-                "smlal2 {t1:v}.8h, {w2:v}.16b, {d1:v}.16b",
-                "smlal {t2:v}.8h, {w3:v}.8b, {d1:v}.8b",
-                "smlal2 {t3:v}.8h, {w3:v}.16b, {d1:v}.16b",
-                concat!("dup {d1:v}.8h, {x1:v}.h[", $b, "]"),
-                "sadalp {s00:v}.4s, {t0:v}.8h",
-                "sadalp {s01:v}.4s, {t1:v}.8h",
-                "sadalp {s02:v}.4s, {t2:v}.8h",
-                "sadalp {s03:v}.4s, {t3:v}.8h",
-                "smull {t0:v}.8h, {w0:v}.8b, {d0:v}.8b",
-                "smull2 {t1:v}.8h, {w0:v}.16b, {d0:v}.16b",
-                "smull {t2:v}.8h, {w1:v}.8b, {d0:v}.8b",
-                "smull2 {t3:v}.8h, {w1:v}.16b, {d0:v}.16b",
-                concat!("dup {d0:v}.8h, {x2:v}.h[", $a, "]"),
-                "smlal {t0:v}.8h, {w2:v}.8b, {d1:v}.8b",
-                "smlal2 {t1:v}.8h, {w2:v}.16b, {d1:v}.16b",
-                "smlal {t2:v}.8h, {w3:v}.8b, {d1:v}.8b",
-                "smlal2 {t3:v}.8h, {w3:v}.16b, {d1:v}.16b",
-                concat!("dup {d1:v}.8h, {x2:v}.h[", $b, "]"),
-                "sadalp {s10:v}.4s, {t0:v}.8h",
-                "sadalp {s11:v}.4s, {t1:v}.8h",
-                "sadalp {s12:v}.4s, {t2:v}.8h",
-                "sadalp {s13:v}.4s, {t3:v}.8h",
-                "smull {t0:v}.8h, {w0:v}.8b, {d0:v}.8b",
-                "smull2 {t1:v}.8h, {w0:v}.16b, {d0:v}.16b",
-                "smull {t2:v}.8h, {w1:v}.8b, {d0:v}.8b",
-                "smull2 {t3:v}.8h, {w1:v}.16b, {d0:v}.16b",
-                concat!("dup {d0:v}.8h, {x3:v}.h[", $a, "]"),
-                "smlal {t0:v}.8h, {w2:v}.8b, {d1:v}.8b",
-                "smlal2 {t1:v}.8h, {w2:v}.16b, {d1:v}.16b",
-                "smlal {t2:v}.8h, {w3:v}.8b, {d1:v}.8b",
-                "smlal2 {t3:v}.8h, {w3:v}.16b, {d1:v}.16b",
-                concat!("dup {d1:v}.8h, {x3:v}.h[", $b, "]"),
-                "sadalp {s20:v}.4s, {t0:v}.8h",
-                "sadalp {s21:v}.4s, {t1:v}.8h",
-                "sadalp {s22:v}.4s, {t2:v}.8h",
-                "sadalp {s23:v}.4s, {t3:v}.8h",
-                "smull {t0:v}.8h, {w0:v}.8b, {d0:v}.8b",
-                "smull2 {t1:v}.8h, {w0:v}.16b, {d0:v}.16b",
-                "smull {t2:v}.8h, {w1:v}.8b, {d0:v}.8b",
-                "smull2 {t3:v}.8h, {w1:v}.16b, {d0:v}.16b",
-                "smlal {t0:v}.8h, {w2:v}.8b, {d1:v}.8b",
-                "smlal2 {t1:v}.8h, {w2:v}.16b, {d1:v}.16b",
-                "smlal {t2:v}.8h, {w3:v}.8b, {d1:v}.8b",
-                "smlal2 {t3:v}.8h, {w3:v}.16b, {d1:v}.16b",
-                "sadalp {s30:v}.4s, {t0:v}.8h",
-                "sadalp {s31:v}.4s, {t1:v}.8h",
-                "sadalp {s32:v}.4s, {t2:v}.8h",
-                "sadalp {s33:v}.4s, {t3:v}.8h",
-                s00 = inout(vreg) $sums[0][0], s01 = inout(vreg) $sums[0][1], s02 = inout(vreg) $sums[0][2], s03 = inout(vreg) $sums[0][3], s10 = inout(vreg) $sums[1][0], s11 = inout(vreg) $sums[1][1], s12 = inout(vreg) $sums[1][2], s13 = inout(vreg) $sums[1][3], s20 = inout(vreg) $sums[2][0], s21 = inout(vreg) $sums[2][1], s22 = inout(vreg) $sums[2][2], s23 = inout(vreg) $sums[2][3], s30 = inout(vreg) $sums[3][0], s31 = inout(vreg) $sums[3][1], s32 = inout(vreg) $sums[3][2], s33 = inout(vreg) $sums[3][3],
-                x0 = in(vreg) $x[0], x1 = in(vreg) $x[1], x2 = in(vreg) $x[2], x3 = in(vreg) $x[3],
-                w = in(reg) $w,
-                w0 = out(vreg) _, w1 = out(vreg) _, w2 = out(vreg) _, w3 = out(vreg) _,
-                d0 = out(vreg) _, d1 = out(vreg) _,
-                t0 = out(vreg) _, t1 = out(vreg) _, t2 = out(vreg) _, t3 = out(vreg) _,
-                options(pure, readonly, nostack, preserves_flags)
-            )
-    };
 }
 
 /// Group `LANE` of a chunk by 16-bit products. Chained, two of them are added before they are widened.
@@ -148,15 +73,6 @@ unsafe fn group_pairs<const LANE: usize, const MR: usize, const NV: usize, const
 ) {
     // SAFETY: as the caller says; plain NEON is part of the architecture.
     unsafe {
-        if MR == 4 && NV == 4 && CHAINED {
-            match LANE {
-                0 => four_rows!(sums, x, w, 0, 1),
-                1 => four_rows!(sums, x, w, 2, 3),
-                2 => four_rows!(sums, x, w, 4, 5),
-                _ => four_rows!(sums, x, w, 6, 7),
-            }
-            return;
-        }
         let mut weights = [[vdupq_n_s8(0); NV]; 2];
         for half in 0..2 {
             for v in 0..NV / 2 {
@@ -208,7 +124,8 @@ unsafe fn group_pairs<const LANE: usize, const MR: usize, const NV: usize, const
     }
 }
 
-/// The sums of a tile to bytes: `MR` rows of `4 * NV` lanes, of which `panel.lanes` are stored.
+/// The sums of a tile to bytes: `MR` rows of `4 * NV` lanes from `lane` on, of which those are stored
+/// that the panel has.
 ///
 /// # Safety
 /// Rows `first..first + MR` of the panel exist and have room in the output.
@@ -216,8 +133,10 @@ unsafe fn group_pairs<const LANE: usize, const MR: usize, const NV: usize, const
 unsafe fn store<const MR: usize, const NV: usize>(
     panel: &Panel<'_>,
     first: usize,
+    lane: usize,
     mut sums: [[int32x4_t; NV]; MR],
 ) {
+    let lanes = panel.lanes - lane;
     // SAFETY: as the caller says; bias, scales have all lanes of a block.
     unsafe {
         if !panel.sums.is_empty() {
@@ -229,43 +148,65 @@ unsafe fn store<const MR: usize, const NV: usize>(
             }
         }
         let to = match panel.y {
-            To::Bytes(y) => y,
-            To::Sums(y) => return store_sums(panel, y, first, &sums),
+            To::Bytes(y) => y.add(lane),
+            To::Sums(y) => return store_sums(panel, y.add(lane), first, lanes, &sums),
         };
-        let bytes = Bytes::new(panel.output);
-        let scales = opaque(panel.scales.as_ptr());
+        let bytes = Bytes::new(panel.output, panel.short);
+        let scales = opaque(panel.scales.as_ptr().add(lane));
         let outs = opaque(panel.outs.as_ptr().add(first));
         let mut scale = [vdupq_n_f32(0.0); NV];
         for v in 0..NV {
             scale[v] = vld1q_f32(scales.add(4 * v));
         }
-        let mut halves = [[vdupq_n_s16(0); NV]; MR];
+        let halves = bytes.halves(&sums, &scale);
+        let mut rows = [[vdupq_n_s8(0); NV]; MR];
         for i in 0..MR {
-            for v in 0..NV / 2 {
-                halves[i][v] = bytes
-                    .halves([sums[i][2 * v], sums[i][2 * v + 1]], [scale[2 * v], scale[2 * v + 1]]);
+            for v in 0..NV / 4 {
+                rows[i][v] = bytes.narrow(halves[i][2 * v], halves[i][2 * v + 1]);
             }
+            if NV == 2 && i % 2 == 0 {
+                // Two rows in a register.
+                rows[i][0] = bytes.narrow(halves[i][0], halves[(i + 1).min(MR - 1)][0]);
+            }
+        }
+        bytes.clamp(&mut rows);
+        if lanes < 4 * NV {
+            return store_part(&rows, lanes, to, outs);
         }
         for i in 0..MR {
             let y = to.add(*outs.add(i) as usize);
-            if NV == 2 {
-                let row = bytes.narrow(halves[i][0], halves[i][0]);
-                if panel.lanes == 8 {
-                    vst1_s8(y, vget_low_s8(row));
-                } else {
-                    part(row, y, panel.lanes);
-                }
-                continue;
-            }
-            for v in (0..NV / 2).step_by(2) {
-                let row = bytes.narrow(halves[i][v], halves[i][v + 1]);
-                let lanes = panel.lanes.saturating_sub(8 * v);
-                if lanes >= 16 {
-                    vst1q_s8(y.add(8 * v), row);
-                } else {
-                    part(row, y.add(8 * v), lanes);
+            match NV {
+                2 if i % 2 == 0 => vst1_s8(y, vget_low_s8(rows[i][0])),
+                2 => vst1_s8(y, vget_high_s8(rows[i - 1][0])),
+                _ => {
+                    for v in 0..NV / 4 {
+                        vst1q_s8(y.add(16 * v), rows[i][v]);
+                    }
                 }
             }
+        }
+    }
+}
+
+/// The first `lanes` of each of `rows`, as [`store`] has them: the last block's, of fewer filters.
+///
+/// # Safety
+/// There is room for them at `outs` from `to` on.
+#[cold]
+#[inline(never)]
+unsafe fn store_part<const MR: usize, const NV: usize>(
+    rows: &[[int8x16_t; NV]; MR],
+    lanes: usize,
+    to: *mut i8,
+    outs: *const u32,
+) {
+    for i in 0..MR {
+        // With eight lanes two rows lie in a register.
+        let (row, skip) = if NV == 2 { (i / 2 * 2, i % 2 * 8) } else { (i, 0) };
+        // SAFETY: lanes are those of the registers at most; the rest as the caller says.
+        unsafe {
+            let from = rows[row].as_ptr().cast::<i8>().add(skip);
+            std::ptr::copy_nonoverlapping(from, to.add(*outs.add(i) as usize), lanes);
         }
     }
 }
@@ -279,6 +220,7 @@ unsafe fn store_sums<const MR: usize, const NV: usize>(
     panel: &Panel<'_>,
     y: *mut i32,
     first: usize,
+    lanes: usize,
     sums: &[[int32x4_t; NV]; MR],
 ) {
     let outs = opaque(panel.outs.as_ptr().wrapping_add(first));
@@ -287,7 +229,7 @@ unsafe fn store_sums<const MR: usize, const NV: usize>(
         for i in 0..MR {
             let y = y.add(*outs.add(i) as usize);
             for v in 0..NV {
-                let (lanes, y) = (panel.lanes.saturating_sub(4 * v), y.wrapping_add(4 * v));
+                let (lanes, y) = (lanes.saturating_sub(4 * v), y.wrapping_add(4 * v));
                 if lanes >= 4 {
                     vst1q_s32(y, sums[i][v]);
                     continue;
@@ -300,41 +242,42 @@ unsafe fn store_sums<const MR: usize, const NV: usize>(
     }
 }
 
-/// The first `lanes` of `row`.
+/// The sums of the values of each row, times `factor`; `sums` has room for all rows.
 ///
 /// # Safety
-/// `y` has room for them.
-#[inline(always)]
-unsafe fn part(row: int8x16_t, y: *mut i8, lanes: usize) {
-    let mut all = [0i8; 16];
-    // SAFETY: `all` is as wide as the register; the rest as the caller says.
-    unsafe {
-        vst1q_s8(all.as_mut_ptr(), row);
-        std::ptr::copy_nonoverlapping(all.as_ptr(), y, lanes.min(16));
-    }
-}
-
-/// The sum of `run` values from `x` on.
-///
-/// # Safety
-/// They can be read, and where they are no multiple of 16 also 16 values up to the last one.
+/// The rows' segments, `run` values at `deltas` from one another, can be read, and where they are no
+/// multiple of 16 also 16 values up to the last one.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn sum(x: *const i8, run: usize) -> i32 {
+pub(super) unsafe fn sums(
+    x: *const i8,
+    rows: &[u32],
+    deltas: &[u32],
+    run: usize,
+    factor: i32,
+    sums: &mut [i32],
+) {
+    const PLACES: [i8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+    let (whole, rest) = (run / 16 * 16, run % 16);
     // SAFETY: as the caller says.
     unsafe {
-        let (whole, rest) = (run / 16, run % 16);
-        let mut sum = vdupq_n_s32(0);
-        for chunk in 0..whole {
-            sum = vpadalq_s16(sum, vpaddlq_s8(vld1q_s8(x.add(16 * chunk))));
+        // The values of the last 16 that were not in the chunk before.
+        let new = vcgeq_s8(vld1q_s8(PLACES.as_ptr()), vdupq_n_s8((16 - rest) as i8));
+        let new = vreinterpretq_s8_u8(new);
+        for (sum, &row) in sums.iter_mut().zip(rows) {
+            let mut x = x.add(row as usize);
+            let mut all = vdupq_n_s32(0);
+            for &delta in deltas {
+                x = x.add(delta as usize);
+                for at in (0..whole).step_by(16) {
+                    all = vpadalq_s16(all, vpaddlq_s8(vld1q_s8(x.add(at))));
+                }
+                if rest > 0 {
+                    let last = vld1q_s8(x.wrapping_add(run).wrapping_sub(16));
+                    all = vpadalq_s16(all, vpaddlq_s8(vandq_s8(last, new)));
+                }
+            }
+            *sum = vaddvq_s32(all).wrapping_mul(factor);
         }
-        if rest > 0 {
-            const PLACES: [i8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-            let new = vcgeq_s8(vld1q_s8(PLACES.as_ptr()), vdupq_n_s8((16 - rest) as i8));
-            let last = vld1q_s8(x.wrapping_add(run).wrapping_sub(16));
-            let last = vandq_s8(last, vreinterpretq_s8_u8(new));
-            sum = vpadalq_s16(sum, vpaddlq_s8(last));
-        }
-        vaddvq_s32(sum)
     }
 }
 
@@ -408,7 +351,7 @@ macro_rules! tile {
                             w = w.add(16 * NV);
                         }
                     }
-                    store::<MR, NV>(panel, row, sums);
+                    store::<MR, NV>(panel, row, 0, sums);
                 }
             }
         }
@@ -444,7 +387,8 @@ pub(super) unsafe fn block_dot(panel: &Panel<'_>, lanes: usize) {
         match lanes {
             8 => rows!(panel, tile_dot, 2, true, [6, 4, 3, 2, 1]),
             16 => rows!(panel, tile_dot, 4, true, [6, 4, 3, 2, 1]),
-            _ => rows!(panel, tile_dot, 8, true, [1]),
+            32 => wide::block(panel),
+            _ => wide::blocks(panel),
         }
     }
 }
@@ -459,7 +403,7 @@ pub(super) unsafe fn block(panel: &Panel<'_>, lanes: usize, chained: bool) {
     unsafe {
         match (lanes, chained) {
             (8, true) => rows!(panel, tile_pairs, 2, true, [4, 2, 1]),
-            (16, true) => rows!(panel, tile_pairs, 4, true, [4, 3, 2, 1]),
+            (16, true) => pairs::block(panel),
             (_, true) => rows!(panel, tile_pairs, 8, true, [1]),
             (8, false) => rows!(panel, tile_pairs, 2, false, [4, 2, 1]),
             (16, false) => rows!(panel, tile_pairs, 4, false, [4, 3, 2, 1]),

@@ -30,6 +30,10 @@ pub(super) struct Block {
     pub(super) bytes: usize,
     /// Two products of plain NEON can be added in 16 bits, whatever the input.
     pub(super) chained: bool,
+    /// Whether four can, for each two groups of a segment; the last group may be alone.
+    pub(super) fours: Vec<bool>,
+    /// Sums in steps of the output fit 16 bits, whatever the input.
+    pub(super) short: bool,
 }
 
 impl Packing {
@@ -48,8 +52,8 @@ impl Packing {
         run.div_ceil(self.group)
     }
 
-    /// Blocks for `n` filters of `groups` groups, for about `rows` rows.
-    pub(super) fn blocks(&self, n: usize, rows: usize, groups: usize) -> Vec<Block> {
+    /// Blocks for `n` filters of `segments` times `run` values, for about `rows` rows.
+    pub(super) fn blocks(&self, n: usize, rows: usize, [segments, run]: [usize; 2]) -> Vec<Block> {
         let (mut blocks, mut first, mut at) = (Vec::new(), 0, 0);
         while first < n {
             let left = n - first;
@@ -60,18 +64,28 @@ impl Packing {
                     17..=48 => 32,
                     _ => 64,
                 },
+                Set::DotProd if rows == 1 && left > 32 => 64,
                 // One row has few sums: wide blocks keep the multipliers busy.
                 Set::Avx2 | Set::AvxVnni | Set::Neon | Set::DotProd if rows == 1 && left > 16 => 32,
+                // Half as many rows in a tile, which have as many sums, take fewer loads.
+                Set::DotProd if left >= 32 => 32,
                 Set::Avx2 | Set::AvxVnni => 16,
                 Set::Neon | Set::DotProd if left <= 8 => 8,
                 Set::Neon | Set::DotProd => 16,
             };
-            let bytes = groups * self.group * lanes;
-            blocks.push(Block { first, lanes, at, bytes, chained: true });
+            let bytes = segments * self.groups(run) * self.group * lanes;
+            let pairs = if self.set == Set::Neon { segments * (self.groups(run) / 2) } else { 0 };
+            let (fours, short) = (vec![false; pairs], false);
+            blocks.push(Block { first, lanes, at, bytes, chained: true, fours, short });
             first += lanes;
             at += bytes;
         }
         blocks
+    }
+
+    /// Whether a kernel takes both together, as they lie.
+    pub(super) fn joins(&self, block: &Block, next: &Block) -> bool {
+        self.set == Set::DotProd && block.lanes == 64 && next.lanes == 64
     }
 
     /// Rows that go through all blocks together: about what half the first cache holds, and a
@@ -105,6 +119,24 @@ impl Packing {
             return !halves.into_iter().any(both);
         }
         true
+    }
+
+    /// [`Block::fours`] of packed weights, for segments of `run` values.
+    pub(super) fn fours(&self, block: &Block, run: usize, packed: &[i8]) -> Vec<bool> {
+        if self.set != Set::Neon {
+            return Vec::new();
+        }
+        let half = block.lanes * 2;
+        let segments = packed[block.at..][..block.bytes].chunks_exact(self.groups(run) * 2 * half);
+        let pairs = segments.flat_map(|segment| segment.chunks_exact(4 * half));
+        let fits = |pair: &[i8]| {
+            let sum = |lane: usize| {
+                pair[lane..].iter().step_by(half).map(|w| u32::from(w.unsigned_abs())).sum::<u32>()
+            };
+            // 128 times as much is below 2^15.
+            (0..half).all(|lane| sum(lane) <= 255)
+        };
+        pairs.map(fits).collect()
     }
 
     #[inline(always)]

@@ -66,4 +66,14 @@ pub(super) struct Panel<'a> {
     /// Lanes that have a filter; the last block may have fewer than it is wide.
     pub(super) lanes: usize,
     pub(super) output: Output,
+    /// See [`Block`].
+    ///
+    /// [`Block`]: super::pack::Block
+    #[cfg(target_arch = "aarch64")]
+    pub(super) short: bool,
+    /// See [`Block`].
+    ///
+    /// [`Block`]: super::pack::Block
+    #[cfg(target_arch = "aarch64")]
+    pub(super) fours: &'a [bool],
 }

@@ -35,8 +35,11 @@ impl Sum {
     #[inline(always)]
     pub(super) fn of(&self, a: i8, b: i8) -> i8 {
         let sum = i32::from(a) * self.factors[0] + i32::from(b) * self.factors[1] + self.offset;
-        // Shifted by 13 bits or more it is far from overflow.
-        ((sum >> self.shift) + self.y.zero_point).clamp(self.y.low, self.y.high) as i8
+        // Narrowing with saturation, of which there are vectors, changes nothing: bounds are bytes.
+        let steps = (sum >> self.shift).clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+        let steps = steps.saturating_add(self.y.zero_point as i16);
+        let byte = steps.clamp(i8::MIN.into(), i8::MAX.into()) as i8;
+        byte.min(self.y.high as i8).max(self.y.low as i8)
     }
 }
 

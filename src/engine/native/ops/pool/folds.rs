@@ -5,6 +5,7 @@ use std::fmt;
 use bytemuck::Pod;
 
 use super::super::shared::scaling::Clamp;
+use crate::engine::native::kernels::add_bytes;
 
 /// Values under a window into one.
 pub(super) trait Fold: Copy + Send + Sync + fmt::Debug + 'static {
@@ -16,6 +17,13 @@ pub(super) trait Fold: Copy + Send + Sync + fmt::Debug + 'static {
     /// Before any value was seen.
     const EMPTY: Self::Folded;
     fn take(&self, folded: Self::Folded, x: Self::X) -> Self::Folded;
+    /// The same for several channels.
+    #[inline(always)]
+    fn take_all<const N: usize>(&self, folded: &mut [Self::Folded; N], x: &[Self::X; N]) {
+        for (folded, &x) in folded.iter_mut().zip(x) {
+            *folded = self.take(*folded, x);
+        }
+    }
     /// Of `count` values, at least 1.
     fn finish(&self, folded: Self::Folded, count: i32) -> Self::X;
     /// The same for several channels.
@@ -49,6 +57,12 @@ pub(super) struct Average {
 }
 
 impl Average {
+    /// Of the file's integers, from that of the arena's.
+    #[inline(always)]
+    fn sum(&self, folded: i32, count: i32) -> i32 {
+        folded.wrapping_add(self.origin.wrapping_mul(count))
+    }
+
     #[inline(always)]
     fn byte(&self, mean: i32) -> i8 {
         ((mean - self.origin).clamp(-128, 127) as i8).clamp(self.low, self.high)
@@ -62,23 +76,28 @@ impl Fold for Average {
     const EMPTY: i32 = 0;
     #[inline(always)]
     fn take(&self, folded: i32, x: i8) -> i32 {
-        folded.wrapping_add(i32::from(x) + self.origin)
+        folded.wrapping_add(i32::from(x))
+    }
+    #[inline(always)]
+    fn take_all<const N: usize>(&self, folded: &mut [i32; N], x: &[i8; N]) {
+        add_bytes(folded, x);
     }
     #[inline(always)]
     fn finish(&self, folded: i32, count: i32) -> i8 {
-        self.byte(mean(folded, count))
+        self.byte(mean(self.sum(folded, count), count))
     }
     #[inline(always)]
     fn finish_all(&self, folded: &[i32], count: i32, y: &mut [i8]) {
         if count >= FEW {
             for (y, &folded) in y.iter_mut().zip(folded) {
-                *y = self.byte(mean(folded, count));
+                *y = self.finish(folded, count);
             }
             return;
         }
         // The same quotients: at most 256 with steps of 2^-15 between them.
         let (half, divisor) = (count / 2, count as f32);
-        for (y, &sum) in y.iter_mut().zip(folded) {
+        for (y, &folded) in y.iter_mut().zip(folded) {
+            let sum = self.sum(folded, count);
             let sum = sum + if sum > 0 { half } else { -half };
             *y = self.byte((sum as f32 / divisor) as i32);
         }
@@ -236,7 +255,8 @@ mod tests {
             });
             for sums in [sums, halves] {
                 let mut y = [0; 8];
-                average.finish_all(&sums, count, &mut y);
+                // `take` has the arena's integers.
+                average.finish_all(&sums.map(|sum| sum - 128 * count), count, &mut y);
                 let exact = sums.map(|sum| ((sum + count / 2) / count - 128) as i8);
                 assert_eq!(y, exact, "{sums:?} / {count}");
                 let signed = Average { origin: 0, ..average };
