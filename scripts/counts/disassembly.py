@@ -42,9 +42,11 @@ class Instruction:
         return 0
 
     def source(self) -> str:
-        """As llvm-mca takes it; a branch goes nowhere in particular there."""
+        """As llvm-mca takes it; a branch goes nowhere in particular there, an atomic operation is a load."""
         operands = self.operands.split(" //")[0]
-        if self.name.startswith(("b", "cb", "tb", "adr")):
+        if re.match(r"(cas|swp|ldadd|ldset|ldclr)", self.name):
+            return f"ldr {operands.split(',')[0]}, {operands[operands.index('['):]}"
+        if re.fullmatch(r"bl?|b\..*|cbn?z|tbn?z|adrp?", self.name):
             operands = re.sub(r"(#|0x)[0-9a-fx]+( <.*>)?$", "#0", operands)
         return f"{self.name} {re.sub(r' <.*>', '', operands)}"
 
