@@ -229,9 +229,11 @@ impl Bytes {
         if !self.clamps {
             return;
         }
-        for bytes in rows.iter_mut().flatten() {
-            // SAFETY: NEON is part of the architecture.
-            *bytes = unsafe { vminq_s8(vmaxq_s8(*bytes, self.low), self.high) };
+        for i in 0..ROWS {
+            for v in 0..V {
+                // SAFETY: NEON is part of the architecture.
+                rows[i][v] = unsafe { vminq_s8(vmaxq_s8(rows[i][v], self.low), self.high) };
+            }
         }
     }
 }

@@ -1,18 +1,19 @@
-//! Products on 64-bit ARM: plain NEON, and the dot products of Armv8.2.
+//! Products on 64-bit ARM: plain NEON, and the dot products of Armv8.2. Those by most lanes are written
+//! out, see [`pairs`] and [`wide`]; the others are here, with what all of them do with sums.
 //!
 //! One instruction for each `asm!`, in the order of four independent chains: the compiler schedules
 //! and allocates registers, but cannot hoist the halves of weights into registers of their own, which
 //! intrinsics make it do. The intrinsics of the dot products are not stable.
 #![allow(unsafe_code)]
 
-mod gather;
 mod pairs;
+mod rows;
 mod wide;
 
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-pub(super) use self::gather::gather;
+pub(super) use self::rows::{gather, sums};
 use super::super::neon::{Bytes, opaque, sadalp, smlal, smlal2, smull, smull2};
 use super::panel::{Panel, To};
 
@@ -171,7 +172,14 @@ unsafe fn store<const MR: usize, const NV: usize>(
         }
         bytes.clamp(&mut rows);
         if lanes < 4 * NV {
-            return store_part(&rows, lanes, to, outs);
+            // Written here: what a call is shown would lie in memory for whole blocks, too.
+            let mut part = [[[0i8; 16]; NV]; MR];
+            for i in 0..MR {
+                for v in 0..NV.div_ceil(4) {
+                    vst1q_s8(part[i][v].as_mut_ptr(), rows[i][v]);
+                }
+            }
+            return store_part(&part, lanes, to, outs);
         }
         for i in 0..MR {
             let y = to.add(*outs.add(i) as usize);
@@ -195,7 +203,7 @@ unsafe fn store<const MR: usize, const NV: usize>(
 #[cold]
 #[inline(never)]
 unsafe fn store_part<const MR: usize, const NV: usize>(
-    rows: &[[int8x16_t; NV]; MR],
+    rows: &[[[i8; 16]; NV]; MR],
     lanes: usize,
     to: *mut i8,
     outs: *const u32,
@@ -238,45 +246,6 @@ unsafe fn store_sums<const MR: usize, const NV: usize>(
                 vst1q_s32(all.as_mut_ptr(), sums[i][v]);
                 std::ptr::copy_nonoverlapping(all.as_ptr(), y, lanes);
             }
-        }
-    }
-}
-
-/// The sums of the values of each row, times `factor`; `sums` has room for all rows.
-///
-/// # Safety
-/// The rows' segments, `run` values at `deltas` from one another, can be read, and where they are no
-/// multiple of 16 also 16 values up to the last one.
-#[target_feature(enable = "neon")]
-pub(super) unsafe fn sums(
-    x: *const i8,
-    rows: &[u32],
-    deltas: &[u32],
-    run: usize,
-    factor: i32,
-    sums: &mut [i32],
-) {
-    const PLACES: [i8; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-    let (whole, rest) = (run / 16 * 16, run % 16);
-    // SAFETY: as the caller says.
-    unsafe {
-        // The values of the last 16 that were not in the chunk before.
-        let new = vcgeq_s8(vld1q_s8(PLACES.as_ptr()), vdupq_n_s8((16 - rest) as i8));
-        let new = vreinterpretq_s8_u8(new);
-        for (sum, &row) in sums.iter_mut().zip(rows) {
-            let mut x = x.add(row as usize);
-            let mut all = vdupq_n_s32(0);
-            for &delta in deltas {
-                x = x.add(delta as usize);
-                for at in (0..whole).step_by(16) {
-                    all = vpadalq_s16(all, vpaddlq_s8(vld1q_s8(x.add(at))));
-                }
-                if rest > 0 {
-                    let last = vld1q_s8(x.wrapping_add(run).wrapping_sub(16));
-                    all = vpadalq_s16(all, vpaddlq_s8(vandq_s8(last, new)));
-                }
-            }
-            *sum = vaddvq_s32(all).wrapping_mul(factor);
         }
     }
 }
