@@ -286,9 +286,9 @@ fn inspect_of_a_model_that_cannot_run_names_the_missing_operator() {
 #[test]
 fn bench_gives_the_contracts_figures() {
     let found = json(&["bench", "models/gestures", "--runs", "20", "--warmup", "2", "--json"]);
-    // What every processor of these kinds has.
-    let isa = if cfg!(target_arch = "aarch64") { "neon" } else { "sse2" };
-    assert_eq!((&found["engine"], &found["isa"]), (&"native".into(), &isa.into()));
+    assert_eq!(found["engine"], "native");
+    let isa = found["isa"].as_str().unwrap();
+    assert!(["scalar", "avx2", "avxvnni", "avx512vnni", "neon", "dotprod"].contains(&isa), "{isa}");
     assert_eq!((&found["runs"], &found["warmup"]), (&20.into(), &2.into()));
     let latency = |key: &str| found["latency_us"][key].as_f64().unwrap();
     let ascending = ["min", "p50", "p90", "p99"].map(latency);

@@ -169,7 +169,9 @@ impl Team<'_> {
         let left = Mutex::new((Queue::new(parts, self.threads()), rooms));
         let first = |thread| {
             let (queue, rooms) = &mut *lock(&left);
-            rooms.next().zip(queue.next(thread))
+            // Without a room no part is taken.
+            let room = rooms.next()?;
+            Some((room, queue.next(thread)?))
         };
         let next = |thread| lock(&left).0.next(thread);
         desk::all(self.desks(), &|thread| {
