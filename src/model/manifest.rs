@@ -8,6 +8,8 @@ use crate::data::{DType, Quantization, TensorSpec};
 
 /// Most values a tensor or a window may have; more is a mistake or an attack.
 const ELEMENTS_MAX: usize = 1 << 26;
+/// Longest name of a model file: what a header of the archive has room for.
+const FILE_NAME_MAX: usize = 100;
 
 /// The manifest, with only valid values.
 #[derive(Clone, Debug, PartialEq)]
@@ -409,7 +411,13 @@ fn check_name(name: &str) -> Result<(), ManifestError> {
 /// A model's file lies beside its manifest: anything that could lead elsewhere is refused.
 fn check_file_name(name: &str) -> Result<(), ManifestError> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if !name.is_empty() && name.len() <= 128 && !name.starts_with('.') && name.chars().all(good) {
+    let taken = ["manifest.toml", "golden.npz", "metrics.json"].contains(&name);
+    if !name.is_empty()
+        && name.len() <= FILE_NAME_MAX
+        && !name.starts_with('.')
+        && name.chars().all(good)
+        && !taken
+    {
         return Ok(());
     }
     wrong("model", format!("{name:?} is not a plain file name beside the manifest"))
