@@ -98,8 +98,7 @@ impl Bundle {
         golden: Option<Vec<u8>>,
         metrics: Option<Vec<u8>>,
     ) -> Self {
-        let mut bundle =
-            Self { manifest, text, model, golden, metrics, digest: String::new() };
+        let mut bundle = Self { manifest, text, model, golden, metrics, digest: String::new() };
         bundle.digest = archive::digest(&bundle);
         bundle
     }

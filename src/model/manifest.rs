@@ -99,6 +99,18 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// As the manifest writes it after `do =`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "missing",
+            Self::Clip { .. } => "clip",
+            Self::Scale { .. } => "scale",
+            Self::Standardise { .. } => "standardise",
+        }
+    }
+}
+
 /// What stands in for a missing value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -160,6 +172,17 @@ pub enum PostprocessKind {
         /// Windows in a row before it begins or ends.
         hold: u32,
     },
+}
+
+impl PostprocessKind {
+    /// As the manifest writes it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Classification { .. } => "classification",
+            Self::Regression { .. } => "regression",
+            Self::Anomaly { .. } => "anomaly",
+        }
+    }
 }
 
 /// A range; results outside it are reported as they are, never clamped, and raise an event later.

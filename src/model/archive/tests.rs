@@ -107,7 +107,8 @@ fn sizes_that_lie_take_no_memory() {
         checksum(block);
         why(&bytes)
     };
-    let size = |text: &'static str| edited(&|block| block[124..136].copy_from_slice(text.as_bytes()));
+    let size =
+        |text: &'static str| edited(&|block| block[124..136].copy_from_slice(text.as_bytes()));
     assert!(size("77777777777\0").contains("has 8589934591 bytes, at most 536870912 are read"));
     assert!(size("00777777777\0").contains("it ends in the middle of gestures.tflite"));
     assert!(size("           \0").contains("has no proper size"));
