@@ -20,6 +20,7 @@ pub mod postprocess;
 pub mod preprocess;
 pub mod sensor;
 pub mod sink;
+pub mod store;
 pub mod window;
 
 // around: what surrounds the data path
@@ -36,3 +37,4 @@ pub mod demo;
 pub mod pipeline;
 pub mod predict;
 pub mod selftest;
+pub mod update;

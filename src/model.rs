@@ -4,9 +4,11 @@
 //! file, `NAME-VERSION.edge`, or the folder that it was packed from.
 
 pub mod archive;
+mod digest;
 mod manifest;
 
 pub use archive::ArchiveError;
+pub use digest::{Digest, NoDigest};
 pub use manifest::{
     Golden, InputChannel, Limits, Manifest, ManifestError, MissingPolicy, PerChannel, Postprocess,
     PostprocessKind, Recipe, Score, Step,
@@ -35,8 +37,8 @@ pub struct Bundle {
     pub golden: Option<Vec<u8>>,
     /// `metrics.json`, where the bundle has one.
     pub metrics: Option<Vec<u8>>,
-    /// SHA-256 over the bundle file, in hex; a folder has that of the file it would be packed to.
-    pub digest: String,
+    /// SHA-256 over the bundle file; a folder has that of the file it would be packed to.
+    pub digest: Digest,
 }
 
 /// Why a bundle cannot be used; each names the file.
@@ -98,7 +100,8 @@ impl Bundle {
         golden: Option<Vec<u8>>,
         metrics: Option<Vec<u8>>,
     ) -> Self {
-        let mut bundle = Self { manifest, text, model, golden, metrics, digest: String::new() };
+        let digest = Digest::new(&[0; 32]);
+        let mut bundle = Self { manifest, text, model, golden, metrics, digest };
         bundle.digest = archive::digest(&bundle);
         bundle
     }

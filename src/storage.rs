@@ -1,10 +1,15 @@
 //! Small durable files as a seam: a reader sees the old bytes or the new, wherever the power goes.
 
+mod disk;
+#[cfg(test)]
+pub(crate) mod power;
+
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use disk::{Disk, DiskFile, OsDisk, replace};
 
 /// Largest file that is read back; ours are a few hundred bytes.
 const BYTES_MAX: u64 = 1 << 20;
@@ -51,15 +56,21 @@ pub struct StorageError {
 }
 
 /// Files in one folder, replaced by write, fsync, rename, fsync of the folder.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DirStorage {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
 }
 
 impl DirStorage {
     /// Storage in `dir`, which is made when something is first kept there.
     pub fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self::on(Arc::new(OsDisk), dir)
+    }
+
+    /// The same on another disk.
+    pub fn on(disk: Arc<dyn Disk>, dir: &Path) -> Self {
+        Self { disk, dir: dir.to_owned() }
     }
 }
 
@@ -67,7 +78,7 @@ impl Storage for DirStorage {
     fn read(&self, name: &FileName) -> Result<Option<Vec<u8>>, StorageError> {
         let path = self.dir.join(&name.0);
         let mut bytes = Vec::new();
-        match File::open(&path).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut bytes)) {
+        match self.disk.open(&path).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut bytes)) {
             Ok(_) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(StorageError { doing: "read", path, source }),
@@ -76,27 +87,10 @@ impl Storage for DirStorage {
 
     fn replace(&self, name: &FileName, bytes: &[u8]) -> Result<(), StorageError> {
         let path = self.dir.join(&name.0);
-        let write = fs::create_dir_all(&self.dir).and_then(|()| replace_file(&path, bytes));
-        write.map_err(|source| StorageError { doing: "replace", path, source })
+        let made = self.disk.make_folder(&self.dir);
+        let kept = made.and_then(|()| replace(self.disk.as_ref(), &path, bytes));
+        kept.map_err(|source| StorageError { doing: "replace", path, source })
     }
-}
-
-/// Replaces the file at `path` by write, fsync, rename, fsync of the folder: a power cut leaves the old
-/// contents or the new.
-///
-/// # Errors
-/// The system's.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    #[expect(clippy::disallowed_methods, reason = "the one place that renames durably")]
-    fs::rename(&new, path)?;
-    // The rename itself lies in the folder: without this a power cut may undo it.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Storage that ends with the process: for the demo, which leaves nothing behind.

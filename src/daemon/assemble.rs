@@ -7,7 +7,7 @@ use anyhow::{bail, ensure};
 use crate::config;
 use crate::data::Signature;
 use crate::engine::{self, Model, Options, Threads};
-use crate::model::{Bundle, Manifest};
+use crate::model::{Bundle, Digest, Manifest};
 use crate::predict::Predictor;
 use crate::sensor::SensorSpec;
 
@@ -15,8 +15,8 @@ use crate::sensor::SensorSpec;
 pub struct Loaded {
     /// What the manifest says.
     pub manifest: Manifest,
-    /// SHA-256 of the bundle file, in hex.
-    pub digest: String,
+    /// SHA-256 of the bundle file.
+    pub digest: Digest,
     /// The model, shared by all its sessions.
     pub model: Arc<dyn Model>,
 }

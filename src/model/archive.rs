@@ -7,9 +7,11 @@
 
 use std::io::{self, Read, Write};
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
-use super::{Bundle, GOLDEN_BYTES_MAX, MANIFEST_BYTES_MAX, METRICS_BYTES_MAX, MODEL_BYTES_MAX};
+use super::{
+    Bundle, Digest, GOLDEN_BYTES_MAX, MANIFEST_BYTES_MAX, METRICS_BYTES_MAX, MODEL_BYTES_MAX,
+};
 use super::{Manifest, ManifestError};
 
 const BLOCK: usize = 512;
@@ -49,11 +51,11 @@ pub fn write(bundle: &Bundle, to: &mut dyn Write) -> io::Result<()> {
     to.write_all(&[0; END])
 }
 
-/// SHA-256 over the canonical form, in hex.
-pub(super) fn digest(bundle: &Bundle) -> String {
+/// SHA-256 over the canonical form.
+pub(super) fn digest(bundle: &Bundle) -> Digest {
     let mut hash = Sha256::new();
     write(bundle, &mut hash).expect("a hash takes everything");
-    hex(&hash.finalize())
+    Digest::new(&hash.finalize().into())
 }
 
 /// Reads a whole bundle file. Memory is taken as bytes arrive, never for what a header merely claims.
@@ -83,7 +85,7 @@ pub fn read(from: &mut dyn Read) -> Result<Bundle, ArchiveError> {
         metrics = Some(bytes);
         reader.member(&[], 0)?;
     }
-    let digest = hex(&reader.end()?);
+    let digest = Digest::new(&reader.end()?);
     Ok(Bundle { manifest, text, model, golden, metrics, digest })
 }
 
@@ -223,10 +225,6 @@ fn header(name: &str, size: u64) -> [u8; BLOCK] {
 /// Zeros behind `len` bytes.
 fn padding(len: usize) -> usize {
     len.next_multiple_of(BLOCK) - len
-}
-
-fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Outcome;
 use super::verify::{describe, verify};
 use crate::model::{Bundle, archive};
-use crate::storage;
+use crate::storage::{self, OsDisk};
 
 /// Arguments of `edgerun bundle pack`.
 #[derive(clap::Args)]
@@ -56,15 +56,14 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
             "{shown} is there already and holds something else; raise `version` in the manifest, \
              since a version never changes once it is published, or say --force"
         ),
-        _ => {
-            storage::replace_file(&path, &bytes).with_context(|| format!("cannot write {shown}"))?
-        }
+        _ => storage::replace(&OsDisk, &path, &bytes)
+            .with_context(|| format!("cannot write {shown}"))?,
     }
     let (name, version) = (&bundle.manifest.name, bundle.manifest.version.to_string());
     if args.json {
         let packed = json!({
             "file": path.display().to_string(), "name": name, "version": version,
-            "bytes": bytes.len(), "digest": bundle.digest,
+            "bytes": bytes.len(), "digest": bundle.digest.as_str(),
         });
         writeln!(out, "{packed}")?;
     } else {

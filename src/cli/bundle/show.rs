@@ -55,7 +55,7 @@ fn as_json(bundle: &Bundle, windows: usize, metrics: Option<&Value>) -> Value {
     json!({
         "name": name, "version": version.to_string(), "description": description,
         "license": license, "origin": origin, "edgerun": edgerun.to_string(),
-        "digest": bundle.digest, "members": members, "labels": labels,
+        "digest": bundle.digest.as_str(), "members": members, "labels": labels,
         "recipe": { "frames": recipe.frames, "rate_hz": recipe.rate_hz, "channels": channels,
             "steps": recipe.steps.iter().map(Step::as_str).collect::<Vec<_>>() },
         "kind": bundle.manifest.postprocess.kind.as_str(), "golden_windows": windows, "metrics": metrics,

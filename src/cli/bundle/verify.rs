@@ -30,7 +30,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let version = bundle.manifest.version.to_string();
     if args.json {
         let found = json!({
-            "ok": true, "name": name, "version": version, "digest": bundle.digest,
+            "ok": true, "name": name, "version": version, "digest": bundle.digest.as_str(),
             "engine": report.engine.as_str(), "golden_windows": passed.windows,
             "worst_difference": passed.worst, "slowest_us": passed.slowest.as_micros() as u64,
         });
