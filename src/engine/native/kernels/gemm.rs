@@ -338,11 +338,11 @@ impl Gemm {
 
     /// Bytes where rows are gathered as tiles.
     fn room(&self) -> usize {
-        match self.packing.set {
-            #[cfg(target_arch = "x86_64")]
-            Set::Amx => amx::room(self.packing.padded([self.segments, self.run])),
-            _ => 0,
+        #[cfg(target_arch = "x86_64")]
+        if self.packing.set == Set::Amx {
+            return amx::room(self.packing.padded([self.segments, self.run]));
         }
+        0
     }
 
     /// Row i of the product, `[n]`, to `outs[i]` of `y`, from `rows[i]` of `x`.

@@ -73,11 +73,11 @@ impl Packing {
 
     /// Groups of a segment of `run` values.
     pub(super) fn groups(&self, run: usize) -> usize {
-        match self.set {
-            #[cfg(target_arch = "x86_64")]
-            Set::Amx => run.div_ceil(amx::STEP) * (amx::STEP / self.group),
-            _ => run.div_ceil(self.group),
+        #[cfg(target_arch = "x86_64")]
+        if self.set == Set::Amx {
+            return run.div_ceil(amx::STEP) * (amx::STEP / self.group);
         }
+        run.div_ceil(self.group)
     }
 
     /// Blocks for `n` filters of `segments` times `run` values, for about `rows` rows.
@@ -122,21 +122,21 @@ impl Packing {
     /// Rows that go through all blocks together: about what half the first cache holds, and a
     /// multiple of all heights of tiles.
     pub(super) fn panel(&self, k: usize) -> usize {
-        match self.set {
-            // They lie where they are, and each panel has to shape its tiles.
-            #[cfg(target_arch = "x86_64")]
-            Set::Amx => 16 * amx::ROWS,
-            _ => 48 * (16_384 / (k * self.form.bytes()) / 48).clamp(1, 16),
+        // With tiles they are not gathered, and each panel has to shape its own.
+        #[cfg(target_arch = "x86_64")]
+        if self.set == Set::Amx {
+            return 16 * amx::ROWS;
         }
+        48 * (16_384 / (k * self.form.bytes()) / 48).clamp(1, 16)
     }
 
     /// Rows that are worth a part of their own, where a panel has `panel`.
     pub(super) fn share(&self, panel: usize) -> usize {
-        match self.set {
-            #[cfg(target_arch = "x86_64")]
-            Set::Amx => 2 * amx::ROWS,
-            _ => panel,
+        #[cfg(target_arch = "x86_64")]
+        if self.set == Set::Amx {
+            return 2 * amx::ROWS;
         }
+        panel
     }
 
     /// Writes the weights of `block`, which are 0, of rows of `segments` times `run` values.
