@@ -201,7 +201,7 @@ impl Model for NativeModel {
             arena_bytes: Some(self.program.arena_bytes),
             live_bytes: Some(self.program.live_bytes),
             threads: self.threads.count(),
-            isa: Some(self.program.isa.set().as_str()),
+            isa: Some(self.program.isa.name()),
         }
     }
 }

@@ -288,7 +288,10 @@ fn bench_gives_the_contracts_figures() {
     let found = json(&["bench", "models/gestures", "--runs", "20", "--warmup", "2", "--json"]);
     assert_eq!(found["engine"], "native");
     let isa = found["isa"].as_str().unwrap();
-    assert!(["scalar", "avx2", "avxvnni", "avx512vnni", "neon", "dotprod"].contains(&isa), "{isa}");
+    assert!(
+        ["scalar", "avx2", "avxvnni", "avx512vnni", "amx", "neon", "dotprod"].contains(&isa),
+        "{isa}"
+    );
     assert_eq!((&found["runs"], &found["warmup"]), (&20.into(), &2.into()));
     let latency = |key: &str| found["latency_us"][key].as_f64().unwrap();
     let ascending = ["min", "p50", "p90", "p99"].map(latency);

@@ -21,7 +21,7 @@ impl Form {
     /// What products on `set` read.
     pub(super) fn of(set: Set) -> Self {
         match set {
-            Set::Scalar | Set::Neon | Set::DotProd => Self::Signed,
+            Set::Scalar | Set::Amx | Set::Neon | Set::DotProd => Self::Signed,
             Set::Avx2 => Self::Wide,
             Set::AvxVnni | Set::Avx512Vnni => Self::Unsigned,
         }

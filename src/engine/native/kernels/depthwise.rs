@@ -145,7 +145,7 @@ impl Depthwise {
                 }
             }
             Set::Scalar => Weights::Wide(values.iter().map(|&w| w as i16).collect()),
-            Set::Avx2 | Set::AvxVnni | Set::Avx512Vnni => {
+            Set::Avx2 | Set::AvxVnni | Set::Avx512Vnni | Set::Amx => {
                 Weights::Pairs(values.iter().map(|&w| w & 0xffff).collect())
             }
             Set::Neon | Set::DotProd => {

@@ -37,7 +37,7 @@ fn lanes(set: Set) -> usize {
     match set {
         Set::Scalar => 1,
         Set::Avx2 | Set::AvxVnni => 8,
-        Set::Avx512Vnni => 16,
+        Set::Avx512Vnni | Set::Amx => 16,
         Set::Neon | Set::DotProd => 4,
     }
 }
@@ -218,7 +218,7 @@ impl Product for FloatGemm {
         self.n
     }
 
-    fn panel(&self) -> usize {
+    fn share(&self) -> usize {
         self.panel
     }
 

@@ -8,6 +8,8 @@
 //! cache.
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -187,6 +189,8 @@ impl Gemm {
         assert!([0, n].contains(&filters.scales.len()));
         assert!(layout.segments.is_sorted());
         let packing = Packing::of(isa.set());
+        #[cfg(target_arch = "x86_64")]
+        let packing = if isa.has_tiles() { packing.tiled(n, rows, &layout) } else { packing };
         let ready = staged || packing.form == Form::Signed;
         // A short row in one piece is read from before its beginning.
         let direct = ready && (layout.run >= packing.chunk || layout.segments.len() == 1);
@@ -320,7 +324,7 @@ impl Gemm {
 
     /// Bytes that packing filters `[n, k]` may take, for a budget; `None` when they overflow.
     pub(crate) fn bytes_max(n: usize, k: usize) -> Option<usize> {
-        n.checked_add(64)?.checked_mul(k.checked_add(16)?.checked_add(8)?)
+        n.checked_add(64)?.checked_mul(Packing::padded_max(k).checked_add(16)?.checked_add(8)?)
     }
 
     /// Bytes of scratch that a run needs.
@@ -329,7 +333,16 @@ impl Gemm {
         let rows = self.gathered.as_ref().map_or(0, |gathered| {
             gathered.rows.rows() * self.k() * self.packing.form.bytes() + 2 * SLACK
         });
-        sums + rows
+        sums + rows + self.room()
+    }
+
+    /// Bytes where rows are gathered as tiles.
+    fn room(&self) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if self.packing.set == Set::Amx {
+            return amx::room(self.packing.padded([self.segments, self.run]));
+        }
+        0
     }
 
     /// Row i of the product, `[n]`, to `outs[i]` of `y`, from `rows[i]` of `x`.
@@ -411,7 +424,7 @@ impl Gemm {
                     self.gather(x, &at[..count], rows.last(), scratch);
                     let outs = &outs.offsets()[first..first + count];
                     let rows = &gathered.rows.offsets()[..count];
-                    self.panel(of, scratch, rows, y, outs, sums);
+                    self.panel(of, scratch, rows, y, outs, sums, &mut []);
                 }
                 _ => {
                     if !rows.is_sorted() || !is_long(at[0]) {
@@ -419,7 +432,7 @@ impl Gemm {
                     }
                     assert!(count > 0, "a staged input has slack before it");
                     let outs = &outs.offsets()[first..first + count];
-                    self.panel(of, x, &at[..count], y, outs, sums);
+                    self.panel(of, x, &at[..count], y, outs, sums, scratch);
                 }
             }
             each(y, first..first + count);
@@ -427,7 +440,9 @@ impl Gemm {
         }
     }
 
-    /// One panel of rows through all blocks.
+    /// One panel of rows through all blocks; `room` is as large as [`Gemm::room`] says.
+    #[allow(clippy::too_many_arguments)]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     fn panel<Y: Element>(
         &self,
         of: Operands<'_>,
@@ -436,7 +451,9 @@ impl Gemm {
         y: &mut [Y],
         outs: &[u32],
         sums: &mut [i32],
+        room: &mut [u8],
     ) {
+        assert!(room.len() >= self.room(), "there is room for tiles");
         if self.zero_point != 0 {
             self.correct(x, rows, sums);
         }
@@ -462,7 +479,7 @@ impl Gemm {
                 #[cfg(target_arch = "aarch64")]
                 fours: &block.fours,
             };
-            match self.isa.set() {
+            match self.packing.set {
                 Set::Scalar => scalar::block(&panel, x, &mut y[block.first..]),
                 // SAFETY: an `Isa` exists only where the CPU has the instructions. `run` checked
                 // that all rows lie in `x` and all outputs in `y`; kernels read at most a chunk
@@ -478,6 +495,10 @@ impl Gemm {
                 #[cfg(target_arch = "x86_64")]
                 #[allow(unsafe_code)]
                 Set::Avx512Vnni => unsafe { avx512::block(&panel, block.lanes) },
+                // SAFETY: as above; there is room, and nothing beyond `x` is read.
+                #[cfg(target_arch = "x86_64")]
+                #[allow(unsafe_code)]
+                Set::Amx => unsafe { amx::panel(&panel, x.len(), room.as_mut_ptr()) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "aarch64")]
                 #[allow(unsafe_code)]
@@ -543,7 +564,10 @@ impl Gemm {
             // SAFETY: an `Isa` exists only where the CPU has the instructions; all rows lie in `x`.
             #[allow(unsafe_code)]
             unsafe {
-                avx512::sums(x.as_ptr(), rows, segments, factor, sums);
+                match self.packing.form {
+                    Form::Signed => amx::sums(x.as_ptr().cast(), rows, segments, factor, sums),
+                    _ => avx512::sums(x.as_ptr(), rows, segments, factor, sums),
+                }
             }
             return;
         }
@@ -589,8 +613,8 @@ impl Product for Gemm {
         self.n
     }
 
-    fn panel(&self) -> usize {
-        self.panel
+    fn share(&self) -> usize {
+        self.packing.share(self.panel)
     }
 
     fn bytes(&self) -> usize {

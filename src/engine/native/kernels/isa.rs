@@ -1,5 +1,8 @@
 //! Which instructions the kernels use: the best that the CPU has, or what `EDGERUN_ISA` names.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
+
 use std::fmt;
 
 /// The environment variable that forces an instruction set.
@@ -16,6 +19,8 @@ pub(crate) enum Set {
     AvxVnni,
     /// AVX-512 (F, BW, VL) with 8-bit dot products.
     Avx512Vnni,
+    /// AVX-512 with tiles (AMX) for products of 8-bit values.
+    Amx,
     /// 64-bit ARM: Cortex-A53, A57, A72.
     Neon,
     /// 64-bit ARM with 8-bit dot products: Cortex-A55, A76 and later.
@@ -24,8 +29,15 @@ pub(crate) enum Set {
 
 impl Set {
     /// All of them, better ones later.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Scalar, Self::Avx2, Self::AvxVnni, Self::Avx512Vnni, Self::Neon, Self::DotProd];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Scalar,
+        Self::Avx2,
+        Self::AvxVnni,
+        Self::Avx512Vnni,
+        Self::Amx,
+        Self::Neon,
+        Self::DotProd,
+    ];
 
     /// The word in `EDGERUN_ISA`.
     pub(crate) fn as_str(self) -> &'static str {
@@ -34,6 +46,7 @@ impl Set {
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avxvnni",
             Self::Avx512Vnni => "avx512vnni",
+            Self::Amx => "amx",
             Self::Neon => "neon",
             Self::DotProd => "dotprod",
         }
@@ -59,6 +72,8 @@ impl Set {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vnni")
             }
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => Self::Avx512Vnni.is_available() && amx::is_available(),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
             #[cfg(target_arch = "aarch64")]
@@ -136,7 +151,7 @@ impl Isa {
             return Ok(Self::best());
         }
         let available = || {
-            let names: Vec<_> = Self::available().map(|isa| isa.set().as_str()).collect();
+            let names: Vec<_> = Self::available().map(Self::name).collect();
             names.join(", ")
         };
         let set = Set::ALL
@@ -149,9 +164,20 @@ impl Isa {
         Ok(Self(set))
     }
 
-    /// Which it is.
+    /// The word in `EDGERUN_ISA`.
+    pub(crate) fn name(self) -> &'static str {
+        self.0.as_str()
+    }
+
+    /// What its kernels are written for. Tiles only multiply: all else on [`Set::Amx`] is that of the set
+    /// before it.
     pub(crate) fn set(self) -> Set {
-        self.0
+        if self.has_tiles() { Set::Avx512Vnni } else { self.0 }
+    }
+
+    /// Whether products of 8-bit values may go to [`Set::Amx`].
+    pub(super) fn has_tiles(self) -> bool {
+        self.0 == Set::Amx
     }
 }
 
@@ -164,7 +190,7 @@ mod tests {
         assert_eq!(Isa::named("scalar"), Ok(Isa::SCALAR));
         assert_eq!(Isa::named(" "), Ok(Isa::best()));
         for isa in Isa::available() {
-            assert_eq!(Isa::named(isa.set().as_str()), Ok(isa));
+            assert_eq!(Isa::named(isa.name()), Ok(isa));
         }
     }
 

@@ -23,8 +23,8 @@ fn count(threads: usize, most: usize) -> usize {
 pub(super) trait Product: Sized + Send + Sync {
     /// Number of filters.
     fn n(&self) -> usize;
-    /// Rows that go through all filters together.
-    fn panel(&self) -> usize;
+    /// Rows that are enough for a part: fewer would read the filters more often.
+    fn share(&self) -> usize;
     /// Bytes of the packed constants.
     fn bytes(&self) -> usize;
     /// Scratch of a run, in bytes.
@@ -67,8 +67,7 @@ impl<G: Product> Parts<G> {
         let [Part { gemm, rows, outs, .. }] = &self.all[..] else { return };
         let count = rows.rows();
         if count > 1 {
-            // Parts of less than a panel would read the filters more often.
-            let parts = self::count(threads, count / gemm.panel()).min(count);
+            let parts = self::count(threads, count / gemm.share()).min(count);
             let parts = (0..parts).map(|i| {
                 let range = i * count / parts..(i + 1) * count / parts;
                 let first = range.start;

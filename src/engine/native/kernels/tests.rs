@@ -436,7 +436,7 @@ proptest! {
         let Some(made) = case.make(case.n, case.channels) else { return Ok(()) };
         let expected = case.expected(&made);
         for isa in Isa::available() {
-            prop_assert!(case.run(isa, &made) == expected, "{} differs", isa.set());
+            prop_assert!(case.run(isa, &made) == expected, "{} differs", isa.name());
         }
     }
 
@@ -445,7 +445,7 @@ proptest! {
         let Some(made) = case.make(case.channels, 1) else { return Ok(()) };
         let expected = case.expected_depthwise(&made);
         for isa in Isa::available() {
-            prop_assert!(case.run_depthwise(isa, &made) == expected, "{} differs", isa.set());
+            prop_assert!(case.run_depthwise(isa, &made) == expected, "{} differs", isa.name());
         }
     }
 
@@ -464,7 +464,7 @@ proptest! {
         }
         for isa in Isa::available() {
             let y = case.run_floats(isa, &made, depthwise);
-            prop_assert!(y == scalar, "{} differs", isa.set());
+            prop_assert!(y == scalar, "{} differs", isa.name());
         }
     }
 
@@ -481,9 +481,9 @@ proptest! {
         let floats = case.run_floats(Isa::SCALAR, &made, depthwise);
         for isa in Isa::available() {
             let [first, second] = case.run_whole((isa, threads), &made, depthwise);
-            prop_assert!(first == expected && second == expected, "{} differs", isa.set());
+            prop_assert!(first == expected && second == expected, "{} differs", isa.name());
             let [first, second] = case.run_whole_floats((isa, threads), &made, depthwise);
-            prop_assert!(first == floats && second == floats, "{} floats differ", isa.set());
+            prop_assert!(first == floats && second == floats, "{} floats differ", isa.name());
         }
     }
 }
@@ -510,15 +510,54 @@ fn one_row_by_many_filters_is_that_of_the_formula() {
             let made = case.make(n, channels).unwrap();
             let expected = case.expected(&made);
             for isa in Isa::available() {
-                assert!(case.run(isa, &made) == expected, "{} {case:?}", isa.set());
+                assert!(case.run(isa, &made) == expected, "{} {case:?}", isa.name());
                 for threads in [2, 3, 7] {
                     // Parts of the filters.
                     let [y, _] = case.run_whole((isa, threads), &made, false);
-                    assert!(y == expected, "{} {case:?} on {threads} threads", isa.set());
+                    assert!(y == expected, "{} {case:?} on {threads} threads", isa.name());
                     let [y, _] = case.run_whole_floats((isa, threads), &made, false);
                     let floats = case.run_floats(isa, &made, false);
-                    assert!(y == floats, "{} {case:?} on {threads} threads", isa.set());
+                    assert!(y == floats, "{} {case:?} on {threads} threads", isa.name());
                 }
+            }
+        }
+    }
+}
+
+/// What tiles read where it lies: lines as wide as several of them, with rests, and windows up to the very
+/// end of the input.
+#[test]
+fn wide_images_by_many_filters_are_those_of_the_formula() {
+    let shapes = [
+        ([3, 70], 24, [3, 3], [1, 1], true),
+        ([4, 64], 64, [1, 1], [1, 1], false),
+        ([3, 33], 70, [1, 1], [1, 1], false),
+        ([5, 67], 40, [3, 3], [2, 2], true),
+        ([4, 50], 22, [3, 3], [1, 1], false),
+        ([20, 30], 96, [1, 1], [1, 1], false),
+    ];
+    for (input, channels, kernel, stride, padded) in shapes {
+        for (n, weights_zero, flavour) in [(16, 0, 0), (40, -5, 2), (144, 0, 1)] {
+            let case = Case {
+                seed: 11,
+                input,
+                channels,
+                kernel,
+                stride,
+                dilation: [1, 1],
+                n,
+                padded,
+                flavours: [flavour, flavour],
+                zero_points: [-3, weights_zero, 9],
+                scale: 1e-3,
+                range: (-128, 127),
+            };
+            let made = case.make(n, channels).unwrap();
+            let expected = case.expected(&made);
+            for isa in Isa::available() {
+                assert!(case.run(isa, &made) == expected, "{} {case:?}", isa.name());
+                let [y, _] = case.run_whole((isa, 3), &made, false);
+                assert!(y == expected, "{} {case:?} on 3 threads", isa.name());
             }
         }
     }

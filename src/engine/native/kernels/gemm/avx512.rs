@@ -78,7 +78,7 @@ unsafe fn group<const MR: usize, const NV: usize>(
 /// # Safety
 /// Rows `first..first + MR` of the panel exist and have room in the output.
 #[inline(always)]
-unsafe fn store<const MR: usize, const NV: usize>(
+pub(super) unsafe fn store<const MR: usize, const NV: usize>(
     panel: &Panel<'_>,
     first: usize,
     mut sums: [[__m512i; NV]; MR],

@@ -2,6 +2,8 @@
 
 use super::super::border::Form;
 use super::super::isa::Set;
+#[cfg(target_arch = "x86_64")]
+use super::{Layout, amx};
 
 /// How filters are packed.
 ///
@@ -10,7 +12,7 @@ use super::super::isa::Set;
 /// instruction multiplies and adds up for each lane.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Packing {
-    set: Set,
+    pub(super) set: Set,
     pub(super) form: Form,
     /// Values that are loaded at once from a row.
     pub(super) chunk: usize,
@@ -40,6 +42,7 @@ impl Packing {
     pub(super) fn of(set: Set) -> Self {
         let (chunk, group) = match set {
             Set::Scalar => (1, 1),
+            Set::Amx => (1, 4),
             Set::Avx2 => (2, 2),
             Set::AvxVnni | Set::Avx512Vnni => (4, 4),
             Set::Neon | Set::DotProd => (16, 4),
@@ -47,8 +50,33 @@ impl Packing {
         Self { set, form: Form::of(set), chunk, group }
     }
 
+    /// The same with tiles, where they are faster for about `rows` rows of `layout` by `n` filters.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn tiled(self, n: usize, rows: usize, layout: &Layout) -> Self {
+        let tiled = Self::of(Set::Amx);
+        let (k, padded) = (layout.k(), tiled.padded([layout.segments.len(), layout.run]));
+        // Tests want tiles of all shapes.
+        let pays = cfg!(test) || amx::pays(n, rows, k);
+        if pays && padded <= Self::padded_max(k) { tiled } else { self }
+    }
+
+    /// Values that may be packed for a filter of `k`.
+    pub(super) fn padded_max(k: usize) -> usize {
+        let tiles = cfg!(target_arch = "x86_64");
+        if tiles { k.saturating_mul(2).saturating_add(32) } else { k }
+    }
+
+    /// Values that are packed for a filter of `segments` times `run`.
+    pub(super) fn padded(&self, [segments, run]: [usize; 2]) -> usize {
+        segments * self.groups(run) * self.group
+    }
+
     /// Groups of a segment of `run` values.
     pub(super) fn groups(&self, run: usize) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if self.set == Set::Amx {
+            return run.div_ceil(amx::STEP) * (amx::STEP / self.group);
+        }
         run.div_ceil(self.group)
     }
 
@@ -64,6 +92,8 @@ impl Packing {
                     17..=48 => 32,
                     _ => 64,
                 },
+                Set::Amx if left > 16 => 32,
+                Set::Amx => 16,
                 Set::DotProd if rows == 1 && left > 32 => 64,
                 // One row has few sums: wide blocks keep the multipliers busy.
                 Set::Avx2 | Set::AvxVnni | Set::Neon | Set::DotProd if rows == 1 && left > 16 => 32,
@@ -73,7 +103,7 @@ impl Packing {
                 Set::Neon | Set::DotProd if left <= 8 => 8,
                 Set::Neon | Set::DotProd => 16,
             };
-            let bytes = segments * self.groups(run) * self.group * lanes;
+            let bytes = self.padded([segments, run]) * lanes;
             let pairs = if self.set == Set::Neon { segments * (self.groups(run) / 2) } else { 0 };
             let (fours, short) = (vec![false; pairs], false);
             blocks.push(Block { first, lanes, at, bytes, chained: true, fours, short });
@@ -85,13 +115,28 @@ impl Packing {
 
     /// Whether a kernel takes both together, as they lie.
     pub(super) fn joins(&self, block: &Block, next: &Block) -> bool {
-        self.set == Set::DotProd && block.lanes == 64 && next.lanes == 64
+        // Tiles of rows go over all filters.
+        self.set == Set::Amx || (self.set == Set::DotProd && block.lanes == 64 && next.lanes == 64)
     }
 
     /// Rows that go through all blocks together: about what half the first cache holds, and a
     /// multiple of all heights of tiles.
     pub(super) fn panel(&self, k: usize) -> usize {
+        // With tiles they are not gathered, and each panel has to shape its own.
+        #[cfg(target_arch = "x86_64")]
+        if self.set == Set::Amx {
+            return 16 * amx::ROWS;
+        }
         48 * (16_384 / (k * self.form.bytes()) / 48).clamp(1, 16)
+    }
+
+    /// Rows that are worth a part of their own, where a panel has `panel`.
+    pub(super) fn share(&self, panel: usize) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if self.set == Set::Amx {
+            return 2 * amx::ROWS;
+        }
+        panel
     }
 
     /// Writes the weights of `block`, which are 0, of rows of `segments` times `run` values.
@@ -152,11 +197,12 @@ impl Packing {
         let filters = (weights.n - block.first).min(block.lanes);
         for (i, group) in packed.chunks_exact_mut(block.lanes * G).enumerate() {
             let (segment, slot) = (i * G / slots, i * G % slots);
-            // In the last chunk groups count from its end; what was read before has weights 0.
-            let shift = if slot < whole { 0 } else { slots - run };
+            // In the last chunk groups count from its end; what was read before has weights 0. Tiles go
+            // on beyond it instead.
+            let shift = if slot < whole || self.set == Set::Amx { 0 } else { slots - run };
             let value = |within: usize| {
                 let at = (slot + within).wrapping_sub(shift);
-                let there = slot < whole || (at >= whole && at < run);
+                let there = at < run && (slot < whole || at >= whole);
                 there.then_some(segment * run + at)
             };
             let values: [Option<usize>; G] = std::array::from_fn(value);
