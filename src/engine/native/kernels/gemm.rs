@@ -163,7 +163,7 @@ impl Gemm {
         let mut blocks = std::mem::take(&mut gemm.blocks);
         for block in &mut blocks {
             block.chained = gemm.packing.pack(block, from, [gemm.segments, gemm.run], &mut weights);
-            block.fours = gemm.packing.fours(block, gemm.run, &weights);
+            block.fours = gemm.packing.fours(block, [gemm.segments, gemm.run], &weights);
             let own = block.first..n.min(block.first + block.lanes);
             block.short = own.clone().all(|i| {
                 let filter = &filters.weights[i * k..][..k];
@@ -260,9 +260,10 @@ impl Gemm {
         }
     }
 
-    /// Bytes of the packed weights.
+    /// Bytes of the packed weights, with what is read after them.
     fn packed(&self) -> usize {
-        self.blocks.last().map_or(0, |block| block.at + block.bytes)
+        let end = self.blocks.last().map_or(0, |block| block.at + block.bytes);
+        end + self.packing.ahead()
     }
 
     /// Bytes that [`Gemm::prepare`] writes.
@@ -459,7 +460,7 @@ impl Gemm {
         }
         for blocks in self.blocks.chunk_by(|block, next| self.packing.joins(block, next)) {
             let (block, last) = (&blocks[0], &blocks[blocks.len() - 1]);
-            let weights = &of.weights[block.at..last.at + last.bytes];
+            let weights = &of.weights[block.at..last.at + last.bytes + self.packing.ahead()];
             let channels = block.first..last.first + last.lanes;
             let panel = Panel {
                 x: x.as_ptr(),
@@ -628,8 +629,8 @@ impl Product for Gemm {
     fn divided(self, count: usize) -> Vec<Self> {
         let parts = self.blocks.chunks(self.blocks.len().div_ceil(count).max(1)).map(|blocks| {
             let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
-            let (lanes, bytes) =
-                (first.first..last.first + last.lanes, first.at..last.at + last.bytes);
+            let lanes = first.first..last.first + last.lanes;
+            let bytes = first.at..last.at + last.bytes + self.packing.ahead();
             let part = |block: &Block| Block {
                 first: block.first - lanes.start,
                 at: block.at - bytes.start,

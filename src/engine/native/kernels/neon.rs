@@ -183,8 +183,8 @@ impl Bytes {
         unsafe {
             let mut halves = [[vdupq_n_s16(0); V]; ROWS];
             if !self.short {
-                for i in 0..ROWS {
-                    for v in 0..V / 2 {
+                for v in 0..V / 2 {
+                    for i in 0..ROWS {
                         let step = |v: usize| vcvtnq_s32_f32(scaled(sums[i][v], scales[v]));
                         // Saturating, so that clamping can wait.
                         let steps = vqmovn_high_s32(vqmovn_s32(step(2 * v)), step(2 * v + 1));
@@ -193,8 +193,9 @@ impl Bytes {
                 }
                 return halves;
             }
-            for i in 0..ROWS {
-                for v in 0..V / 2 {
+            // By columns: then few scales are in registers at a time.
+            for v in 0..V / 2 {
+                for i in 0..ROWS {
                     let step = |v: usize| {
                         let rounded = vaddq_f32(scaled(sums[i][v], scales[v]), self.rounding);
                         vreinterpretq_s16_f32(rounded)

@@ -123,6 +123,10 @@ impl<G: Product> Parts<G> {
         scratch: &mut [S],
         work: impl Fn(&Part<G>, &mut [Y], &mut [S]) + Sync,
     ) {
+        // Without a look at lengths: small layers are as short as that.
+        if let [part] = &self.all[..] {
+            return work(part, y, scratch);
+        }
         let len = |part: &Part<G>| part.outs.rows() * part.gemm.n();
         let parts = self.all.iter().zip(stretches(y, self.all.iter().map(len)));
         let rooms = stretches(scratch, iter::repeat_n(self.room(), self.threads));
@@ -200,6 +204,9 @@ impl<K: Lined> AllLines<K> {
         (room, scratch): (usize, &mut [S]),
         work: impl Fn(&Lines<K>, &mut [Y], &mut [S]) + Sync,
     ) {
+        if let [part] = &self.all[..] {
+            return work(part, y, scratch);
+        }
         let parts = self.all.iter().zip(stretches(y, self.all.iter().map(|part| part.len)));
         let rooms = stretches(scratch, iter::repeat_n(room, self.threads));
         team.share(parts, rooms, |(part, y), room| work(part, y, room));

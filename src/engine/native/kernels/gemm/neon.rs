@@ -1,5 +1,5 @@
 //! Products on 64-bit ARM: plain NEON, and the dot products of Armv8.2. Those by most lanes are written
-//! out, see [`pairs`] and [`wide`]; the others are here, with what all of them do with sums.
+//! out, see [`pairs`] and [`wide`]; the others are here.
 //!
 //! One instruction for each `asm!`, in the order of four independent chains: the compiler schedules
 //! and allocates registers, but cannot hoist the halves of weights into registers of their own, which
@@ -8,14 +8,16 @@
 
 mod pairs;
 mod rows;
+mod store;
 mod wide;
 
 use std::arch::aarch64::*;
 use std::arch::asm;
 
 pub(super) use self::rows::{gather, sums};
-use super::super::neon::{Bytes, opaque, sadalp, smlal, smlal2, smull, smull2};
-use super::panel::{Panel, To};
+use self::store::store;
+use super::super::neon::{opaque, sadalp, smlal, smlal2, smull, smull2};
+use super::panel::Panel;
 
 /// `sum += w · x[LANE]`: for each 32-bit lane four products of a weight with the same four values.
 ///
@@ -125,128 +127,53 @@ unsafe fn group_pairs<const LANE: usize, const MR: usize, const NV: usize, const
     }
 }
 
-/// The sums of a tile to bytes: `MR` rows of `4 * NV` lanes from `lane` on, of which those are stored
-/// that the panel has.
-///
-/// # Safety
-/// Rows `first..first + MR` of the panel exist and have room in the output.
-#[inline(always)]
-unsafe fn store<const MR: usize, const NV: usize>(
-    panel: &Panel<'_>,
-    first: usize,
-    lane: usize,
-    mut sums: [[int32x4_t; NV]; MR],
-) {
-    let lanes = panel.lanes - lane;
-    // SAFETY: as the caller says; bias, scales have all lanes of a block.
-    unsafe {
-        if !panel.sums.is_empty() {
-            for i in 0..MR {
-                let add = vdupq_n_s32(*panel.sums.as_ptr().add(first + i));
-                for v in 0..NV {
-                    sums[i][v] = vaddq_s32(sums[i][v], add);
-                }
-            }
-        }
-        let to = match panel.y {
-            To::Bytes(y) => y.add(lane),
-            To::Sums(y) => return store_sums(panel, y.add(lane), first, lanes, &sums),
-        };
-        let bytes = Bytes::new(panel.output, panel.short);
-        let scales = opaque(panel.scales.as_ptr().add(lane));
-        let outs = opaque(panel.outs.as_ptr().add(first));
-        let mut scale = [vdupq_n_f32(0.0); NV];
-        for v in 0..NV {
-            scale[v] = vld1q_f32(scales.add(4 * v));
-        }
-        let halves = bytes.halves(&sums, &scale);
-        let mut rows = [[vdupq_n_s8(0); NV]; MR];
-        for i in 0..MR {
-            for v in 0..NV / 4 {
-                rows[i][v] = bytes.narrow(halves[i][2 * v], halves[i][2 * v + 1]);
-            }
-            if NV == 2 && i % 2 == 0 {
-                // Two rows in a register.
-                rows[i][0] = bytes.narrow(halves[i][0], halves[(i + 1).min(MR - 1)][0]);
-            }
-        }
-        bytes.clamp(&mut rows);
-        if lanes < 4 * NV {
-            // Written here: what a call is shown would lie in memory for whole blocks, too.
-            let mut part = [[[0i8; 16]; NV]; MR];
-            for i in 0..MR {
-                for v in 0..NV.div_ceil(4) {
-                    vst1q_s8(part[i][v].as_mut_ptr(), rows[i][v]);
-                }
-            }
-            return store_part(&part, lanes, to, outs);
-        }
-        for i in 0..MR {
-            let y = to.add(*outs.add(i) as usize);
-            match NV {
-                2 if i % 2 == 0 => vst1_s8(y, vget_low_s8(rows[i][0])),
-                2 => vst1_s8(y, vget_high_s8(rows[i - 1][0])),
-                _ => {
-                    for v in 0..NV / 4 {
-                        vst1q_s8(y.add(16 * v), rows[i][v]);
-                    }
-                }
-            }
-        }
-    }
+/// Loads the bias of 16 lanes into `$sums`, registers that are neighbours.
+macro_rules! quad {
+    ($sums:expr, $nv:ident, $bias:ident, $v0:tt $v1:tt $v2:tt $v3:tt) => {
+        asm!(
+            concat!("ld1 {{", $v0, ".4s, ", $v1, ".4s, ", $v2, ".4s, ", $v3, ".4s}}, [{bias}]"),
+            bias = in(reg) $bias, out($v0) $sums[0], out($v1) $sums[1 % $nv],
+            out($v2) $sums[2 % $nv], out($v3) $sums[3 % $nv],
+            options(pure, readonly, nostack, preserves_flags)
+        )
+    };
 }
 
-/// The first `lanes` of each of `rows`, as [`store`] has them: the last block's, of fewer filters.
+/// The bias for each row of a tile.
 ///
 /// # Safety
-/// There is room for them at `outs` from `to` on.
-#[cold]
-#[inline(never)]
-unsafe fn store_part<const MR: usize, const NV: usize>(
-    rows: &[[[i8; 16]; NV]; MR],
-    lanes: usize,
-    to: *mut i8,
-    outs: *const u32,
-) {
-    for i in 0..MR {
-        // With eight lanes two rows lie in a register.
-        let (row, skip) = if NV == 2 { (i / 2 * 2, i % 2 * 8) } else { (i, 0) };
-        // SAFETY: lanes are those of the registers at most; the rest as the caller says.
-        unsafe {
-            let from = rows[row].as_ptr().cast::<i8>().add(skip);
-            std::ptr::copy_nonoverlapping(from, to.add(*outs.add(i) as usize), lanes);
-        }
-    }
-}
-
-/// The sums of a tile as they are.
-///
-/// # Safety
-/// As for [`store`].
+/// `from` has that of all lanes.
 #[inline(always)]
-unsafe fn store_sums<const MR: usize, const NV: usize>(
-    panel: &Panel<'_>,
-    y: *mut i32,
-    first: usize,
-    lanes: usize,
-    sums: &[[int32x4_t; NV]; MR],
-) {
-    let outs = opaque(panel.outs.as_ptr().wrapping_add(first));
+unsafe fn bias<const MR: usize, const NV: usize>(from: *const i32) -> [[int32x4_t; NV]; MR] {
     // SAFETY: as the caller says.
     unsafe {
-        for i in 0..MR {
-            let y = y.add(*outs.add(i) as usize);
-            for v in 0..NV {
-                let (lanes, y) = (lanes.saturating_sub(4 * v), y.wrapping_add(4 * v));
-                if lanes >= 4 {
-                    vst1q_s32(y, sums[i][v]);
-                    continue;
-                }
-                let mut all = [0; 4];
-                vst1q_s32(all.as_mut_ptr(), sums[i][v]);
-                std::ptr::copy_nonoverlapping(all.as_ptr(), y, lanes);
+        let mut sums = [[vdupq_n_s32(0); NV]; MR];
+        if NV == 4 {
+            // Loaded for each row: that takes fewer instructions than copies.
+            quad!(sums[0], NV, from, "v0" "v1" "v2" "v3");
+            if MR > 1 {
+                quad!(sums[1 % MR], NV, from, "v4" "v5" "v6" "v7");
+            }
+            if MR > 2 {
+                quad!(sums[2 % MR], NV, from, "v8" "v9" "v10" "v11");
+            }
+            if MR > 3 {
+                quad!(sums[3 % MR], NV, from, "v12" "v13" "v14" "v15");
+            }
+            if MR > 4 {
+                quad!(sums[4 % MR], NV, from, "v16" "v17" "v18" "v19");
+                quad!(sums[5 % MR], NV, from, "v20" "v21" "v22" "v23");
+            }
+            return sums;
+        }
+        let from = opaque(from);
+        for v in 0..NV {
+            let bias = vld1q_s32(from.add(4 * v));
+            for i in 0..MR {
+                sums[i][v] = bias;
             }
         }
+        sums
     }
 }
 
@@ -273,14 +200,7 @@ macro_rules! tile {
                     for i in 0..MR {
                         x[i] = x[i].add(*rows.add(i) as usize);
                     }
-                    let bias = opaque(panel.bias.as_ptr());
-                    let mut sums = [[vdupq_n_s32(0); NV]; MR];
-                    for v in 0..NV {
-                        let bias = vld1q_s32(bias.add(4 * v));
-                        for i in 0..MR {
-                            sums[i][v] = bias;
-                        }
-                    }
+                    let mut sums = bias::<MR, NV>(panel.bias.as_ptr());
                     let mut w = opaque(panel.weights.as_ptr());
                     for &delta in panel.deltas {
                         for i in 0..MR {
@@ -373,7 +293,7 @@ pub(super) unsafe fn block(panel: &Panel<'_>, lanes: usize, chained: bool) {
         match (lanes, chained) {
             (8, true) => rows!(panel, tile_pairs, 2, true, [4, 2, 1]),
             (16, true) => pairs::block(panel),
-            (_, true) => rows!(panel, tile_pairs, 8, true, [1]),
+            (_, true) => pairs::wide(panel),
             (8, false) => rows!(panel, tile_pairs, 2, false, [4, 2, 1]),
             (16, false) => rows!(panel, tile_pairs, 4, false, [4, 3, 2, 1]),
             (_, false) => rows!(panel, tile_pairs, 8, false, [1]),

@@ -20,6 +20,18 @@ pub(super) struct Packing {
     pub(super) group: usize,
 }
 
+/// Pairs of groups in a segment of `run` values: in whole chunks, and in the last one where it overlaps
+/// the one before; where it does not, all are in the first place. The last group may be alone.
+pub(super) fn stretches(run: usize) -> [usize; 2] {
+    let [whole, rest] = [run / 16 * 2, (run % 16).div_ceil(4) / 2];
+    if run.is_multiple_of(4) { [whole + rest, 0] } else { [whole, rest] }
+}
+
+/// Words for so many pairs.
+pub(super) fn words(pairs: usize) -> usize {
+    pairs.div_ceil(63)
+}
+
 /// Some filters side by side.
 #[derive(Clone, Debug)]
 pub(super) struct Block {
@@ -32,8 +44,9 @@ pub(super) struct Block {
     pub(super) bytes: usize,
     /// Two products of plain NEON can be added in 16 bits, whatever the input.
     pub(super) chained: bool,
-    /// Whether four can, for each two groups of a segment; the last group may be alone.
-    pub(super) fours: Vec<bool>,
+    /// Whether four can, for each two groups, by the [`stretches`] of each segment: a bit each, the first
+    /// highest. After the last one comes a 1, and as many of them as a word has room for are in a word.
+    pub(super) fours: Vec<u64>,
     /// Sums in steps of the output fit 16 bits, whatever the input.
     pub(super) short: bool,
 }
@@ -104,13 +117,18 @@ impl Packing {
                 Set::Neon | Set::DotProd => 16,
             };
             let bytes = self.padded([segments, run]) * lanes;
-            let pairs = if self.set == Set::Neon { segments * (self.groups(run) / 2) } else { 0 };
-            let (fours, short) = (vec![false; pairs], false);
+            let fours = self.words([segments, run], |_| false);
+            let short = false;
             blocks.push(Block { first, lanes, at, bytes, chained: true, fours, short });
             first += lanes;
             at += bytes;
         }
         blocks
+    }
+
+    /// Bytes after all weights that kernels read, too.
+    pub(super) fn ahead(&self) -> usize {
+        if self.set == Set::Neon { 64 } else { 0 }
     }
 
     /// Whether a kernel takes both together, as they lie.
@@ -166,22 +184,40 @@ impl Packing {
         true
     }
 
-    /// [`Block::fours`] of packed weights, for segments of `run` values.
-    pub(super) fn fours(&self, block: &Block, run: usize, packed: &[i8]) -> Vec<bool> {
+    /// [`Block::fours`] of packed weights, of `segments` times `run` values.
+    pub(super) fn fours(&self, block: &Block, of: [usize; 2], packed: &[i8]) -> Vec<u64> {
+        let (half, groups) = (block.lanes * 2, self.groups(of[1]));
+        let group = |i: usize| &packed[block.at + i * 2 * half..][..2 * half];
+        self.words(of, |[segment, pair]| {
+            let first = segment * groups + 2 * pair;
+            let all = group(first).iter().chain(group(first + 1));
+            let mut sums = vec![0; half];
+            all.enumerate().for_each(|(i, w)| sums[i % half] += u32::from(w.unsigned_abs()));
+            // 128 times as much is below 2^15.
+            sums.iter().all(|&sum| sum <= 255)
+        })
+    }
+
+    /// What `fits` says of each pair of each segment, as [`Block::fours`] has it.
+    fn words(&self, [segments, run]: [usize; 2], fits: impl Fn([usize; 2]) -> bool) -> Vec<u64> {
         if self.set != Set::Neon {
             return Vec::new();
         }
-        let half = block.lanes * 2;
-        let segments = packed[block.at..][..block.bytes].chunks_exact(self.groups(run) * 2 * half);
-        let pairs = segments.flat_map(|segment| segment.chunks_exact(4 * half));
-        let fits = |pair: &[i8]| {
-            let sum = |lane: usize| {
-                pair[lane..].iter().step_by(half).map(|w| u32::from(w.unsigned_abs())).sum::<u32>()
-            };
-            // 128 times as much is below 2^15.
-            (0..half).all(|lane| sum(lane) <= 255)
-        };
-        pairs.map(fits).collect()
+        let mut all = Vec::new();
+        for segment in 0..segments {
+            let mut pair = 0;
+            for mut left in stretches(run) {
+                while left > 0 {
+                    let (count, mut word) = (left.min(63), 1 << 63);
+                    for i in (pair..pair + count).rev() {
+                        word = (u64::from(fits([segment, i])) << 63) | (word >> 1);
+                    }
+                    all.push(word);
+                    (pair, left) = (pair + count, left - count);
+                }
+            }
+        }
+        all
     }
 
     #[inline(always)]

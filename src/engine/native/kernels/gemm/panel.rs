@@ -57,7 +57,9 @@ pub(super) struct Panel<'a> {
     pub(super) deltas: &'a [u32],
     /// Values of a segment.
     pub(super) run: usize,
-    /// Packed.
+    /// Packed, and after them what [`Packing::ahead`] says.
+    ///
+    /// [`Packing::ahead`]: super::pack::Packing::ahead
     pub(super) weights: &'a [i8],
     /// For each lane of the block.
     pub(super) bias: &'a [i32],
@@ -75,5 +77,5 @@ pub(super) struct Panel<'a> {
     ///
     /// [`Block`]: super::pack::Block
     #[cfg(target_arch = "aarch64")]
-    pub(super) fours: &'a [bool],
+    pub(super) fours: &'a [u64],
 }

@@ -9,7 +9,7 @@ use std::arch::asm;
 
 use super::super::super::neon::opaque;
 use super::super::panel::Panel;
-use super::store;
+use super::store::store;
 
 /// The next 64 weights. There are two pointers, each of which goes on by twice as much, as some cores
 /// have the address for the next load only when this one has ended.
@@ -98,6 +98,23 @@ macro_rules! group {
     }};
 }
 
+/// Loads the bias of 32 lanes into `$sums`: once for each row, which takes fewer instructions than
+/// copies.
+macro_rules! eight {
+    ($sums:expr, $bias:expr, $v0:tt $v1:tt $v2:tt $v3:tt
+        $v4:tt $v5:tt $v6:tt $v7:tt) => {{
+        let [a0, a1, a2, a3, a4, a5, a6, a7] = &mut $sums;
+        asm!(
+            concat!("ld1 {{", $v0, ".4s, ", $v1, ".4s, ", $v2, ".4s, ", $v3, ".4s}}, [{low}]"),
+            concat!("ld1 {{", $v4, ".4s, ", $v5, ".4s, ", $v6, ".4s, ", $v7, ".4s}}, [{high}]"),
+            low = in(reg) $bias, high = in(reg) $bias.add(16),
+            out($v0) *a0, out($v1) *a1, out($v2) *a2, out($v3) *a3,
+            out($v4) *a4, out($v5) *a5, out($v6) *a6, out($v7) *a7,
+            options(pure, readonly, nostack, preserves_flags)
+        );
+    }};
+}
+
 macro_rules! tile {
     ($name:ident, $height:tt, $halves:literal) => {
         /// Tiles of some rows by one or, for all blocks of the panel, two times 32 lanes, from row
@@ -128,15 +145,16 @@ macro_rules! tile {
                     }
                     let mut lane = 0;
                     loop {
-                        let bias = opaque(panel.bias.as_ptr().add(lane));
+                        let bias = panel.bias.as_ptr().add(lane);
                         let mut sums = [[[vdupq_n_s32(0); 8]; $height]; $halves];
-                        for half in 0..$halves {
-                            for v in 0..8 {
-                                let bias = vld1q_s32(bias.add(32 * half + 4 * v));
-                                for i in 0..$height {
-                                    sums[half][i][v] = bias;
-                                }
-                            }
+                        eight!(sums[0][0], bias, "v0" "v1" "v2" "v3" "v4" "v5" "v6" "v7");
+                        if $height * $halves > 1 {
+                            // The next half, or the next row.
+                            let bias = bias.add(32 * ($halves - 1));
+                            eight!(sums[1 % $halves][1 % $height], bias, "v8" "v9" "v10" "v11" "v12" "v13" "v14" "v15");
+                        }
+                        if $height > 2 {
+                            eight!(sums[0][2 % $height], bias, "v16" "v17" "v18" "v19" "v20" "v21" "v22" "v23");
                         }
                         let mut x = starts;
                         for &delta in panel.deltas {
