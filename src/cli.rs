@@ -11,8 +11,10 @@ mod infer;
 mod inspect;
 mod logger;
 mod model_file;
+mod ota;
 mod output;
 mod run;
+mod self_test;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -61,6 +63,11 @@ enum Command {
     Bench(bench::Args),
     /// Makes, shows and checks bundles: one file with a model and all that a board needs to run it
     Bundle(bundle::Args),
+    /// Shows and steers updates of models on this board
+    Ota(ota::Args),
+    /// Tests a bundle in a confined process, for the daemon
+    #[command(hide = true)]
+    SelfTest(self_test::Args),
 }
 
 impl Command {
@@ -84,6 +91,8 @@ impl Command {
             Self::Infer(args) => infer::run(&args, out),
             Self::Bench(args) => bench::run(&args, out),
             Self::Bundle(args) => bundle::run(&args, out),
+            Self::Ota(args) => ota::run(&args, out),
+            Self::SelfTest(args) => self_test::run(&args, out),
         }
     }
 }

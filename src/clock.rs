@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use manual::ManualClock;
 #[cfg(any(test, feature = "demo"))]
 pub use scaled::{BadSpeed, ScaledClock};
-pub use stopwatch::Stopwatch;
+pub use stopwatch::{CpuWatch, Stopwatch};
 pub use system::SystemClock;
 
 use crate::data::Timestamp;

@@ -12,6 +12,7 @@ pub mod keys;
 mod machine;
 mod mqtt;
 mod name;
+mod ota;
 mod pipeline;
 mod problem;
 pub mod quantity;
@@ -32,7 +33,8 @@ pub use http::Http;
 pub use machine::Machine;
 pub use mqtt::{ClientCertificate, Login, Mqtt};
 pub use name::{CredentialName, DeviceId, GroupName, NameError, PipelineName, SensorName};
-pub use pipeline::{Feed, JsonLines, Overload, Pipeline, Publish, Qos, Window};
+pub use ota::{Follow, Ota, Repository};
+pub use pipeline::{Feed, JsonLines, ModelSource, Overload, Pipeline, Publish, Qos, Window};
 pub use problem::{ConfigError, Problem};
 pub use sensor::{Driver, Mpu6050, Replay, Sensor};
 
@@ -61,6 +63,8 @@ pub struct Config {
     pub http: Option<Http>,
     /// The folder for what must outlive a restart.
     pub state: PathBuf,
+    /// Updates of the store's models.
+    pub ota: Ota,
     /// What is allowed, but probably not meant.
     pub warnings: Vec<Problem>,
 }
@@ -122,13 +126,15 @@ impl Config {
         let state = state
             .or_else(|| machine.state_directory.clone())
             .unwrap_or_else(|| PathBuf::from(STATE));
+        let ota = Ota::read(root, base);
         let used = |s: &Sensor| {
             pipelines.iter().filter_map(|p| p.feed.as_ref()).any(|feed| feed.sensor == s.name)
         };
         for sensor in sensors.iter().filter(|s| !used(s)) {
             root.warn("sensor", format!("no pipeline uses sensor \"{}\"", sensor.name));
         }
-        Some(Self { device: device?, mqtt, sensors, pipelines, http, state, warnings: Vec::new() })
+        let warnings = Vec::new();
+        Some(Self { device: device?, mqtt, sensors, pipelines, http, state, ota, warnings })
     }
 
     /// The sensor of this name.

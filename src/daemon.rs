@@ -1,13 +1,16 @@
 //! Configuration → concrete parts → threads, and their orderly stop. The only place that names all types.
 
 mod assemble;
+pub mod control;
 mod report;
+mod site;
+mod updater;
 
-pub use assemble::{Loaded, fit};
+pub use assemble::{Current, Loaded, fit};
 
 use std::fs::OpenOptions;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -16,14 +19,15 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config, Secrets};
+use crate::config::{self, Config, ModelSource, Secrets};
 use crate::data::{Event, EventKind, Frames, Session};
 use crate::engine;
 use crate::health::{Heartbeats, PipelineStats};
 use crate::model::{Bundle, BundleError};
 use crate::net::http::{self, Door, HttpServer, HttpSettings};
 use crate::net::{self, Identity, Link, MqttSettings, NetHandle, TlsSettings};
-use crate::pipeline::{self, Pipeline, Publish};
+use crate::pipeline::{Exchange, Pipeline, Publish};
+use crate::predict::Predictor;
 use crate::queue::{self, FrameSender};
 use crate::sensor::{
     DriverSettings, Mpu6050Settings, ReplaySettings, Sampler, Sensor, SensorChange, SensorError,
@@ -31,9 +35,12 @@ use crate::sensor::{
 };
 use crate::sequence::Sequence;
 use crate::sink::{JsonLines, MqttSink, Qos, Sink};
-use crate::storage::{FileName, Storage};
+use crate::storage::{DirStorage, FileName, Storage};
 use crate::window::Windower;
+use control::Control;
 use report::Reporter;
+use site::{Fed, Slot};
+use updater::{Opened, Updater};
 
 /// Windows that a pipeline may be behind before frames are dropped.
 const WINDOWS_BEHIND: usize = 4;
@@ -56,6 +63,8 @@ pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
     /// Small durable state.
     pub storage: Arc<dyn Storage>,
+    /// The folder of the model store.
+    pub store: PathBuf,
     /// Finds a bundle by the configuration's path.
     pub open_bundle: OpenBundle,
     /// Opens a sensor.
@@ -64,10 +73,11 @@ pub struct Surroundings {
 
 impl Surroundings {
     /// A board: the system's clock, real buses, bundles and state on disk.
-    pub fn board(storage: Arc<dyn Storage>) -> Self {
+    pub fn board(state: &Path) -> Self {
         Self {
             clock: Arc::new(SystemClock),
-            storage,
+            storage: Arc::new(DirStorage::new(state)),
+            store: state.join("models"),
             open_bundle: Box::new(Bundle::open),
             open_sensor: Arc::new(|settings, clock| settings.open(clock.clone())),
         }
@@ -83,8 +93,8 @@ pub(crate) struct Part {
 
 /// The two ends a pipeline's start may have.
 pub(crate) enum PartState {
-    /// The model is loaded; `sequence` is there when a sensor feeds it.
-    Running { loaded: Box<Loaded>, stats: Arc<PipelineStats>, sequence: Option<Arc<Sequence>> },
+    /// It runs what is current; `sequence` is there when a sensor feeds it.
+    Running { current: Current, stats: Arc<PipelineStats>, sequence: Option<Arc<Sequence>> },
     /// The rest of the daemon runs without it.
     Failed { why: String },
 }
@@ -95,6 +105,8 @@ pub struct Daemon {
     http: Option<HttpServer>,
     samplers: Vec<JoinHandle<()>>,
     threads: Vec<JoinHandle<()>>,
+    updater: Option<Updater>,
+    control: Option<Control>,
     reporter: Arc<Mutex<Reporter>>,
     heartbeats: Heartbeats,
     stop: Arc<AtomicBool>,
@@ -118,16 +130,34 @@ impl Daemon {
             let name = sensor.name.as_str().to_owned();
             fans.push(Fan { name, settings, spec, queues: Vec::new(), pipelines: Vec::new() });
         }
+        let mut updates = Opened::new(config, &around, link.clone());
+        if let Err(why) = &updates {
+            log::error!("the model store cannot be used: {why}");
+        }
         let mut parts = Vec::with_capacity(config.pipelines.len());
         let mut threads = Vec::new();
         for settings in &config.pipelines {
             let name = settings.name.as_str().to_owned();
             let sensor = settings.feed.as_ref().map_or("", |feed| feed.sensor.as_str()).to_owned();
             let fan = fans.iter_mut().find(|fan| fan.name == sensor);
-            let started = start_pipeline(settings, fan, &around, link.as_ref(), &session);
-            let state = started.map(|(state, thread)| {
-                threads.extend(thread);
-                state
+            let bundle = match &settings.model {
+                ModelSource::Path(path) => {
+                    (around.open_bundle)(path).map(Some).map_err(anyhow::Error::from)
+                }
+                ModelSource::Store(model) => match &mut updates {
+                    Ok(updates) => Ok(updates.serving(model)),
+                    Err(why) => Err(anyhow!("the model store cannot be used: {why}")),
+                },
+            };
+            let started = bundle.and_then(|bundle| {
+                start_pipeline(settings, bundle, fan, &around, link.as_ref(), &session)
+            });
+            let state = started.map(|started| {
+                threads.extend(started.thread);
+                if let Ok(updates) = &mut updates {
+                    updates.add(started.slot);
+                }
+                started.state
             });
             let state = state.unwrap_or_else(|error| {
                 let why = explained(&error);
@@ -150,7 +180,17 @@ impl Daemon {
         let reporter = Arc::new(Mutex::new(reporter));
         let http = start_http(config, secrets, &reporter)?;
         let heartbeats = Heartbeats::default();
-        let mut daemon = Self { net, http, samplers, threads, reporter, heartbeats, stop };
+        let updater = match updates {
+            Ok(updates) => updates.start(&reporter)?,
+            Err(_) => None,
+        };
+        let control = updater.as_ref().and_then(|updater| {
+            let started = Control::start(control::path(&config.state), updater.asker());
+            // Everything else works without it.
+            started.map_err(|error| log::error!("control socket: {}", explained(&error))).ok()
+        });
+        let mut daemon =
+            Self { net, http, samplers, threads, updater, control, reporter, heartbeats, stop };
         daemon.report(|reporter| reporter.introduce());
         daemon.tick();
         Ok(daemon)
@@ -198,6 +238,13 @@ impl Daemon {
     /// Stops in the data's order: sensors, pipelines, then the network once it has delivered the rest.
     pub fn stop(mut self) {
         drop(self.http.take());
+        if let Some(control) = self.control.take() {
+            control.stop();
+        }
+        // Before the pipelines go: it may be waiting for one of them.
+        if let Some(updater) = self.updater.take() {
+            updater.stop();
+        }
         self.stop.store(true, Ordering::Release);
         // With the samplers go their ends of the queues: each pipeline finishes what is left and ends.
         for thread in self.samplers.drain(..).chain(self.threads.drain(..)) {
@@ -288,24 +335,36 @@ fn start_net(
     Ok(Some(net::start(settings, identity)?))
 }
 
-type Started = (PartState, Option<JoinHandle<()>>);
+/// A pipeline that was started.
+struct Started {
+    state: PartState,
+    thread: Option<JoinHandle<()>>,
+    slot: Slot,
+}
 
+/// `bundle` is what the pipeline runs first; without one it waits for its model's first version.
 fn start_pipeline(
     settings: &config::Pipeline,
+    bundle: Option<Bundle>,
     fan: Option<&mut Fan>,
     around: &Surroundings,
     link: Option<&Link>,
     session: &Session,
 ) -> anyhow::Result<Started> {
-    let bundle = (around.open_bundle)(&settings.model)?;
-    let loaded = Box::new(Loaded::new(&bundle, settings)?);
-    drop(bundle); // the model keeps what it needs
+    let loaded = bundle.map(|bundle| Loaded::new(&bundle, settings)).transpose()?;
     let stats = Arc::new(PipelineStats::default());
     let (Some(feed), Some(fan)) = (&settings.feed, fan) else {
-        return Ok((PartState::Running { loaded, stats, sequence: None }, None));
+        let current = Current::new(loaded);
+        let slot = Slot::new(settings, None, current.clone(), stats.clone());
+        let state = PartState::Running { current, stats, sequence: None };
+        return Ok(Started { state, thread: None, slot });
     };
     let spec = fan.spec.as_ref().map_err(|why| anyhow!("sensor {}: {why}", fan.name))?;
-    let columns = fit(&loaded.manifest, feed.window, spec)?;
+    let serving = match &loaded {
+        Some(loaded) => Some(loaded.serving(fit(&loaded.manifest, feed.window, spec)?)?),
+        None => None,
+    };
+    let current = Current::new(loaded);
     let name: Arc<str> = Arc::from(settings.name.as_str());
     let sequence = Arc::new(open_sequence(around.storage.clone(), &name)?);
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
@@ -329,18 +388,19 @@ fn start_pipeline(
     let (length, stride) = (feed.window.length.get(), feed.window.stride.get());
     let channels = spec.channels.len();
     let capacity = length + WINDOWS_BEHIND * stride;
+    // A sample may wait one period of the sensor until it is read.
+    let deadline = spec.period() * u32::try_from(stride).unwrap_or(u32::MAX).saturating_add(1);
+    let exchange = Arc::new(Exchange::default());
+    let fed = Fed { spec: spec.clone(), exchange: exchange.clone(), deadline };
+    let slot = Slot::new(settings, Some(fed), current.clone(), stats.clone());
     let pipeline = Pipeline {
-        identity: pipeline::Identity {
-            pipeline: name.clone(),
-            model: Arc::from(loaded.manifest.name.as_str()),
-            version: Arc::from(loaded.manifest.version.to_string()),
-        },
-        windower: Windower::new(columns.len(), length, stride),
-        row: vec![0.0; columns.len()],
-        columns,
-        predictor: loaded.predictor()?,
-        // A sample may wait one period of the sensor until it is read.
-        deadline: spec.period() * u32::try_from(stride).unwrap_or(u32::MAX).saturating_add(1),
+        name: name.clone(),
+        windower: Windower::new(channels, length, stride),
+        channels,
+        serving,
+        exchange: exchange.clone(),
+        copy: None,
+        deadline,
         publish: match feed.publish {
             config::Publish::Every => Publish::Every,
             config::Publish::Change => Publish::Change,
@@ -369,7 +429,8 @@ fn start_pipeline(
         .context("cannot start a thread")?;
     fan.queues.push(sender);
     fan.pipelines.push(name);
-    Ok((PartState::Running { loaded, stats, sequence: Some(sequence) }, Some(thread)))
+    let state = PartState::Running { current, stats, sequence: Some(sequence) };
+    Ok(Started { state, thread: Some(thread), slot })
 }
 
 fn open_sequence(storage: Arc<dyn Storage>, pipeline: &str) -> anyhow::Result<Sequence> {
@@ -450,7 +511,7 @@ fn start_http(
     let Some(settings) = &config.http else { return Ok(None) };
     let doors = {
         let reporter = report::lock(reporter);
-        reporter.loaded().map(|(name, loaded)| door(name, loaded)).collect::<Result<Vec<_>, _>>()?
+        reporter.running().map(|(name, current)| door(name, current.clone())).collect()
     };
     let settings = HttpSettings { listen: settings.listen, token: secrets.http_token.clone() };
     let reporter = reporter.clone();
@@ -459,20 +520,31 @@ fn start_http(
     Ok(Some(server))
 }
 
-/// A pipeline's model for HTTP: a session of its own, so that requests and windows do not meet.
-fn door(name: &str, loaded: &Loaded) -> anyhow::Result<Door> {
-    let mut predictor = loaded.predictor()?;
-    let recipe = &loaded.manifest.recipe;
+/// A pipeline's model for HTTP: a session of its own, so that requests and windows do not meet. Made anew when
+/// another version runs.
+fn door(name: &str, current: Current) -> Door {
+    const NONE: &str = "the model has no version on this board yet";
+    let shape = {
+        let current = current.clone();
+        move || {
+            let loaded = current.get().ok_or(NONE)?;
+            let recipe = &loaded.manifest.recipe;
+            Ok((recipe.frames, recipe.channels.len()))
+        }
+    };
+    let mut own: Option<(Arc<Loaded>, Predictor)> = None;
     let predict = move |rows: &[f32]| {
+        let loaded = current.get().ok_or(NONE)?;
+        if own.as_ref().is_none_or(|(of, _)| !Arc::ptr_eq(of, &loaded)) {
+            let predictor = loaded.predictor().map_err(|error| error.to_string())?;
+            own = Some((loaded, predictor));
+        }
+        let (_, predictor) = own.as_mut().ok_or(NONE)?;
         predictor.reset();
         predictor.predict(rows).map(|(finding, _)| finding).map_err(|error| error.to_string())
     };
-    Ok(Door {
-        pipeline: name.to_owned(),
-        frames: recipe.frames,
-        channels: recipe.channels.len(),
-        predict: Mutex::new(Box::new(predict)),
-    })
+    let (shape, predict) = (Box::new(shape), Mutex::new(Box::new(predict) as http::Predict));
+    Door { pipeline: name.to_owned(), shape, predict }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub use score::{Latency, Summary, Update};
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
@@ -72,6 +72,7 @@ pub fn run(options: &Options, stop: &AtomicBool, out: impl Write) -> anyhow::Res
     let around = Surroundings {
         clock: clock.clone(),
         storage: Arc::new(MemoryStorage::default()),
+        store: PathBuf::new(),
         open_bundle: Box::new(move |_: &Path| Ok::<_, BundleError>(bundle.clone())),
         open_sensor: {
             let chip = chip.clone();

@@ -5,7 +5,9 @@ mod board;
 mod latency;
 mod process;
 
-pub use board::{disk_free_bytes, hottest_zone_c, memory_bytes, model_name};
+pub use board::{
+    boot_id, disk_free_bytes, hottest_zone_c, memory_available_bytes, memory_bytes, model_name,
+};
 pub use latency::Latencies;
 pub use process::ProcessMeter;
 
@@ -20,6 +22,8 @@ pub struct PipelineStats {
     pub windows: AtomicU64,
     /// Windows that the recipe or a failed run gave up.
     pub dropped_windows: AtomicU64,
+    /// Those of them that the model or its postprocessing failed at.
+    pub failed_windows: AtomicU64,
     /// Frames that the full queue before the pipeline dropped.
     pub dropped_frames: AtomicU64,
     /// Findings that came later after their last sample than the next window was due.

@@ -1,18 +1,22 @@
 //! Sensor → window → preprocess → engine → postprocess → sink: [`Pipeline::turn`] is the product on
 //! one screen. One thread for each pipeline; nothing here waits for the network.
 
+mod exchange;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use crate::clock::{Clock, Stopwatch};
 use crate::data::{Event, EventKind, Finding, Frames, Inference, Rejected, Stamp, WindowSpan};
 use crate::health::PipelineStats;
-use crate::predict::Predictor;
+use crate::predict::PredictError;
 use crate::queue::{FrameReceiver, Waited};
 use crate::sequence::Sequence;
 use crate::sink::Sink;
 use crate::window::Windower;
+pub use exchange::{Exchange, NotTaken, Order, Served, Serving};
 
 /// How long a pipeline waits for frames before it shows that it is alive.
 const BEAT: Duration = Duration::from_millis(250);
@@ -28,29 +32,20 @@ pub enum Publish {
     Above(f32),
 }
 
-/// Who a pipeline is, in payloads.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// The pipeline's name.
-    pub pipeline: Arc<str>,
-    /// The model's name.
-    pub model: Arc<str>,
-    /// The model's version.
-    pub version: Arc<str>,
-}
-
 /// The parts of a pipeline, joined.
 pub struct Pipeline {
-    /// Who it is.
-    pub identity: Identity,
-    /// Cuts the stream.
+    /// The pipeline's name.
+    pub name: Arc<str>,
+    /// Cuts the stream of all the sensor's channels, so that no version of a model changes what is collected.
     pub windower: Windower,
-    /// Channels of the sensor that the recipe takes, in the recipe's order.
-    pub columns: Vec<usize>,
-    /// One row of the recipe; as long as `columns`.
-    pub row: Vec<f32>,
-    /// Recipe, engine, postprocess.
-    pub predictor: Predictor,
+    /// Values of a frame.
+    pub channels: usize,
+    /// What runs on the windows; nothing before a model's first version is there.
+    pub serving: Option<Box<Serving>>,
+    /// Where another bundle comes from.
+    pub exchange: Arc<Exchange>,
+    /// Where windows go, too, while another bundle is compared.
+    pub copy: Option<SyncSender<Served>>,
     /// A finding later than this after its last sample is a deadline miss: the next window is due.
     pub deadline: Duration,
     /// Which findings are published.
@@ -73,34 +68,43 @@ impl Pipeline {
         loop {
             match queue.take(&mut frames, BEAT) {
                 Waited::Frames => self.turn(&frames),
-                Waited::Nothing => {}
+                Waited::Nothing => self.exchange.take(&mut self.serving, &mut self.copy),
                 Waited::Closed => break,
             }
             self.stats.dropped_frames.store(queue.dropped(), Ordering::Relaxed);
             self.stats.beat();
         }
+        self.exchange.end();
     }
 
     /// One batch of frames all the way through.
     pub fn turn(&mut self, frames: &Frames) {
         for (frame, stamp) in frames.iter() {
-            if stamp.gap_before {
-                self.predictor.reset();
+            self.exchange.take(&mut self.serving, &mut self.copy);
+            if let (true, Some(serving)) = (stamp.gap_before, &mut self.serving) {
+                serving.predictor.reset();
             }
-            for (value, &column) in self.row.iter_mut().zip(&self.columns) {
-                *value = frame[column];
-            }
-            let Some(window) = self.windower.push(&self.row, stamp) else { continue };
+            let Some(window) = self.windower.push(frame, stamp) else { continue };
+            let Some(serving) = &mut self.serving else { continue };
             let watch = Stopwatch::start();
-            let found = self.predictor.predict(window.values);
+            let (rows, predictor) = serving.rows(window.values, self.channels);
+            let found = predictor.predict(rows);
             let (latency, span) = (watch.elapsed(), window.span);
+            if let (Some(copy), Ok((finding, _))) = (&self.copy, &found) {
+                // Whoever compares takes what there is room for; a window that serves never waits.
+                let (window, finding) = (window.values.to_vec(), finding.clone());
+                copy.try_send(Served { window, finding }).ok();
+            }
             match found {
                 Ok((finding, event)) => self.found(finding, event, latency, span, stamp),
                 Err(error) => {
                     self.stats.dropped_windows.fetch_add(1, Ordering::Relaxed);
+                    if !matches!(error, PredictError::Preprocess(_)) {
+                        self.stats.failed_windows.fetch_add(1, Ordering::Relaxed);
+                    }
                     let error = error.to_string();
                     if self.stats.set_error(Some(error.clone())) {
-                        log::warn!("pipeline {}: {error}", self.identity.pipeline);
+                        log::warn!("pipeline {}: {error}", self.name);
                     }
                 }
             }
@@ -121,7 +125,9 @@ impl Pipeline {
         if self.clock.monotonic().saturating_sub(last_sample.at) > self.deadline {
             self.stats.deadline_misses.fetch_add(1, Ordering::Relaxed);
         }
-        let Identity { pipeline, model, version } = self.identity.clone();
+        let Some(serving) = &self.serving else { return };
+        let (model, version) = (serving.model.clone(), serving.version.clone());
+        let pipeline = self.name.clone();
         if let Some(kind) = event {
             let event = Event { pipeline: pipeline.clone(), time: window.end, kind };
             for sink in &mut self.sinks {

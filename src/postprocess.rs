@@ -84,6 +84,16 @@ impl Postprocessor {
         self.state = State::default();
     }
 
+    /// Goes on where `before` leaves off, by the labels' names; from the start where it is of another kind.
+    pub fn go_on_from(&mut self, before: &Self) {
+        self.state = State::default();
+        if std::mem::discriminant(&self.kind) == std::mem::discriminant(&before.kind) {
+            let held = before.state.label.and_then(|label| before.labels.get(label));
+            self.state.label = held.and_then(|held| self.labels.iter().position(|l| l == held));
+            self.state.anomalous = before.state.anomalous;
+        }
+    }
+
     /// What the model's `outputs` say; `input` are the preprocessed real values of the window.
     ///
     /// # Errors
@@ -223,6 +233,21 @@ mod tests {
         assert_eq!(label(&mut post, [0.45, 0.5, 0.05]).as_deref(), Some("a"));
         assert_eq!(label(&mut post, [0.3, 0.5, 0.2]), None);
         assert_eq!(label(&mut post, [0.1, 0.9, 0.0]).as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn another_version_goes_on_with_the_label_that_holds() {
+        let block = r#"kind = "classification", threshold = 0.6"#;
+        let mut old = post(block);
+        apply(&mut old, [0.1, 0.8, 0.1]);
+        let mut new = post(block);
+        new.labels.swap(0, 1);
+        new.go_on_from(&old);
+        let (_, event) = apply(&mut new, [0.8, 0.1, 0.1]);
+        assert_eq!(event, None, "b is still b");
+        let mut other = post(r#"kind = "anomaly", score = "output", limit = 0.5"#);
+        other.go_on_from(&new);
+        assert_eq!(other.state, State::default());
     }
 
     #[test]

@@ -78,6 +78,12 @@ impl Predictor {
         self.postprocessor.reset();
     }
 
+    /// Goes on where `before`, another version of the model, leaves off: labels and alarms that hold are not
+    /// announced again.
+    pub fn go_on_from(&mut self, before: &Self) {
+        self.postprocessor.go_on_from(&before.postprocessor);
+    }
+
     /// The model's raw outputs of the last run.
     pub fn outputs(&self) -> &[Tensor] {
         &self.outputs

@@ -1,6 +1,8 @@
 //! The self-test of a bundle: its golden windows through recipe and engine, compared with what training
 //! found. Run when a bundle is packed, and on the board before it may serve.
 
+pub mod child;
+
 use std::sync::Arc;
 use std::time::Duration;
 

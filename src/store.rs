@@ -90,7 +90,12 @@ impl Store {
 
     /// Where the bundle `digest` lies, if it is there.
     pub fn path(&self, digest: &Digest) -> PathBuf {
-        self.objects().join(format!("{digest}.edge"))
+        Self::file(&self.dir, digest)
+    }
+
+    /// The same for the store in `dir`, which is not opened.
+    pub fn file(dir: &Path, digest: &Digest) -> PathBuf {
+        dir.join("objects").join(format!("{digest}.edge"))
     }
 
     fn partial(&self, digest: &Digest) -> PathBuf {

@@ -5,3 +5,4 @@ pub mod failure;
 pub mod judge;
 pub mod machine;
 pub mod record;
+pub mod status;

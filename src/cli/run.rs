@@ -1,7 +1,6 @@
 //! `edgerun run`: the daemon.
 
 use std::io::Write;
-use std::sync::Arc;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -11,7 +10,6 @@ use super::{ConfigArgs, Outcome, logger};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Credentials};
 use crate::daemon::{Daemon, Surroundings, explained};
-use crate::storage::DirStorage;
 use crate::systemd::{self, NotifyError};
 
 /// Arguments of `edgerun run`.
@@ -87,8 +85,7 @@ fn start(config: &Config) -> anyhow::Result<Option<Daemon>> {
             return Ok(None);
         }
     };
-    let storage = Arc::new(DirStorage::new(&config.state));
-    Daemon::start(config, &secrets, Surroundings::board(storage)).map(Some)
+    Daemon::start(config, &secrets, Surroundings::board(&config.state)).map(Some)
 }
 
 /// Looks after the daemon until a signal comes. The watchdog is fed only while every pipeline makes

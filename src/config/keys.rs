@@ -72,8 +72,9 @@ pub(super) const ROOT: Table = Table {
         required("pipeline", "[[pipeline]]", "One table for each pipeline; at least one."),
         optional("http", "[http]", "no HTTP", "The HTTP server."),
         optional("state", "[state]", "see below", "Where state is kept."),
+        optional("ota", "[ota]", "models of the store are updated by hand", "Updates of models."),
     ],
-    later: &[later("ota", "updating models over the air"), later("privacy", "capture of raw data")],
+    later: &[later("privacy", "capture of raw data")],
 };
 
 pub(super) const DEVICE: Table = Table {
@@ -217,7 +218,11 @@ pub(super) const PIPELINE: Table = Table {
             "only with `[http]`",
             "The `[[sensor]]` that feeds it. Without one the model answers requests to `/predict` only.",
         ),
-        required("model", "\"../models/gestures\"", "The folder of an unpacked model bundle."),
+        required(
+            "model",
+            "\"gestures\"",
+            "A model of the store, by its name, which is updated as `[ota]` says; or the path of a bundle (`.edge`) or of its folder, with a `/`, which is not.",
+        ),
         optional(
             "window",
             "{ length = 40, stride = 10 }",
@@ -342,9 +347,78 @@ pub(super) const STATE: Table = Table {
     later: &[],
 };
 
+pub(super) const OTA: Table = Table {
+    header: "[ota]",
+    about: "Where updates of the store's models come from, and what a new version must keep to: [updates.md](updates.md).",
+    keys: &[
+        optional(
+            "repository",
+            "\"https://models.example/tuf\"",
+            "none: an operator brings updates with `edgerun ota apply`",
+            "The signed repository: `https://`, `http://` or `file:///`, the folder with `metadata` and `targets`.",
+        ),
+        optional(
+            "root",
+            "\"/etc/edgerun/root.json\"",
+            "needed with `repository`",
+            "The publisher's `root.json`, put there by whoever sets up the board: trust begins with it.",
+        ),
+        optional(
+            "follow",
+            "\"desired\"",
+            "`\"desired\"`",
+            "`\"desired\"`: the version that the topics `model/NAME/desired` say; `\"latest\"`: the newest in the repository.",
+        ),
+        optional(
+            "check",
+            "\"1 h\"",
+            "`\"1 h\"`",
+            "How often the repository is asked, 10 s or longer.",
+        ),
+        optional(
+            "bandwidth",
+            "\"200 KiB\"",
+            "as fast as it comes",
+            "Bytes that a download takes in a second at most.",
+        ),
+        optional(
+            "proxy",
+            "\"http://proxy.example:3128\"",
+            "what the environment says (`HTTPS_PROXY`, `NO_PROXY`)",
+            "The way to the repository.",
+        ),
+        optional(
+            "shadow_windows",
+            "20",
+            "20",
+            "Live windows that a new version runs beside the one that serves before it takes over; 0 for none.",
+        ),
+        optional(
+            "agreement",
+            "0.6",
+            "0.6",
+            "The share of these windows, 0 to 1, on which both must find the same.",
+        ),
+        optional(
+            "trial",
+            "\"10 min\"",
+            "`\"10 min\"`",
+            "How long a new version is watched at work before it counts as good; until then the one before returns by itself.",
+        ),
+        optional(
+            "memory",
+            "\"128 MiB\"",
+            "`\"128 MiB\"`",
+            "What the self-test of a new version may take, and by how much edgerun may grow while it is on trial.",
+        ),
+    ],
+    later: &[],
+};
+
 /// All tables, in the order of the documentation.
 pub const TABLES: &[&Table] = &[
-    &ROOT, &DEVICE, &MQTT, &SENSOR, &MPU6050, &REPLAY, &PIPELINE, &WINDOW, &OVERLOAD, &HTTP, &STATE,
+    &ROOT, &DEVICE, &MQTT, &SENSOR, &MPU6050, &REPLAY, &PIPELINE, &WINDOW, &OVERLOAD, &HTTP,
+    &STATE, &OTA,
 ];
 
 /// The reference part of `docs/configuration.md`, in Markdown.

@@ -9,14 +9,15 @@ use super::raw::Section;
 use super::suggest;
 use super::value::{Bad, different, number, one_of, parsed, path, text, whole};
 use crate::engine::{Choice, EngineKind};
+use crate::model::Manifest;
 
 /// A pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pipeline {
     /// The name in topics; no other pipeline has it.
     pub name: PipelineName,
-    /// The folder of an unpacked bundle.
-    pub model: PathBuf,
+    /// What it runs.
+    pub model: ModelSource,
     /// What runs the model.
     pub engine: Choice,
     /// Threads that one run may use, 1 to 64.
@@ -26,6 +27,24 @@ pub struct Pipeline {
     pub cores: Vec<usize>,
     /// `None` for a model that only answers HTTP requests.
     pub feed: Option<Feed>,
+}
+
+/// Where a pipeline's bundle comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelSource {
+    /// The store, under this name: what serves there, and is updated.
+    Store(String),
+    /// A bundle file or folder, an administrator's own.
+    Path(PathBuf),
+}
+
+impl std::fmt::Display for ModelSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Store(name) => f.write_str(name),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// What feeds a pipeline, and what becomes of its results.
@@ -267,26 +286,27 @@ fn publish(section: &Section<'_>) -> Option<Publish> {
     }
 }
 
-fn bundle<'a>(base: &Path) -> impl FnOnce(&'a toml::de::DeValue<'a>) -> Result<PathBuf, Bad> {
+fn bundle<'a>(base: &Path) -> impl FnOnce(&'a toml::de::DeValue<'a>) -> Result<ModelSource, Bad> {
     move |value| {
         let name = text(value)?;
-        let file = Path::new(name);
-        let is_store_name = !name.contains('/') && !name.starts_with('.') && !name.is_empty();
-        match file.extension().and_then(|e| e.to_str()) {
-            Some("edge") => Err(Bad::Says(format!(
-                "{name:?} is a packed bundle, which is not in this version; give an unpacked \
-                 bundle's folder"
-            ))),
-            Some("tflite" | "onnx") => Err(Bad::Says(format!(
-                "{name:?} is a model's file; give the folder of its bundle, which holds the \
-                 manifest.toml, too"
-            ))),
-            _ if is_store_name => Err(Bad::Says(format!(
-                "{name:?} is a name in the model store, which is not in this version; give a \
-                 bundle's folder, as in \"./{name}\""
-            ))),
-            _ => path(base)(value),
+        let extension = Path::new(name).extension().and_then(|e| e.to_str());
+        if let Some("tflite" | "onnx") = extension {
+            return Err(Bad::Says(format!(
+                "{name:?} is a model's file; give a bundle, which says how to feed it: \
+                 `edgerun bundle init` makes one"
+            )));
         }
+        let is_path = name.contains('/') || name.starts_with('.') || name.is_empty();
+        if is_path || extension == Some("edge") {
+            return path(base)(value).map(ModelSource::Path);
+        }
+        if Manifest::is_name(name) {
+            return Ok(ModelSource::Store(name.to_owned()));
+        }
+        Err(Bad::Says(format!(
+            "{name:?} is no name of a model, 1 to 64 of a-z, 0-9, `_` and `-`; a bundle's path has a `/`, \
+             as in \"./{name}\""
+        )))
     }
 }
 

@@ -1,13 +1,14 @@
 //! Configuration and bundle → the parts of one pipeline, or why they do not fit together.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{bail, ensure};
 
-use crate::config;
-use crate::data::Signature;
+use crate::config::{self, ModelSource};
 use crate::engine::{self, Model, Options, Threads};
 use crate::model::{Bundle, Digest, Manifest};
+use crate::pipeline::Serving;
 use crate::predict::Predictor;
 use crate::sensor::SensorSpec;
 
@@ -27,7 +28,11 @@ impl Loaded {
     /// # Errors
     /// When no engine takes the model, or the manifest does not describe it.
     pub fn new(bundle: &Bundle, settings: &config::Pipeline) -> anyhow::Result<Self> {
-        let path = settings.model.join(&bundle.manifest.model);
+        let bundle_path = match &settings.model {
+            ModelSource::Path(path) => path.clone(),
+            ModelSource::Store(name) => PathBuf::from(name),
+        };
+        let path = bundle_path.join(&bundle.manifest.model);
         let shapes = bundle.manifest.input_shapes();
         let wanted = settings.threads.get();
         let threads = Threads::up_to(wanted).on(&settings.cores)?;
@@ -52,9 +57,34 @@ impl Loaded {
         Ok(Predictor::new(&self.manifest, self.model.clone())?)
     }
 
-    /// The model's signature.
-    pub fn signature(&self) -> &Signature {
-        self.model.signature()
+    /// Made ready for a pipeline whose sensor's channels are `columns`.
+    ///
+    /// # Errors
+    /// As [`Loaded::predictor`].
+    pub fn serving(&self, columns: Vec<usize>) -> anyhow::Result<Box<Serving>> {
+        let Manifest { name, version, .. } = &self.manifest;
+        Ok(Box::new(Serving::new(name, &version.to_string(), columns, self.predictor()?)))
+    }
+}
+
+/// What a pipeline runs at present: replaced when another version takes over.
+#[derive(Clone, Default)]
+pub struct Current(Arc<Mutex<Option<Arc<Loaded>>>>);
+
+impl Current {
+    /// This is what runs.
+    pub fn new(loaded: Option<Loaded>) -> Self {
+        Self(Arc::new(Mutex::new(loaded.map(Arc::new))))
+    }
+
+    /// What runs; `None` before a model's first version is there.
+    pub fn get(&self) -> Option<Arc<Loaded>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Something else runs from now on.
+    pub fn set(&self, loaded: Option<Arc<Loaded>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = loaded;
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Loaded, Part, PartState};
+use super::{Current, Part, PartState};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::data::Session;
@@ -144,15 +144,16 @@ impl Reporter {
     }
 
     /// Name and model of each pipeline that could be started.
-    pub(super) fn loaded(&self) -> impl Iterator<Item = (&str, &Loaded)> {
+    pub(super) fn running(&self) -> impl Iterator<Item = (&str, &Current)> {
         self.parts.iter().filter_map(|part| match &part.state {
-            PartState::Running { loaded, .. } => Some((part.name.as_str(), loaded.as_ref())),
+            PartState::Running { current, .. } => Some((part.name.as_str(), current)),
             PartState::Failed { .. } => None,
         })
     }
 
     pub(super) fn status_line(&self) -> String {
-        let (running, all) = (self.loaded().count(), self.parts.len());
+        let running = self.running().filter(|(_, current)| current.get().is_some()).count();
+        let all = self.parts.len();
         let windows: u64 = self.fed().map(|stats| stats.windows.load(Relaxed)).sum();
         format!("{running} of {all} pipelines run, {windows} windows so far")
     }
@@ -283,13 +284,19 @@ impl Reporter {
 
     fn pipeline(&self, index: usize, part: &Part, reasons: &mut Vec<String>) -> PipelineHealth {
         let name = part.name.clone();
-        let (loaded, stats, sequence) = match &part.state {
-            PartState::Running { loaded, stats, sequence } => (loaded, stats, sequence),
+        let (current, stats, sequence) = match &part.state {
+            PartState::Running { current, stats, sequence } => (current, stats, sequence),
             PartState::Failed { why } => {
                 reasons.push(format!("pipeline {name} cannot run: {why}"));
                 let (state, last_error) = (Verdict::Failing, Some(why.clone()));
                 return PipelineHealth { name, state, last_error, ..PipelineHealth::default() };
             }
+        };
+        let Some(loaded) = current.get() else {
+            let why = format!("pipeline {name} waits for the first version of its model");
+            reasons.push(why.clone());
+            let (state, last_error) = (Verdict::Failing, Some(why));
+            return PipelineHealth { name, state, last_error, ..PipelineHealth::default() };
         };
         let period = self.period.pipelines.get(index).copied().unwrap_or_default();
         let before = reasons.len();
@@ -342,7 +349,8 @@ impl Reporter {
             channels: part.spec.channels.iter().map(channel).collect(),
         });
         let pipelines = self.parts.iter().filter_map(|part| {
-            let PartState::Running { loaded, .. } = &part.state else { return None };
+            let PartState::Running { current, .. } = &part.state else { return None };
+            let loaded = current.get()?;
             Some(PipelineInfo {
                 name: part.name.clone(),
                 sensor: part.sensor.clone(),

@@ -26,9 +26,25 @@ fn hottest_in(dir: &Path) -> Option<f64> {
 
 /// All memory of the machine.
 pub fn memory_bytes() -> Option<u64> {
+    meminfo("MemTotal:")
+}
+
+/// Memory that can still be had without swapping.
+pub fn memory_available_bytes() -> Option<u64> {
+    meminfo("MemAvailable:")
+}
+
+fn meminfo(key: &str) -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// The kernel's id of this boot; the same for all where it does not tell, so that an end of the process is
+/// never taken for a power cut.
+pub fn boot_id() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.map_or_else(|_| "unknown".to_owned(), |id| id.trim().to_owned())
 }
 
 /// The board's own name from the device tree, as in `Raspberry Pi 4 Model B Rev 1.4`.

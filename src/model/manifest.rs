@@ -368,6 +368,13 @@ impl Manifest {
         self.inputs.iter().map(|spec| spec.shape.clone()).collect()
     }
 
+    /// Whether `name` may be a model's: 1 to 64 of a-z, 0-9, `_` and `-`, a letter or digit first.
+    pub fn is_name(name: &str) -> bool {
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+        let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
+        begins && name.len() <= 64 && name.chars().all(good)
+    }
+
     /// Parses and checks the text of a `manifest.toml`.
     ///
     /// # Errors
@@ -423,9 +430,7 @@ fn wrong<T>(key: impl Into<String>, why: String) -> Result<T, ManifestError> {
 }
 
 fn check_name(name: &str) -> Result<(), ManifestError> {
-    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-    let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-    if begins && name.len() <= 64 && name.chars().all(good) {
+    if Manifest::is_name(name) {
         return Ok(());
     }
     wrong("name", format!("{name:?} is not 1 to 64 of a-z, 0-9, `_` and `-`"))

@@ -4,7 +4,7 @@
 mod metrics;
 mod predict;
 
-pub use predict::{Door, Predict};
+pub use predict::{Door, Predict, Shape};
 
 use std::net::SocketAddr;
 use std::sync::Arc;

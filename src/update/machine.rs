@@ -13,7 +13,7 @@ use super::failure::{Code, Failure};
 use super::judge::Verdict;
 use super::record::{Candidate, Installed, Origin, Outcome, Phase, Record, Resume};
 use crate::model::{Bundle, Digest};
-use crate::storage::{FileName, Storage, StorageError};
+use crate::storage::{Storage, StorageError};
 use crate::store::{Receiving, Store};
 
 /// How soon a poll of a shadow run or a trial is worth it.
@@ -115,9 +115,26 @@ pub struct Report {
 }
 
 impl Report {
-    fn nothing() -> Self {
-        let (running, previous, target) = (None, None, None);
-        Self { state: "idle", running, previous, target, progress: None, failure: None }
+    /// As far as the record alone tells.
+    pub fn of(record: &Record) -> Self {
+        let Record { current, previous, update, history, .. } = record;
+        let state = match (update, history.back()) {
+            (Some(update), _) => update.phase.as_str(),
+            (None, Some(past)) => past.outcome.as_str(),
+            (None, None) => "idle",
+        };
+        let failure = history
+            .back()
+            .filter(|_| update.is_none())
+            .and_then(|past| Some((Some(past.bundle.version.clone()), past.failure.clone()?)));
+        Self {
+            state,
+            running: current.clone(),
+            previous: previous.clone(),
+            target: update.as_ref().map(|update| update.candidate.bundle.version.clone()),
+            progress: None,
+            failure,
+        }
     }
 }
 
@@ -184,14 +201,9 @@ impl Updates {
         store.reserve();
         let mut updates = Self { models: BTreeMap::new(), store, storage, check };
         for name in models {
-            let file = file_name(name)?;
-            let read = updates.storage.read(&file);
-            let kept = read.map(|bytes| bytes.map(|bytes| serde_json::from_slice(&bytes)));
-            let (mut record, failure) = match kept {
-                Ok(None) => (Record::default(), None),
-                Ok(Some(Ok(record))) => (record, None),
-                Ok(Some(Err(error))) => updates.recovered(name, &error.to_string()),
-                Err(error) => updates.recovered(name, &error.to_string()),
+            let (mut record, failure) = match Record::of(updates.storage.as_ref(), name) {
+                Ok(record) => (record, None),
+                Err(error) => updates.recovered(name, &error),
             };
             let resumed = record.resume(world.boot(), &world.time());
             let mut failure: Option<(Option<Version>, Failure)> = failure.map(|f| (None, f));
@@ -219,7 +231,7 @@ impl Updates {
     }
 
     /// A record that cannot be read: whatever good bundle of the model is in the store serves, the newest.
-    fn recovered(&self, name: &str, why: &str) -> (Record, Option<Failure>) {
+    fn recovered(&self, name: &str, why: &Failure) -> (Record, Option<Failure>) {
         let bundles = self.store.list().unwrap_or_default().into_iter();
         let good = bundles.filter_map(|(digest, _)| self.store.read(&digest).ok());
         let mut good: Vec<_> = good
@@ -232,9 +244,7 @@ impl Updates {
             .collect();
         good.sort_by(|a, b| a.version.cmp(&b.version));
         let record = Record { current: good.pop(), previous: good.pop(), ..Record::default() };
-        let message = format!(
-            "the record of model {name} cannot be read ({why}); the newest good bundle of the store serves"
-        );
+        let message = format!("{why}; the newest good bundle of the store serves");
         log::error!("{message}");
         (record, Some(Failure::new(Code::Internal, message)))
     }
@@ -314,6 +324,14 @@ impl Updates {
             self.collect();
         }
         self.tell(model, world);
+    }
+
+    /// Tells the outside how every model stands.
+    pub fn tell_all(&mut self, world: &mut dyn World) {
+        let names: Vec<String> = self.models.keys().cloned().collect();
+        for name in names {
+            self.tell(&name, world);
+        }
     }
 
     /// The repository may have something new.
@@ -514,7 +532,7 @@ impl Updates {
         let digest = &candidate.bundle.digest;
         if !self.store.has(digest)? {
             let mut receiving = self.store.receive(digest, candidate.length)?;
-            let report = self.report(name).unwrap_or_else(Report::nothing);
+            let report = self.report(name).unwrap_or_else(|| Report::of(&Record::default()));
             let fetched = world.fetch(name, &candidate, &mut receiving, &report);
             receiving.sync()?;
             drop(receiving);
@@ -671,7 +689,7 @@ impl Updates {
         let Some(model) = self.models.get(name) else { return Ok(()) };
         let json = serde_json::to_vec(&model.record)
             .map_err(|error| Failure::new(Code::Internal, error))?;
-        let file = file_name(name)?;
+        let file = Record::file(name)?;
         let kept = match self.storage.replace(&file, &json) {
             Err(error) if is_full(&error) && self.store.spend_reserve() => {
                 self.storage.replace(&file, &json)
@@ -710,34 +728,20 @@ impl Updates {
 
 impl Model {
     fn report(&self) -> Report {
-        let Record { current, previous, update, history, .. } = &self.record;
-        let state = match update {
-            Some(update) => update.phase.as_str(),
-            None => match (&self.failure, history.back()) {
-                (Some(_), Some(past)) if past.outcome == Outcome::Reverted => "reverted",
-                (Some(_), _) => "rejected",
-                (None, Some(past)) => past.outcome.as_str(),
-                (None, None) => "idle",
-            },
-        };
-        Report {
-            state,
-            running: current.clone(),
-            previous: previous.clone(),
-            target: update.as_ref().map(|update| update.candidate.bundle.version.clone()),
-            progress: None,
-            failure: self.failure.clone(),
+        let mut report = Report::of(&self.record);
+        if report.target.is_none() {
+            // A wish that never became an update has no place in the record.
+            if self.failure.is_some() && report.failure.is_none() {
+                report.state = Outcome::Rejected.as_str();
+            }
+            report.failure.clone_from(&self.failure);
         }
+        report
     }
 }
 
 fn is_full(error: &StorageError) -> bool {
     error.source.kind() == io::ErrorKind::StorageFull
-}
-
-fn file_name(model: &str) -> Result<FileName, Failure> {
-    FileName::new(format!("model-{model}.json"))
-        .ok_or_else(|| Failure::new(Code::Internal, format!("{model:?} is no name of a model")))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::{Code, Failure};
 use crate::model::Digest;
+use crate::storage::{FileName, Storage};
 
 /// Crashes of the process, within one boot of the board, that a bundle on trial is forgiven. A single one may
 /// be another part's fault.
@@ -155,6 +156,26 @@ pub enum Resume {
 }
 
 impl Record {
+    /// What `storage` has of `model`; nothing is known of one that it does not have.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of(storage: &dyn Storage, model: &str) -> Result<Self, Failure> {
+        let internal = |error: String| {
+            Failure::new(Code::Internal, format!("the record of model {model}: {error}"))
+        };
+        let read =
+            storage.read(&Self::file(model)?).map_err(|error| internal(error.to_string()))?;
+        let Some(bytes) = read else { return Ok(Self::default()) };
+        serde_json::from_slice(&bytes).map_err(|error| internal(error.to_string()))
+    }
+
+    /// Where the record of `model` is kept.
+    pub(super) fn file(model: &str) -> Result<FileName, Failure> {
+        FileName::new(format!("model-{model}.json"))
+            .ok_or_else(|| Failure::new(Code::Internal, format!("{model:?} is no name of a model")))
+    }
+
     /// Begins an update.
     pub fn begin(&mut self, candidate: Candidate, boot: &str) {
         self.held = None;

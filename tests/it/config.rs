@@ -78,13 +78,13 @@ bus = 1
 rate = "100 Hx"
 [[pipeline]]
 sensor = "imo"
-model = "gestures"
+model = "Gestures"
 window = { length = 10, stride = 20 }
 qos = 2
 [ota]
 repository = "https://models.example"
 "#;
-    let expected = r#"e.toml:1: top: unknown key; there are: device, mqtt, sensor, pipeline, http, state
+    let expected = r#"e.toml:1: top: unknown key; there are: device, mqtt, sensor, pipeline, http, state, ota
 e.toml:3: device.id: "bench 07" is not a name: 1 to 64 letters, digits, `_` or `-`; write it as "bench-07"
 e.toml:5: mqtt.url: begins with neither mqtt:// nor mqtts://; write it as "mqtts://broker.example:8883"
 e.toml:6: mqtt.pasword: unknown key; did you mean "password"?
@@ -92,10 +92,10 @@ e.toml:10: sensor[0].bus: must be the bus's device file; write it as "/dev/i2c-1
 e.toml:11: sensor[0].rate: "100 Hx" is not a rate; write it as "100 Hz"
 e.toml:12: pipeline[0].name: is missing; add it as in name = "gestures"
 e.toml:13: pipeline[0].sensor: there is no sensor "imo"; did you mean "imu"?
-e.toml:14: pipeline[0].model: "gestures" is a name in the model store, which is not in this version; give a bundle's folder, as in "./gestures"
+e.toml:14: pipeline[0].model: "Gestures" is no name of a model, 1 to 64 of a-z, 0-9, `_` and `-`; a bundle's path has a `/`, as in "./Gestures"
 e.toml:15: pipeline[0].window.stride: must be 1 to 10 (the length), is 20
 e.toml:16: pipeline[0].qos: must be 0 or 1, is 2
-e.toml:17: ota: updating models over the air is not in this version; remove it"#;
+e.toml:17: ota.root: is missing; add it as in root = "/etc/edgerun/root.json""#;
     assert_eq!(says(text), expected);
 }
 

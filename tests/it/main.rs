@@ -22,5 +22,6 @@ mod run;
 mod schema;
 mod support;
 mod tls;
+mod updates;
 mod wrong_input;
 mod zoo;

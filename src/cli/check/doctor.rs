@@ -7,12 +7,15 @@ use anyhow::{Context as _, anyhow, bail};
 
 use super::step::Step;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config, Credentials};
+use crate::config::{self, Config, Credentials, ModelSource};
 use crate::daemon::{self, Loaded};
 use crate::data::Frames;
 use crate::model::Bundle;
 use crate::net;
 use crate::sensor::SensorError;
+use crate::storage::DirStorage;
+use crate::store::Store;
+use crate::update::record::Record;
 
 /// How long a sensor may take to its first frame, beyond its own period.
 const FIRST_FRAME: Duration = Duration::from_secs(2);
@@ -55,7 +58,13 @@ fn look_at_sensor(sensor: &config::Sensor) -> anyhow::Result<String> {
 }
 
 fn look_at_pipeline(config: &Config, pipeline: &config::Pipeline) -> anyhow::Result<String> {
-    let bundle = Bundle::open(&pipeline.model)?;
+    let bundle = match &pipeline.model {
+        ModelSource::Path(path) => Bundle::open(path)?,
+        ModelSource::Store(name) => match stored(config, name)? {
+            Some(bundle) => bundle,
+            None => return Ok(format!("model {name} has no version in the store yet")),
+        },
+    };
     let loaded = Loaded::new(&bundle, pipeline)?;
     if let Some(feed) = &pipeline.feed {
         let sensor = config.sensor(&feed.sensor).context("its sensor is not configured")?;
@@ -66,6 +75,14 @@ fn look_at_pipeline(config: &Config, pipeline: &config::Pipeline) -> anyhow::Res
     let report = loaded.model.report();
     let (name, version) = (&loaded.manifest.name, &loaded.manifest.version);
     Ok(format!("model {name} {version} loads on engine {}", report.engine))
+}
+
+/// What the store says that `model` runs; a daemon may be at work meanwhile.
+fn stored(config: &Config, model: &str) -> anyhow::Result<Option<Bundle>> {
+    let record = Record::of(&DirStorage::new(&config.state), model)?;
+    let Some(current) = record.current else { return Ok(None) };
+    let path = Store::file(&config.state.join("models"), &current.digest);
+    Ok(Some(Bundle::open(&path)?))
 }
 
 fn look_at_broker(config: &Config, credentials: &Credentials) -> anyhow::Result<String> {

@@ -12,14 +12,15 @@ const INSTANCES_MAX: usize = 4096;
 /// Sensor-side rows, row-major `[frames, channels]`, to a finding; stateless from call to call.
 pub type Predict = Box<dyn FnMut(&[f32]) -> Result<Finding, String> + Send>;
 
+/// What an instance is: another version of the model may take another one.
+pub type Shape = Box<dyn Fn() -> Result<(usize, usize), String> + Send + Sync>;
+
 /// A pipeline's model as HTTP sees it.
 pub struct Door {
     /// The pipeline's name.
     pub pipeline: String,
-    /// Rows of an instance.
-    pub frames: usize,
-    /// Values of a row.
-    pub channels: usize,
+    /// Rows of an instance, and values of a row; an error says why there is no model at present.
+    pub shape: Shape,
     /// Recipe, engine and postprocess.
     pub predict: Mutex<Predict>,
 }
@@ -36,13 +37,14 @@ pub(super) fn answer(
     let door = choose(doors, wanted)?;
     let value: Value =
         serde_json::from_slice(body).map_err(|error| format!("not JSON: {error}"))?;
-    let instances = instances(&value, door)?;
+    let (frames, channels) = (door.shape)()?;
+    let instances = instances(&value, frames, channels)?;
     let mut predict = door.predict.lock().unwrap_or_else(PoisonError::into_inner);
     let each = |(index, rows): (usize, &[f32])| {
         let finding = predict(rows).map_err(|error| format!("instance {index}: {error}"))?;
         Ok(prediction(finding))
     };
-    instances.chunks_exact(door.frames * door.channels).enumerate().map(each).collect()
+    instances.chunks_exact(frames * channels).enumerate().map(each).collect()
 }
 
 fn choose<'a>(doors: &'a [Door], wanted: Option<&str>) -> Result<&'a Door, String> {
@@ -59,8 +61,7 @@ fn choose<'a>(doors: &'a [Door], wanted: Option<&str>) -> Result<&'a Door, Strin
 }
 
 /// All instances, one after the other; their number is the length over frames x channels.
-fn instances(value: &Value, door: &Door) -> Result<Vec<f32>, String> {
-    let (frames, channels) = (door.frames, door.channels);
+fn instances(value: &Value, frames: usize, channels: usize) -> Result<Vec<f32>, String> {
     let mut shape = Vec::new();
     let mut at = value;
     while let Value::Array(items) = at {

@@ -116,13 +116,13 @@ fn each_wrong_value_is_named_with_what_to_write() {
         ),
         (
             "[[pipeline]]",
-            "model = \"a.edge\"",
-            "pipeline[0].model: \"a.edge\" is a packed bundle, which is not in this version; give an unpacked bundle's folder",
+            "model = \"a b\"",
+            "pipeline[0].model: \"a b\" is no name of a model, 1 to 64 of a-z, 0-9, `_` and `-`; a bundle's path has a `/`, as in \"./a b\"",
         ),
         (
             "[[pipeline]]",
             "model = \"./a.tflite\"",
-            "pipeline[0].model: \"./a.tflite\" is a model's file; give the folder of its bundle, which holds the manifest.toml, too",
+            "pipeline[0].model: \"./a.tflite\" is a model's file; give a bundle, which says how to feed it: `edgerun bundle init` makes one",
         ),
         (
             "[[pipeline]]",
@@ -210,6 +210,27 @@ fn each_wrong_value_is_named_with_what_to_write() {
             "http.client_ca: mutual TLS over HTTP is not in this version; remove it",
         ),
         ("[state]", "dir = \"\"", "state.dir: must not be empty"),
+        (
+            "[ota]",
+            "repository = \"ftp://a\"",
+            "ota.repository: begins with none of https://, http:// and file:///; write it as \"https://models.example/tuf\"",
+        ),
+        (
+            "[ota]",
+            "repository = \"mqtt:\"",
+            "ota.repository: updates over the broker are not in this version; give an https:// or file:/// address",
+        ),
+        ("[ota]", "agreement = 60", "ota.agreement: must be 0 to 1, is 60"),
+        (
+            "[ota]",
+            "check = \"1 s\"",
+            "ota.check: is below 10 s; a repository is not asked that often",
+        ),
+        (
+            "[ota]",
+            "follow = \"latest\"",
+            "ota.follow: is about the repository, and there is none; add repository = \"…\"",
+        ),
         (
             "[privacy]",
             "capture = true",

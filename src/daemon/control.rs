@@ -1,0 +1,170 @@
+//! The control socket: how `edgerun ota` asks the daemon of this board. One line of JSON each way; a bundle's
+//! bytes follow the question.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::updater::{Answer, Ask, Asker};
+use crate::model::archive;
+use crate::update::failure::{Code, Failure};
+use crate::update::status;
+
+/// The socket's name.
+pub const NAME: &str = "control.sock";
+/// Longest question.
+const QUESTION_MAX: u64 = 4 << 10;
+/// How long a client may hold the socket up.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an answer may take: a self-test may run meanwhile.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// What can be asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Question {
+    /// How all models stand.
+    Status,
+    /// To take the bundle file whose bytes follow.
+    Apply {
+        /// How many.
+        bytes: u64,
+    },
+    /// To go back to the version before.
+    Rollback {
+        /// Of this model.
+        model: String,
+    },
+    /// To ask the repository now.
+    Check,
+}
+
+/// The socket as it is served.
+pub(super) struct Control {
+    path: PathBuf,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Control {
+    /// Listens at `path`, for this user and its group.
+    pub(super) fn start(path: PathBuf, asker: Asker) -> anyhow::Result<Self> {
+        let shown = path.display().to_string();
+        // Left by a process that was killed; the store's lock says that there is no other.
+        if path.exists() {
+            fs::remove_file(&path).with_context(|| format!("cannot replace {shown}"))?;
+        }
+        let listener =
+            UnixListener::bind(&path).with_context(|| format!("cannot listen at {shown}"))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o660))
+            .with_context(|| format!("cannot set who may use {shown}"))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let serve = move || {
+            for stream in listener.incoming() {
+                if stopped.load(Ordering::Acquire) {
+                    return;
+                }
+                let served = stream.map_err(anyhow::Error::from).and_then(|s| serve(&s, &asker));
+                if let Err(error) = served {
+                    log::debug!("control socket: {error:#}");
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("control".to_owned()).spawn(serve)?;
+        Ok(Self { path, stop, thread })
+    }
+
+    /// Ends it.
+    pub(super) fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        // Wakes it up; where nobody listens any more it has ended.
+        UnixStream::connect(&self.path).ok();
+        if self.thread.join().is_err() {
+            log::error!("thread control ended with a panic");
+        }
+        fs::remove_file(&self.path).ok();
+    }
+}
+
+fn serve(stream: &UnixStream, asker: &Asker) -> anyhow::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    (&mut reader).take(QUESTION_MAX).read_line(&mut line)?;
+    let answer = match answer(&line, &mut reader, asker) {
+        Ok(answer) => json!({ "ok": true, "result": answer }),
+        Err(failure) => json!({ "ok": false, "error": failure }),
+    };
+    writeln!(&*stream, "{answer}")?;
+    Ok(())
+}
+
+fn answer(line: &str, rest: &mut dyn Read, asker: &Asker) -> Result<Value, Failure> {
+    // A closed list for clients: a question that this version does not know is not the daemon's fault.
+    let question: Question = serde_json::from_str(line)
+        .map_err(|error| Failure::new(Code::Internal, format!("not understood: {error}")))?;
+    let ask = match question {
+        Question::Status => Ask::Status,
+        Question::Check => Ask::Check,
+        Question::Rollback { model } => Ask::RollBack(model),
+        Question::Apply { bytes } => {
+            let bundle = archive::read(&mut rest.take(bytes));
+            let bundle = bundle.map_err(|error| Failure::new(Code::Incompatible, error))?;
+            Ask::Apply(Box::new(bundle))
+        }
+    };
+    Ok(match asker.ask(ask, ANSWER)? {
+        Answer::Status(models) => {
+            let each =
+                models.iter().map(|(name, report, record)| status::status(name, report, record));
+            json!({ "models": each.collect::<Vec<_>>() })
+        }
+        Answer::Begun | Answer::Asked => json!({}),
+        Answer::RolledBack(bundle) => json!({ "running": status::installed(&bundle) }),
+    })
+}
+
+/// Asks the daemon that listens at `path`; `None` when none does.
+///
+/// # Errors
+/// What the daemon refuses, or that it does not answer.
+pub fn ask(path: &Path, question: &Question, bundle: &[u8]) -> anyhow::Result<Option<Value>> {
+    let Ok(mut stream) = UnixStream::connect(path) else { return Ok(None) };
+    stream.set_read_timeout(Some(ANSWER + PATIENCE))?;
+    let mut line = serde_json::to_vec(question)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    // A daemon that refuses early reads no further; its answer says why.
+    stream.write_all(bundle).ok();
+    let mut answer = String::new();
+    let shown = path.display();
+    stream
+        .read_to_string(&mut answer)
+        .with_context(|| format!("{shown}: the daemon does not answer"))?;
+    let mut answer: Value = serde_json::from_str(&answer)
+        .with_context(|| format!("{shown}: the daemon's answer is not understood"))?;
+    if answer["ok"] == true {
+        return Ok(Some(answer["result"].take()));
+    }
+    let failure: Failure = serde_json::from_value(answer["error"].take())
+        .with_context(|| format!("{shown}: the daemon's answer is not understood"))?;
+    Err(failure.into())
+}
+
+/// Where the daemon listens: the folder that systemd makes for it, otherwise the state folder.
+pub fn path(state: &Path) -> PathBuf {
+    let runtime = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
+    runtime.as_deref().unwrap_or(state).join(NAME)
+}

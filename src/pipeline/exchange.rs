@@ -1,0 +1,154 @@
+//! How another bundle takes over from one that serves: between two windows, by one exchange of pointers, on the
+//! inference thread itself.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::data::Finding;
+use crate::predict::Predictor;
+
+/// A bundle made ready for one pipeline.
+pub struct Serving {
+    /// The model's name.
+    pub model: Arc<str>,
+    /// The model's version.
+    pub version: Arc<str>,
+    /// Channels of the sensor that the recipe takes, in the recipe's order.
+    pub columns: Vec<usize>,
+    /// Recipe, engine, postprocess.
+    pub predictor: Predictor,
+    rows: Vec<f32>,
+}
+
+impl Serving {
+    /// `columns` are indices of the sensor's channels.
+    pub fn new(model: &str, version: &str, columns: Vec<usize>, predictor: Predictor) -> Self {
+        let (model, version) = (Arc::from(model), Arc::from(version));
+        Self { model, version, columns, predictor, rows: Vec::new() }
+    }
+
+    /// The recipe's rows of a window of `channels` values a frame.
+    pub fn rows<'a>(
+        &'a mut self,
+        window: &'a [f32],
+        channels: usize,
+    ) -> (&'a [f32], &'a mut Predictor) {
+        if self.columns.iter().copied().eq(0..channels) {
+            return (window, &mut self.predictor);
+        }
+        // The first window takes the memory for all.
+        self.rows.clear();
+        for frame in window.chunks_exact(channels) {
+            self.rows.extend(self.columns.iter().map(|&column| frame[column]));
+        }
+        (&self.rows, &mut self.predictor)
+    }
+}
+
+/// A window as it was served.
+pub struct Served {
+    /// Row-major `[length, the sensor's channels]`.
+    pub window: Vec<f32>,
+    /// What was found.
+    pub finding: Finding,
+}
+
+/// What a pipeline is told between two windows.
+pub enum Order {
+    /// This serves from now on; nothing with `None`.
+    Serve(Option<Box<Serving>>),
+    /// Each window goes there as well, as long as there is room; nowhere with `None`.
+    Copy(Option<SyncSender<Served>>),
+}
+
+/// Why an order was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// The pipeline is busy with one window for that long, or hangs.
+    #[error("the pipeline did not come to the end of a window in time")]
+    TooLate,
+    /// The pipeline has ended.
+    #[error("the pipeline has ended")]
+    Ended,
+}
+
+/// Where orders for one pipeline lie until it takes them.
+#[derive(Default)]
+pub struct Exchange {
+    /// Looked at for every frame, so that an order costs nothing as long as there is none.
+    ordered: AtomicBool,
+    desk: Mutex<Desk>,
+    taken: Condvar,
+}
+
+#[derive(Default)]
+struct Desk {
+    order: Option<Order>,
+    left: Option<Box<Serving>>,
+    ended: bool,
+}
+
+impl Exchange {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives an order and waits until it is taken; gives back what served before, so that it is freed here and
+    /// not on the inference thread.
+    ///
+    /// # Errors
+    /// When it is not taken `within` that time: it is withdrawn then.
+    pub fn order(&self, order: Order, within: Duration) -> Result<Option<Box<Serving>>, NotTaken> {
+        let mut desk = self.desk();
+        if desk.ended {
+            return Err(NotTaken::Ended);
+        }
+        desk.order = Some(order);
+        self.ordered.store(true, Ordering::Release);
+        let waits = |desk: &mut Desk| desk.order.is_some() && !desk.ended;
+        let waited = self.taken.wait_timeout_while(desk, within, waits);
+        let (mut desk, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if desk.order.take().is_some() {
+            self.ordered.store(false, Ordering::Release);
+            return Err(if desk.ended { NotTaken::Ended } else { NotTaken::TooLate });
+        }
+        Ok(desk.left.take())
+    }
+
+    /// Whether the pipeline has ended, as after a recording.
+    pub fn has_ended(&self) -> bool {
+        self.desk().ended
+    }
+
+    /// The pipeline's side, between two windows: an order, if there is one.
+    pub(super) fn take(
+        &self,
+        serving: &mut Option<Box<Serving>>,
+        copy: &mut Option<SyncSender<Served>>,
+    ) {
+        if !self.ordered.load(Ordering::Acquire) {
+            return;
+        }
+        let mut desk = self.desk();
+        match desk.order.take() {
+            Some(Order::Serve(mut new)) => {
+                if let (Some(new), Some(old)) = (&mut new, &*serving) {
+                    new.predictor.go_on_from(&old.predictor);
+                }
+                desk.left = std::mem::replace(serving, new);
+            }
+            Some(Order::Copy(to)) => *copy = to,
+            None => {}
+        }
+        self.ordered.store(false, Ordering::Release);
+        self.taken.notify_all();
+    }
+
+    /// The pipeline's side: it takes no more orders.
+    pub(super) fn end(&self) {
+        self.desk().ended = true;
+        self.taken.notify_all();
+    }
+}

@@ -1,0 +1,291 @@
+//! Models of the store are updated while they serve, by an operator on the board: tested in a confined child,
+//! compared on live windows, watched at work, and taken back.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use edgerun::arrays;
+use edgerun::data::TensorData;
+use edgerun::model::{Bundle, archive};
+use serde_json::Value;
+
+use crate::support::PATIENCE;
+use crate::support::daemon::{Board, Daemon, root};
+
+const MANIFEST: &str = include_str!("../../models/gestures/manifest.toml");
+
+/// A board whose model lies in the store, fed with 1000 rows a second, so 100 windows.
+fn board(ota: &str) -> Board {
+    let board = Board::new(&format!(
+        r#"
+        [device]
+        id = "board-1"
+        [[sensor]]
+        name = "wrist"
+        driver = "replay"
+        path = "recording.csv"
+        rate = "1 kHz"
+        repeat = true
+        [[pipeline]]
+        name = "gestures"
+        sensor = "wrist"
+        model = "gestures"
+        window = {{ length = 40, stride = 10 }}
+        publish = "every"
+        json_lines = "results.jsonl"
+        [ota]
+        shadow_windows = 20
+        trial = "500 ms"
+        {ota}
+        "#
+    ));
+    board.record("gestures");
+    board
+}
+
+/// The shipped gesture model as another version, for any rate; `change` may spoil its manifest.
+fn bundle(board: &Board, version: &str, change: impl Fn(String) -> String) -> PathBuf {
+    with_golden(board, version, change, |_| {})
+}
+
+fn with_golden(
+    board: &Board,
+    version: &str,
+    change: impl Fn(String) -> String,
+    spoil: impl Fn(&mut Vec<i8>),
+) -> PathBuf {
+    let folder = root().join("models/gestures");
+    let text = MANIFEST
+        .replace("version = \"1.0.0\"", &format!("version = \"{version}\""))
+        .replace("rate = \"10 Hz\"\n", "");
+    let mut golden = arrays::read(&folder.join("golden.npz")).unwrap();
+    for array in &mut golden {
+        if let TensorData::I8(values) = array.tensor.data_mut() {
+            spoil(values);
+        }
+    }
+    let named: Vec<_> = golden.iter().map(|a| (a.name.as_str(), &a.tensor)).collect();
+    let model = fs::read(folder.join("gestures.tflite")).unwrap();
+    let golden = arrays::pack(&named).unwrap();
+    let bundle = Bundle::new(&change(text), model, Some(golden)).unwrap();
+    let path = board.path(&bundle.file_name());
+    let mut bytes = Vec::new();
+    archive::write(&bundle, &mut bytes).unwrap();
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn same(text: String) -> String {
+    text
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn apply(board: &Board, file: &PathBuf) -> (bool, String) {
+    let output = board.output(&["ota", "apply", file.to_str().unwrap()]);
+    (output.status.success(), said(&output))
+}
+
+fn status(board: &Board) -> Value {
+    let output = board.output(&["ota", "status", "--json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    status["models"][0].clone()
+}
+
+/// Asks until the model's updates stand as `wanted`.
+fn until(board: &Board, wanted: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let status = status(board);
+        if wanted(&status) {
+            return status;
+        }
+        let log = fs::read_to_string(board.path("log")).unwrap_or_default();
+        assert!(Instant::now() < deadline, "{status}\n{log}");
+    }
+}
+
+/// A board on which 1.0.0 serves.
+fn serving(ota: &str) -> (Board, Daemon) {
+    let board = board(ota);
+    let first = bundle(&board, "1.0.0", same);
+    let (good, text) = apply(&board, &first);
+    assert!(good, "{text}");
+    assert!(text.contains("no daemon runs; the bundle is tested and put into the store"), "{text}");
+    let daemon = board.run_until_ready(&[]);
+    until(&board, |status| status["state"] == "committed");
+    (board, daemon)
+}
+
+/// Versions in the order of the results, and whether no window between the first and the last is missing.
+fn results(board: &Board) -> (Vec<String>, bool) {
+    let text = fs::read_to_string(board.path("results.jsonl")).unwrap();
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let results: Vec<Value> = lines.filter(|line| line["seq"].is_u64()).collect();
+    let seqs: Vec<u64> = results.iter().map(|result| result["seq"].as_u64().unwrap()).collect();
+    let complete = seqs.windows(2).all(|pair| pair[1] == pair[0] + 1);
+    let mut versions: Vec<String> =
+        results.iter().map(|result| result["version"].as_str().unwrap().to_owned()).collect();
+    versions.dedup();
+    (versions, complete)
+}
+
+#[test]
+fn a_better_version_takes_over_between_two_windows_and_can_be_taken_back() {
+    let (board, mut daemon) = serving("");
+    let second = bundle(&board, "1.1.0", same);
+    let (good, text) = apply(&board, &second);
+    assert!(good, "{text}");
+    assert!(text.contains("model gestures: version 1.1.0 serves"), "{text}");
+    let status = until(&board, |status| status["state"] == "committed");
+    assert_eq!(
+        (&status["running"]["version"], &status["running"]["origin"]),
+        (&"1.1.0".into(), &"local".into())
+    );
+    assert_eq!(status["previous"]["version"], "1.0.0");
+
+    let output = board.output(&["ota", "rollback"]);
+    assert_eq!(said(&output), "model gestures: version 1.0.0 serves again\n");
+    let history = said(&board.output(&["ota", "history"]));
+    let ends: Vec<_> = history.lines().map(|line| line.split_once("  ").unwrap().1).collect();
+    let wanted =
+        ["gestures 1.0.0  committed", "gestures 1.1.0  committed", "gestures 1.0.0  rolled_back"];
+    assert_eq!(ends, wanted);
+    // Results of the old version again, then the end.
+    let deadline = Instant::now() + PATIENCE;
+    while results(&board).0 != ["1.0.0", "1.1.0", "1.0.0"] {
+        assert!(Instant::now() < deadline, "{:?}", results(&board).0);
+    }
+    assert_eq!(daemon.terminate(), Some(0));
+    assert!(results(&board).1, "a window is missing");
+}
+
+#[test]
+fn a_version_that_answers_wrongly_never_serves() {
+    let (board, _daemon) = serving("");
+    let wrong = with_golden(&board, "1.1.0", same, |values| values[5] = values[5].wrapping_add(9));
+    let (good, text) = apply(&board, &wrong);
+    assert!(!good);
+    assert!(text.contains("version 1.1.0 is rejected: golden window 1: output `y` is"), "{text}");
+    let status = status(&board);
+    assert_eq!(
+        (&status["running"]["version"], &status["failure"]["code"]),
+        (&"1.0.0".into(), &"self_test_failed".into())
+    );
+    // An operator who insists may try the same bundle again.
+    assert!(apply(&board, &wrong).1.contains("rejected"));
+}
+
+#[test]
+fn a_version_for_other_sensors_or_windows_is_refused_with_the_reason() {
+    let (board, _daemon) = serving("");
+    let other = bundle(&board, "1.1.0", |text| text.replace("gyro_x", "gyro_q"));
+    let (_, text) = apply(&board, &other);
+    assert!(
+        text.contains("pipeline gestures: model gestures takes channel gyro_q, the sensor has"),
+        "{text}"
+    );
+    let stranger =
+        bundle(&board, "1.1.0", |text| text.replace("name = \"gestures\"", "name = \"stranger\""));
+    let (_, text) = apply(&board, &stranger);
+    assert!(text.contains("no pipeline of this board runs a model called stranger"), "{text}");
+    let torn = board.path("torn.edge");
+    fs::write(&torn, &fs::read(bundle(&board, "1.2.0", same)).unwrap()[..5000]).unwrap();
+    let (_, text) = apply(&board, &torn);
+    assert!(
+        text.contains(
+            "torn.edge: not a bundle as `edgerun bundle pack` writes it: it ends in the middle"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_version_that_disagrees_on_live_windows_does_not_take_over() {
+    // With the labels in another order every finding differs.
+    let swapped = |text: String| {
+        text.replace(
+            "[\"standing\", \"running\", \"walking\", \"badminton\"]",
+            "[\"running\", \"walking\", \"badminton\", \"standing\"]",
+        )
+    };
+    let (board, _daemon) = serving("");
+    let (good, text) = apply(&board, &bundle(&board, "1.1.0", swapped));
+    assert!(!good);
+    assert!(text.contains("live windows it agreed with the version that serves"), "{text}");
+    assert_eq!(status(&board)["running"]["version"], "1.0.0");
+    assert_eq!(results(&board).0, ["1.0.0"]);
+}
+
+#[test]
+fn a_recipe_alone_is_an_update_like_any_other() {
+    let (board, _daemon) = serving("");
+    let threshold = |text: String| text.replace("threshold = 0.5", "threshold = 0.51");
+    let (good, text) = apply(&board, &bundle(&board, "1.0.1", threshold));
+    assert!(good, "{text}");
+    until(&board, |status| status["state"] == "committed");
+}
+
+#[test]
+fn a_killed_daemon_starts_with_a_version_that_is_whole_and_goes_on() {
+    let (board, mut daemon) = serving("");
+    let file = bundle(&board, "1.1.0", same);
+    // The socket answers before the steps are over; the kill falls somewhere into them.
+    let asked = std::thread::spawn({
+        let arguments = ["ota", "apply", file.to_str().unwrap()].map(str::to_owned);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_edgerun"));
+        command.args(arguments).arg("--config").arg(board.path("edgerun.toml"));
+        move || command.output().unwrap()
+    });
+    until(&board, |status| status["target"] == "1.1.0" || status["running"]["version"] == "1.1.0");
+    daemon.kill();
+    asked.join().unwrap();
+    drop(daemon);
+    fs::remove_file(board.path("notify")).unwrap();
+    let _daemon = board.run_until_ready(&[]);
+    let status = until(&board, |status| status["state"] == "committed");
+    assert_eq!(status["running"]["version"], "1.1.0");
+    let objects = fs::read_dir(board.path("state/models/objects")).unwrap().count();
+    let partial = fs::read_dir(board.path("state/models/partial")).unwrap().count();
+    assert_eq!((objects, partial), (2, 0));
+}
+
+#[test]
+fn without_a_version_the_daemon_waits_and_takes_the_first() {
+    let board = board("");
+    let _daemon = board.run_until_ready(&[]);
+    assert_eq!(status(&board)["running"], Value::Null);
+    let (good, text) = apply(&board, &bundle(&board, "1.0.0", same));
+    assert!(good, "{text}");
+    until(&board, |status| status["state"] == "committed");
+    let deadline = Instant::now() + PATIENCE;
+    while !board.path("results.jsonl").exists() || results(&board).0 != ["1.0.0"] {
+        assert!(Instant::now() < deadline);
+    }
+}
+
+#[test]
+fn two_daemons_cannot_have_one_store() {
+    let (board, _daemon) = serving("");
+    let output = board.output(&["run"]);
+    assert!(said(&output).contains("is in use by another edgerun"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_hostile_bundle_harms_only_its_own_child() {
+    // A self-test that needs more than it may have ends the child, not the daemon.
+    let (board, mut daemon) = serving("memory = \"8 MiB\"");
+    let huge = bundle(&board, "1.1.0", |text| {
+        text.replace("frames = 40", "frames = 40\n# padded").replace("top = 3", "top = 3")
+    });
+    let (good, text) = apply(&board, &huge);
+    assert!(good || text.contains("rejected"), "{text}");
+    assert_eq!(daemon.terminate(), Some(0));
+    let _ = Duration::ZERO;
+}
