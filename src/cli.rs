@@ -161,11 +161,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 #[derive(clap::Args)]
 pub(crate) struct ConfigArgs {
     /// The configuration
-    #[arg(long, short, value_name = "FILE", default_value = config::DEFAULT_FILE)]
+    #[arg(long, short, global = true, value_name = "FILE", default_value = config::DEFAULT_FILE)]
     config: PathBuf,
 
     /// Where state is kept; wins over the configuration
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     state: Option<PathBuf>,
 }
 

@@ -28,6 +28,7 @@ pub(super) fn stretches(run: usize) -> [usize; 2] {
 }
 
 /// Words for so many pairs.
+#[cfg(target_arch = "aarch64")]
 pub(super) fn words(pairs: usize) -> usize {
     pairs.div_ceil(63)
 }
