@@ -22,7 +22,7 @@ use crate::engine;
 use crate::health::{Heartbeats, PipelineStats};
 use crate::model::{Bundle, BundleError};
 use crate::net::http::{self, Door, HttpServer, HttpSettings};
-use crate::net::{self, Identity, Link, MqttSettings, NetHandle, TlsSettings};
+use crate::net::{self, Identity, Link, MqttSettings, NetHandle, Subscriptions, TlsSettings};
 use crate::pipeline::{self, Pipeline, Publish};
 use crate::queue::{self, FrameSender};
 use crate::sensor::{
@@ -285,7 +285,8 @@ fn start_net(
         session: session.clone(),
         since: clock.wall(),
     };
-    Ok(Some(net::start(settings, identity)?))
+    // Bundles come from folders, whose versions nobody can choose from afar.
+    Ok(Some(net::start(settings, identity, Subscriptions::default())?))
 }
 
 type Started = (PartState, Option<JoinHandle<()>>);
