@@ -22,5 +22,6 @@ mod run;
 mod schema;
 mod support;
 mod tls;
+mod wishes;
 mod wrong_input;
 mod zoo;
