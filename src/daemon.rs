@@ -25,7 +25,7 @@ use crate::engine;
 use crate::health::{Heartbeats, PipelineStats};
 use crate::model::{Bundle, BundleError};
 use crate::net::http::{self, Door, HttpServer, HttpSettings};
-use crate::net::{self, Identity, Link, MqttSettings, NetHandle, TlsSettings};
+use crate::net::{self, Identity, Link, MqttSettings, NetHandle, Subscriptions, TlsSettings};
 use crate::pipeline::{Exchange, Pipeline, Publish};
 use crate::predict::Predictor;
 use crate::queue::{self, FrameSender};
@@ -332,7 +332,8 @@ fn start_net(
         session: session.clone(),
         since: clock.wall(),
     };
-    Ok(Some(net::start(settings, identity)?))
+    // Bundles come from folders, whose versions nobody can choose from afar.
+    Ok(Some(net::start(settings, identity, Subscriptions::default())?))
 }
 
 /// A pipeline that was started.

@@ -1,7 +1,7 @@
 //! The one async room: the connection to the broker, on a thread of its own. Nothing waits for it.
 //!
-//! Results and events come through [`crate::sink::MqttSink`], device-wide payloads through [`Link`]; the
-//! library behind it is a transport, and what must arrive is kept in our own outbox until its PUBACK.
+//! Results and events come through [`crate::sink::MqttSink`], payloads of the device and its models through
+//! [`Link`]; what others wish for its models goes the other way, through [`Wishes`]. The library behind it is a transport, and what must arrive is kept in our own outbox until its PUBACK.
 
 mod backoff;
 mod connection;
@@ -17,11 +17,13 @@ pub mod settings;
 mod state;
 pub mod tls;
 pub mod wire;
+mod wishes;
 
 pub use probe::probe;
-pub use settings::{Identity, MqttSettings, Timing, TlsSettings};
+pub use settings::{Identity, MqttSettings, Subscriptions, Timing, TlsSettings};
 pub use state::NetState;
 pub use tls::TlsError;
+pub use wishes::Wishes;
 
 use std::io;
 use std::sync::mpsc;
@@ -36,6 +38,7 @@ use crate::sink::mqtt::{MqttSink, queue};
 use courier::Courier;
 use retained::{Retained, Slot};
 use state::Board;
+use wire::Topics;
 
 /// Findings that may wait while the network thread gets no processor.
 const INTAKE: usize = 256;
@@ -74,7 +77,14 @@ pub fn new_session() -> Result<Session, NetError> {
 #[derive(Clone, Debug)]
 pub struct Link {
     sink: MqttSink,
+    shared: Shared,
+}
+
+/// What both the network's thread and the others hold.
+#[derive(Clone, Debug)]
+struct Shared {
     retained: Retained,
+    wishes: Wishes,
     board: Board,
 }
 
@@ -87,24 +97,35 @@ impl Link {
     /// Replaces the retained `info`; said at once, or when the broker is back. To say only what has
     /// changed is the caller's job.
     pub fn publish_info(&self, info: &wire::Info) {
-        self.retained.set(Slot::Info, wire::json(info));
+        self.shared.retained.set(Slot::Info, wire::json(info));
     }
 
     /// Replaces the retained `health`, as [`Link::publish_info`].
     pub fn publish_health(&self, health: &wire::Health) {
-        self.retained.set(Slot::Health, wire::json(health));
+        self.shared.retained.set(Slot::Health, wire::json(health));
+    }
+
+    /// Replaces the retained `reported` of `model`, a name as in [`Subscriptions::models`]; as
+    /// [`Link::publish_info`].
+    pub fn publish_reported(&self, model: &str, payload: &wire::Reported) {
+        self.shared.retained.set(Slot::Reported(model.into()), wire::json(payload));
+    }
+
+    /// What is wished for the models of this board.
+    pub fn wishes(&self) -> Wishes {
+        self.shared.wishes.clone()
     }
 
     /// How it is doing.
     pub fn state(&self) -> NetState {
-        let mut state = self.board.snapshot();
+        let mut state = self.shared.board.snapshot();
         state.dropped += self.sink.dropped();
         state
     }
 
     /// Waits on the caller's thread until `wanted` holds, at most `within`; whether it does.
     pub fn wait(&self, within: Duration, wanted: impl Fn(&NetState) -> bool) -> bool {
-        self.board.wait(within, wanted)
+        self.shared.board.wait(within, wanted)
     }
 }
 
@@ -131,7 +152,11 @@ pub enum Stopped {
 ///
 /// # Errors
 /// What a person must mend before it makes sense to start: [`NetError`].
-pub fn start(settings: MqttSettings, identity: Identity) -> Result<NetHandle, NetError> {
+pub fn start(
+    settings: MqttSettings,
+    identity: Identity,
+    subscriptions: Subscriptions,
+) -> Result<NetHandle, NetError> {
     let tls = match &settings.tls {
         Some(tls) => Some(tls::client_config(tls, &settings.host)?),
         None => None,
@@ -139,12 +164,14 @@ pub fn start(settings: MqttSettings, identity: Identity) -> Result<NetHandle, Ne
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let (sink, intake) = queue(INTAKE);
-    let retained = Retained::default();
+    let topics = Topics::new(settings.prefix.as_deref(), &identity.device);
+    let wishes = Wishes::new(subscriptions, &topics);
     let board = Board::new(identity.session.clone());
     let (stop, stopping) = watch::channel(None);
     let (end, ended) = mpsc::sync_channel(1);
-    let link = Link { sink, retained: retained.clone(), board: board.clone() };
-    let courier = Courier::new(settings, identity, tls, intake, retained, board, stopping);
+    let shared = Shared { retained: Retained::default(), wishes, board };
+    let link = Link { sink, shared: shared.clone() };
+    let courier = Courier::new(settings, identity, topics, tls, intake, shared, stopping);
     thread::Builder::new().name("net".to_owned()).spawn(move || {
         let left = runtime.block_on(courier.run());
         // Not joined: a name server that does not answer holds one of the runtime's own threads.

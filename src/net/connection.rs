@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{ConnectProperties, LastWill, Packet, PubAckReason};
+use rumqttc::v5::mqttbytes::v5::{
+    ConnectProperties, LastWill, Packet, PubAckReason, Publish, SubAck, SubscribeReasonCode,
+};
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 use rustls::ClientConfig;
@@ -28,12 +30,23 @@ const INCOMING_MAX_BYTES: u32 = 64 << 10;
 pub(super) enum Happening {
     /// The broker accepted us, within these limits.
     Accepted(Limits),
-    /// The next publish in order was written under this packet id; 0 is QoS 0.
+    /// The next publish or subscription in order was written under this packet id; 0 is QoS 0.
     Written(u16),
     /// The broker took the publish with this packet id.
     Acknowledged(u16),
     /// The broker has the publish with this packet id, and refuses it.
     Refused(u16, PubAckReason),
+    /// The broker took the subscription with this packet id.
+    Subscribed(u16),
+    /// The broker refuses the subscription with this packet id.
+    NotSubscribed(u16, SubscribeReasonCode),
+    /// Somebody says something on a topic that we have subscribed to.
+    Heard {
+        /// Where.
+        topic: String,
+        /// What.
+        payload: Vec<u8>,
+    },
     /// DISCONNECT was written.
     SaidGoodbye,
     /// It is over.
@@ -84,6 +97,11 @@ impl Connection {
     /// Hands one publish to the library. `false` when it does not take it: its topic is not one.
     pub(super) fn publish(&self, topic: &str, qos: QoS, retain: bool, payload: Vec<u8>) -> bool {
         self.client.try_publish(topic, qos, retain, payload).is_ok()
+    }
+
+    /// Hands one subscription at QoS 1 to the library. `false` when it does not take it: its filter is not one.
+    pub(super) fn subscribe(&self, filter: &str) -> bool {
+        self.client.try_subscribe(filter, QoS::AtLeastOnce).is_ok()
     }
 
     /// Asks for a DISCONNECT behind everything handed over. `false` when there is no more line.
@@ -172,7 +190,17 @@ async fn poll(
                 }
                 reason => Happening::Refused(puback.pkid, reason),
             },
-            Ok(Ok(Event::Outgoing(Outgoing::Publish(packet_id)))) => Happening::Written(packet_id),
+            Ok(Ok(Event::Incoming(Packet::SubAck(suback)))) => answered(&suback),
+            Ok(Ok(Event::Incoming(Packet::Publish(publish)))) => match heard(&publish) {
+                Some(happening) => happening,
+                None => Happening::Lost(Failure::retry(format!(
+                    "the broker at {} sends what MQTT 5 does not allow it",
+                    settings.address()
+                ))),
+            },
+            Ok(Ok(Event::Outgoing(
+                Outgoing::Publish(packet_id) | Outgoing::Subscribe(packet_id),
+            ))) => Happening::Written(packet_id),
             Ok(Ok(Event::Outgoing(Outgoing::Disconnect))) => Happening::SaidGoodbye,
             Ok(Ok(_)) => continue,
         };
@@ -181,4 +209,23 @@ async fn poll(
             return;
         }
     }
+}
+
+/// One subscription went with each packet, and so does its answer.
+fn answered(suback: &SubAck) -> Happening {
+    match suback.return_codes.first() {
+        Some(SubscribeReasonCode::Success(_)) => Happening::Subscribed(suback.pkid),
+        Some(reason) => Happening::NotSubscribed(suback.pkid, *reason),
+        None => Happening::NotSubscribed(suback.pkid, SubscribeReasonCode::Unspecified),
+    }
+}
+
+/// `None` where the topic is no text or there is an alias for it: we allow none, and the library would keep
+/// whatever a broker makes up.
+fn heard(publish: &Publish) -> Option<Happening> {
+    if publish.properties.as_ref().is_some_and(|properties| properties.topic_alias.is_some()) {
+        return None;
+    }
+    let topic = String::from_utf8(publish.topic.to_vec()).ok()?;
+    Some(Happening::Heard { topic, payload: publish.payload.to_vec() })
 }

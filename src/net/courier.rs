@@ -1,5 +1,5 @@
 //! The delivery task: takes messages in, keeps the window full, goes back to the oldest unacknowledged
-//! after every lost connection, and tries for ever.
+//! after every lost connection, and tries for ever. On each connection it subscribes anew, since none is resumed.
 //!
 //! ```text
 //!  connecting ──accepted──► delivering ──stop──► farewell ──► ended
@@ -8,31 +8,46 @@
 //!      └─ pausing (back-off; messages are taken in all the while)
 //! ```
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::v5::mqttbytes::v5::PubAckReason;
+use rumqttc::v5::mqttbytes::v5::{PubAckReason, SubscribeReasonCode};
 use rumqttc::v5::mqttbytes::{QoS, valid_topic};
 use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::Shared;
 use super::backoff::{Backoff, jittered};
 use super::connection::{Connection, Happening, Will};
 use super::failure::{Failure, Remedy};
 use super::flight::{Cargo, Flight};
 use super::limits::Limits;
 use super::outbox::{Lane, Message, Outbox};
-use super::retained::{Retained, Slot};
+use super::retained::Slot;
 use super::settings::{Identity, MqttSettings};
-use super::state::Board;
 use super::wire::{self, DeviceState, Status, Topics};
+use super::wishes::Subscription;
 use crate::data::payload;
 use crate::sink::Qos;
 use crate::sink::mqtt::{Intake, Outgoing};
 
 /// How the delivery is asked to end: `Some(deadline)`; the sender's end is gone when it is simply cut.
 pub(super) type Stop = watch::Receiver<Option<Instant>>;
+
+/// A connection that the broker has accepted.
+struct Accepted {
+    limits: Limits,
+    flight: Flight,
+    subscriptions: Vec<Subscription>,
+    /// How many of them have been handed over.
+    asked: usize,
+    /// Those of them that the broker took, while it says what it retains for them.
+    granted: Vec<usize>,
+    /// When it has said all that.
+    settled: Option<Instant>,
+}
 
 /// Why a connection ended.
 enum Ended {
@@ -48,8 +63,7 @@ pub(super) struct Courier {
     tls: Option<Arc<ClientConfig>>,
     intake: Intake,
     outbox: Outbox,
-    retained: Retained,
-    board: Board,
+    shared: Shared,
     stop: Stop,
     backoff: Backoff,
     will_qos: QoS,
@@ -57,40 +71,42 @@ pub(super) struct Courier {
     ever_accepted: bool,
     accepted_at: Option<Instant>,
     said_too_large: bool,
+    /// What of subscriptions has been logged, each once.
+    said_unheard: BTreeSet<String>,
 }
 
 impl Courier {
     pub(super) fn new(
         settings: MqttSettings,
         identity: Identity,
+        topics: Topics,
         tls: Option<Arc<ClientConfig>>,
         intake: Intake,
-        retained: Retained,
-        board: Board,
+        shared: Shared,
         stop: Stop,
     ) -> Self {
         Self {
-            topics: Topics::new(settings.prefix.as_deref(), &identity.device),
+            topics,
             outbox: Outbox::new(settings.outbox_bytes),
             backoff: Backoff::new(settings.timing.backoff_first, settings.timing.backoff_cap),
             settings: Arc::new(settings),
             identity,
             tls,
             intake,
-            retained,
-            board,
+            shared,
             stop,
             will_qos: QoS::AtLeastOnce,
             will_retain: true,
             ever_accepted: false,
             accepted_at: None,
             said_too_large: false,
+            said_unheard: BTreeSet::new(),
         }
     }
 
     /// Delivers until it is stopped; returns how many results and events were left behind.
     pub(super) async fn run(mut self) -> usize {
-        self.retained.set(Slot::Status, self.status(DeviceState::Online));
+        self.shared.retained.set(Slot::Status, self.status(DeviceState::Online));
         loop {
             match self.connection().await {
                 Ended::Stopped => break,
@@ -104,7 +120,7 @@ impl Courier {
         }
         self.intake.close();
         self.take_in(false);
-        self.board.update(|state| state.connected = false);
+        self.shared.board.update(|state| state.connected = false);
         self.outbox.len()
     }
 
@@ -122,10 +138,11 @@ impl Courier {
             retain: self.will_retain,
         };
         let mut line = Connection::open(&self.settings, self.tls.as_ref(), Some(will));
-        let mut accepted: Option<(Limits, Flight)> = None;
+        let mut accepted: Option<Accepted> = None;
         let mut deadline: Option<Instant> = None;
         loop {
-            let oldest = accepted.as_ref().and_then(|(_, flight)| flight.oldest());
+            let oldest = accepted.as_ref().and_then(|now| now.flight.oldest());
+            let settled = accepted.as_ref().and_then(|now| now.settled);
             let stalled = oldest.map(|since| since + self.settings.timing.ack);
             tokio::select! {
                 happening = line.happening() => match happening {
@@ -133,24 +150,31 @@ impl Courier {
                     Happening::Lost(failure) => return Ended::Lost(failure),
                     Happening::SaidGoodbye => return Ended::Stopped,
                     Happening::Accepted(limits) => {
-                        self.accepted();
-                        accepted = Some((limits, Flight::new(limits.receive_max)));
+                        accepted = Some(self.accepted(limits));
                     }
                     Happening::Written(id) => self.written(&mut accepted, id),
                     Happening::Acknowledged(id) => self.acknowledged(&mut accepted, id),
                     Happening::Refused(id, reason) => self.refused(&mut accepted, id, reason),
+                    Happening::Subscribed(id) => self.subscribed(&mut accepted, id),
+                    Happening::NotSubscribed(id, reason) => {
+                        self.not_subscribed(&mut accepted, id, reason);
+                    }
+                    Happening::Heard { topic, payload } => {
+                        self.shared.wishes.hear(&topic, &payload);
+                    }
                 },
                 () = self.intake.filled() => {}
-                () = self.retained.changed() => {}
+                () = self.shared.retained.changed() => {}
                 asked = self.stop.changed(), if deadline.is_none() => {
                     deadline = *self.stop.borrow_and_update();
                     if asked.is_err() || deadline.is_none() || accepted.is_none() {
                         return Ended::Stopped;
                     }
                     self.intake.close();
-                    self.retained.set(Slot::Status, self.status(DeviceState::Stopping));
+                    self.shared.retained.set(Slot::Status, self.status(DeviceState::Stopping));
                 }
                 () = until(deadline) => return Ended::Stopped,
+                () = until(settled) => self.settle(&mut accepted),
                 () = until(stalled) => {
                     return Ended::Lost(Failure::retry(format!(
                         "the broker at {} does not acknowledge what it is sent",
@@ -159,40 +183,92 @@ impl Courier {
                 }
             }
             self.take_in(accepted.is_some());
-            if let Some((limits, flight)) = &mut accepted {
-                if !self.fill(&line, flight, *limits) {
+            if let Some(now) = &mut accepted {
+                if !self.fill(&line, now) {
                     let why = "the MQTT client takes nothing more".to_owned();
                     return Ended::Lost(Failure::retry(why));
                 }
-                let all_said = flight.is_empty() && self.outbox.is_empty();
-                if deadline.is_some() && all_said && self.retained.all_said() {
+                let all_said = now.flight.is_empty() && self.outbox.is_empty();
+                if deadline.is_some() && all_said && self.shared.retained.all_said() {
                     return goodbye(line, deadline).await;
                 }
             }
         }
     }
 
-    fn accepted(&mut self) {
-        self.retained.rewind();
+    fn accepted(&mut self, limits: Limits) -> Accepted {
+        self.shared.retained.rewind();
         let given_up = self.outbox.rewind();
         self.accepted_at = Some(Instant::now());
         let again = std::mem::replace(&mut self.ever_accepted, true);
-        self.board.update(|state| {
+        self.shared.board.update(|state| {
             state.connected = true;
             state.last_error = None;
             state.dropped += given_up;
             state.reconnects += u64::from(again);
         });
         log::info!("connected to the broker at {}", self.settings.address());
+        let subscriptions = self.shared.wishes.subscriptions(limits.wildcards);
+        Accepted {
+            limits,
+            flight: Flight::new(limits.receive_max),
+            subscriptions,
+            asked: 0,
+            granted: Vec::new(),
+            settled: None,
+        }
     }
 
-    fn written(&mut self, accepted: &mut Option<(Limits, Flight)>, packet_id: u16) {
-        let cargo = accepted.as_mut().and_then(|(_, flight)| flight.written(packet_id));
+    fn subscribed(&mut self, accepted: &mut Option<Accepted>, packet_id: u16) {
+        let Some(now) = accepted else { return };
+        let Some(index) = now.flight.subscribed(packet_id) else { return };
+        // A broker that retains nothing will not say anything again.
+        if now.limits.retain {
+            now.granted.push(index);
+            now.settled = Some(Instant::now() + self.settings.timing.settle);
+        }
+    }
+
+    fn not_subscribed(
+        &mut self,
+        accepted: &mut Option<Accepted>,
+        packet_id: u16,
+        reason: SubscribeReasonCode,
+    ) {
+        let Some(now) = accepted else { return };
+        let Some(index) = now.flight.subscribed(packet_id) else { return };
+        let hint = match reason {
+            SubscribeReasonCode::NotAuthorized => ": allow this device to read it",
+            _ => "",
+        };
+        self.unheard(&now.subscriptions[index].filter, &format!("{reason:?}{hint}"));
+    }
+
+    /// A subscription that does not come about: told, and nothing stops for it.
+    fn unheard(&mut self, filter: &str, why: &str) {
+        let address = self.settings.address();
+        let message = format!("the broker at {address} refused to subscribe us to {filter}: {why}");
+        self.shared.board.update(|state| state.last_error = Some(message.clone()));
+        if self.said_unheard.insert(message.clone()) {
+            log::error!("{message}; wishes for models on it are not heard");
+        }
+    }
+
+    fn settle(&mut self, accepted: &mut Option<Accepted>) {
+        let Some(now) = accepted else { return };
+        now.settled = None;
+        for index in now.granted.drain(..) {
+            self.shared.wishes.settle(&now.subscriptions[index]);
+        }
+    }
+
+    fn written(&mut self, accepted: &mut Option<Accepted>, packet_id: u16) {
+        let cargo = accepted.as_mut().and_then(|now| now.flight.written(packet_id));
         self.delivered(cargo);
     }
 
-    fn acknowledged(&mut self, accepted: &mut Option<(Limits, Flight)>, packet_id: u16) {
-        let cargo = accepted.as_mut().and_then(|(_, flight)| flight.acknowledged(packet_id));
+    fn acknowledged(&mut self, accepted: &mut Option<Accepted>, packet_id: u16) {
+        let cargo = accepted.as_mut().and_then(|now| now.flight.acknowledged(packet_id));
         self.delivered(cargo);
     }
 
@@ -201,31 +277,26 @@ impl Courier {
             && self.outbox.finish(id)
         {
             let queue = self.outbox.len();
-            self.board.update(|state| {
+            self.shared.board.update(|state| {
                 state.acked += 1;
                 state.queue = queue;
             });
         }
     }
 
-    fn refused(
-        &mut self,
-        accepted: &mut Option<(Limits, Flight)>,
-        packet_id: u16,
-        reason: PubAckReason,
-    ) {
-        let cargo = accepted.as_mut().and_then(|(_, flight)| flight.acknowledged(packet_id));
+    fn refused(&mut self, accepted: &mut Option<Accepted>, packet_id: u16, reason: PubAckReason) {
+        let cargo = accepted.as_mut().and_then(|now| now.flight.acknowledged(packet_id));
         let what = match cargo {
             Some(Cargo::Stored(id)) => {
                 let counts = u64::from(self.outbox.finish(id));
-                self.board.update(|state| {
+                self.shared.board.update(|state| {
                     state.refused += counts;
                     state.dropped += counts;
                 });
-                "a result or event"
+                "a result or event".to_owned()
             }
-            Some(Cargo::Retained(slot)) => slot.name(),
-            None => return,
+            Some(Cargo::Retained(slot)) => slot.to_string(),
+            Some(Cargo::Subscription(_)) | None => return,
         };
         let hint = match reason {
             PubAckReason::NotAuthorized => ": allow this device to write its own topics",
@@ -233,7 +304,7 @@ impl Courier {
         };
         let address = self.settings.address();
         let message = format!("the broker at {address} refused {what}: {reason:?}{hint}");
-        let news = self.board.update(|state| state.last_error.replace(message.clone()));
+        let news = self.shared.board.update(|state| state.last_error.replace(message.clone()));
         if news.as_ref() != Some(&message) {
             log::error!("{message}; the message is dropped");
         }
@@ -249,7 +320,7 @@ impl Courier {
             self.backoff.reset();
         }
         let queue = self.outbox.len();
-        let news = self.board.update(|state| {
+        let news = self.shared.board.update(|state| {
             let was_connected = std::mem::replace(&mut state.connected, false);
             let before = state.last_error.replace(failure.message.clone());
             state.dropped += given_up;
@@ -304,19 +375,25 @@ impl Courier {
             };
         }
         let queue = self.outbox.len();
-        self.board.update(|state| {
+        self.shared.board.update(|state| {
             state.dropped += dropped;
             state.queue = queue;
         });
     }
 
     /// Hands over as much as the window holds; `false` when the library takes nothing more.
-    fn fill(&mut self, line: &Connection, flight: &mut Flight, limits: Limits) -> bool {
-        while flight.has_room() {
+    fn fill(&mut self, line: &Connection, now: &mut Accepted) -> bool {
+        let limits = now.limits;
+        while now.flight.has_room() {
             let (cargo, topic, qos, retain, payload) =
-                if let Some((slot, payload)) = self.retained.next() {
-                    let topic = self.topics.of_device(slot.name());
+                if let Some((slot, payload)) = self.shared.retained.next() {
+                    let topic = self.topics.of_device(&slot.to_string());
                     (Cargo::Retained(slot), topic, QoS::AtLeastOnce, limits.retain, payload)
+                } else if now.asked < now.subscriptions.len() {
+                    if !self.subscribe(line, now) {
+                        return false;
+                    }
+                    continue;
                 } else if let Some((id, message, late)) = self.outbox.depart() {
                     let mut payload = message.payload.clone();
                     if late {
@@ -331,24 +408,44 @@ impl Courier {
                     return true;
                 };
             if !valid_topic(&topic) || !limits.takes(&topic, payload.len()) {
-                self.undeliverable(cargo, &topic, payload.len());
+                self.undeliverable(&cargo, &topic, payload.len());
                 continue;
             }
             if !line.publish(&topic, limits.qos(qos), retain, payload) {
                 return false;
             }
-            flight.depart(cargo, Instant::now());
-            self.board.update(|state| state.published += 1);
+            now.flight.depart(cargo, Instant::now());
+            self.shared.board.update(|state| state.published += 1);
         }
         true
     }
 
+    /// Hands the next subscription over; `false` when the library takes nothing more.
+    fn subscribe(&mut self, line: &Connection, now: &mut Accepted) -> bool {
+        let index = now.asked;
+        now.asked += 1;
+        let subscription = &now.subscriptions[index];
+        // What is too large for the broker would end the connection, and each one after it.
+        if !now.limits.takes_filter(&subscription.filter) {
+            let why = format!("it takes packets of at most {} bytes", now.limits.packet_max);
+            self.unheard(&subscription.filter, &why);
+            return true;
+        }
+        // Before it is asked: what it retains may come before its answer.
+        self.shared.wishes.doubt(subscription);
+        if !line.subscribe(&subscription.filter) {
+            return false;
+        }
+        now.flight.depart(Cargo::Subscription(index), Instant::now());
+        true
+    }
+
     /// A message that this broker cannot be sent: dropped, counted, logged once.
-    fn undeliverable(&mut self, cargo: Cargo, topic: &str, bytes: usize) {
+    fn undeliverable(&mut self, cargo: &Cargo, topic: &str, bytes: usize) {
         if let Cargo::Stored(id) = cargo {
-            self.outbox.finish(id);
+            self.outbox.finish(*id);
             let queue = self.outbox.len();
-            self.board.update(|state| {
+            self.shared.board.update(|state| {
                 state.dropped += 1;
                 state.queue = queue;
             });

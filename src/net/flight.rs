@@ -1,4 +1,4 @@
-//! The messages between us and their PUBACK: a short, contiguous window.
+//! What is between us and its PUBACK or SUBACK: a short, contiguous window.
 
 use std::collections::VecDeque;
 
@@ -7,17 +7,20 @@ use tokio::time::Instant;
 use super::outbox::Id;
 use super::retained::Slot;
 
-/// Publishes at once under way. Enough to hide the round trip of a wide-area link at the rates of a
+/// Publishes and subscriptions at once under way. Enough to hide the round trip of a wide-area link at the rates of a
 /// board, and few enough that a reconnect repeats little.
 pub(super) const WINDOW: u16 = 16;
 
 /// What a leg carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Cargo {
     /// The latest value of a retained topic.
     Retained(Slot),
     /// A message of the outbox.
     Stored(Id),
+    /// A subscription, by its place in the list of this connection. In the window like a publish, because it
+    /// takes its packet id from the same few.
+    Subscription(usize),
 }
 
 #[derive(Debug)]
@@ -33,11 +36,11 @@ enum Packet {
     Unnumbered,
     /// Written under this packet id.
     Numbered(u16),
-    /// Acknowledged, while an older one is not.
+    /// Answered, while an older one is not.
     Done,
 }
 
-/// The window. It spans from the oldest unacknowledged publish to the newest, whatever is acknowledged
+/// The window. It spans from the oldest unanswered packet to the newest, whatever is answered
 /// in between: the library takes packet ids in turn from a range no smaller than this, so that a
 /// contiguous window never meets an id that is still in use.
 #[derive(Debug)]
@@ -68,12 +71,12 @@ impl Flight {
         self.legs.push_back(Leg { cargo, since: now, packet: Packet::Unnumbered });
     }
 
-    /// The library wrote the next publish as `packet_id`; 0 is QoS 0, whose cargo is then done.
+    /// The library wrote the next packet as `packet_id`; 0 is QoS 0, whose cargo is then done.
     pub(super) fn written(&mut self, packet_id: u16) -> Option<Cargo> {
         let leg = self.legs.iter_mut().find(|leg| leg.packet == Packet::Unnumbered)?;
         if packet_id == 0 {
             leg.packet = Packet::Done;
-            let cargo = leg.cargo;
+            let cargo = leg.cargo.clone();
             self.close();
             return Some(cargo);
         }
@@ -81,11 +84,24 @@ impl Flight {
         None
     }
 
-    /// The broker acknowledged `packet_id`: its cargo is done.
+    /// The broker acknowledged the publish `packet_id`: its cargo is done.
     pub(super) fn acknowledged(&mut self, packet_id: u16) -> Option<Cargo> {
-        let leg = self.legs.iter_mut().find(|leg| leg.packet == Packet::Numbered(packet_id))?;
+        self.answered(packet_id, |cargo| !matches!(cargo, Cargo::Subscription(_)))
+    }
+
+    /// The broker answered the subscription `packet_id`: which it was.
+    pub(super) fn subscribed(&mut self, packet_id: u16) -> Option<usize> {
+        match self.answered(packet_id, |cargo| matches!(cargo, Cargo::Subscription(_)))? {
+            Cargo::Subscription(index) => Some(index),
+            Cargo::Retained(_) | Cargo::Stored(_) => None,
+        }
+    }
+
+    fn answered(&mut self, packet_id: u16, fits: impl Fn(&Cargo) -> bool) -> Option<Cargo> {
+        let is_it = |leg: &&mut Leg| leg.packet == Packet::Numbered(packet_id) && fits(&leg.cargo);
+        let leg = self.legs.iter_mut().find(is_it)?;
         leg.packet = Packet::Done;
-        let cargo = leg.cargo;
+        let cargo = leg.cargo.clone();
         self.close();
         Some(cargo)
     }
@@ -132,6 +148,19 @@ mod tests {
         assert!(!flight.has_room(), "id 2 is not taken again while 1 is open");
         flight.acknowledged(1);
         assert!(flight.has_room());
+    }
+
+    #[test]
+    fn a_subscription_stands_in_the_window_and_only_its_own_answer_ends_it() {
+        let mut flight = Flight::new(2);
+        flight.depart(Cargo::Subscription(3), Instant::now());
+        flight.depart(cargo(Slot::Info), Instant::now());
+        assert_eq!((flight.written(1), flight.written(2)), (None, None));
+        assert!(!flight.has_room());
+        assert_eq!((flight.acknowledged(1), flight.subscribed(2)), (None, None), "of another kind");
+        assert_eq!(flight.subscribed(1), Some(3));
+        assert!(flight.has_room());
+        assert_eq!(flight.acknowledged(2), Some(cargo(Slot::Info)));
     }
 
     #[test]

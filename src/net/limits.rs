@@ -12,6 +12,8 @@ pub(super) struct Limits {
     pub(super) qos_max: QoS,
     /// Whether it keeps retained messages.
     pub(super) retain: bool,
+    /// Whether it takes subscriptions with wildcards.
+    pub(super) wildcards: bool,
     /// The largest packet it takes, in bytes.
     pub(super) packet_max: usize,
 }
@@ -27,6 +29,7 @@ impl Limits {
                 _ => QoS::AtLeastOnce,
             },
             retain: properties.and_then(|p| p.retain_available) != Some(0),
+            wildcards: properties.and_then(|p| p.wildcard_subscription_available) != Some(0),
             packet_max: properties
                 .and_then(|p| p.max_packet_size)
                 .and_then(|bytes| usize::try_from(bytes).ok())
@@ -45,6 +48,12 @@ impl Limits {
         // MQTT 5 section 3.3. At most 3 bytes too strict.
         const AROUND: usize = 5 + 2 + 2 + 1;
         AROUND + topic.len() + payload <= self.packet_max
+    }
+
+    /// Whether a subscription to the one `filter` fits into a packet that the broker takes.
+    pub(super) fn takes_filter(&self, filter: &str) -> bool {
+        // As above, and a byte of options: MQTT 5 section 3.8.
+        self.takes(filter, 1)
     }
 }
 
@@ -82,15 +91,19 @@ mod tests {
     fn a_broker_that_says_nothing_allows_everything() {
         let limits = limits(|_| {});
         assert_eq!((limits.receive_max, limits.retain), (u16::MAX, true));
+        assert!(limits.wildcards);
         assert_eq!(limits.qos(QoS::AtLeastOnce), QoS::AtLeastOnce);
         assert!(limits.takes("t", 100_000_000));
     }
 
     #[test]
-    fn a_broker_without_qos_1_and_retain_is_respected() {
-        let limits = limits(|p| (p.max_qos, p.retain_available) = (Some(0), Some(0)));
+    fn a_broker_without_qos_1_retain_and_wildcards_is_respected() {
+        let limits = limits(|p| {
+            (p.max_qos, p.retain_available) = (Some(0), Some(0));
+            p.wildcard_subscription_available = Some(0);
+        });
         assert_eq!(limits.qos(QoS::AtLeastOnce), QoS::AtMostOnce);
-        assert!(!limits.retain);
+        assert!(!limits.retain && !limits.wildcards);
     }
 
     #[test]
@@ -98,5 +111,6 @@ mod tests {
         let limits = limits(|p| p.max_packet_size = Some(100));
         assert!(limits.takes("topic", 85));
         assert!(!limits.takes("topic", 86));
+        assert!(limits.takes_filter(&"f".repeat(89)) && !limits.takes_filter(&"f".repeat(90)));
     }
 }

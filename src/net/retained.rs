@@ -1,37 +1,42 @@
 //! The retained topics: only the latest value counts, and each new connection says it again.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 /// A retained topic of the device, in the order in which a new connection says them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Slot {
     Status,
     Info,
     Health,
+    /// Of the model with this name.
+    Reported(Arc<str>),
 }
 
-impl Slot {
-    /// The topic's last level.
-    pub(super) fn name(self) -> &'static str {
+/// What stands in the topic behind the device.
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status => "status",
-            Self::Info => "info",
-            Self::Health => "health",
+            Self::Status => f.write_str("status"),
+            Self::Info => f.write_str("info"),
+            Self::Health => f.write_str("health"),
+            Self::Reported(model) => write!(f, "model/{model}/reported"),
         }
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Value {
-    payload: Option<Vec<u8>>,
+    payload: Vec<u8>,
     unsaid: bool,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    values: Mutex<[Value; 3]>,
+    values: Mutex<BTreeMap<Slot, Value>>,
     changed: Notify,
 }
 
@@ -40,15 +45,13 @@ struct Shared {
 pub(super) struct Retained(Arc<Shared>);
 
 impl Retained {
-    const SLOTS: [Slot; 3] = [Slot::Status, Slot::Info, Slot::Health];
-
-    fn values(&self) -> MutexGuard<'_, [Value; 3]> {
+    fn values(&self) -> MutexGuard<'_, BTreeMap<Slot, Value>> {
         self.0.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Replaces the value of `slot`.
     pub(super) fn set(&self, slot: Slot, payload: Vec<u8>) {
-        self.values()[slot as usize] = Value { payload: Some(payload), unsaid: true };
+        self.values().insert(slot, Value { payload, unsaid: true });
         self.0.changed.notify_one();
     }
 
@@ -60,26 +63,21 @@ impl Retained {
     /// A value that this connection has not said yet; it counts as said from now on.
     pub(super) fn next(&self) -> Option<(Slot, Vec<u8>)> {
         let mut values = self.values();
-        Self::SLOTS.into_iter().find_map(|slot| {
-            let value = &mut values[slot as usize];
-            if !value.unsaid {
-                return None;
-            }
-            value.unsaid = false;
-            value.payload.clone().map(|payload| (slot, payload))
-        })
+        let (slot, value) = values.iter_mut().find(|(_, value)| value.unsaid)?;
+        value.unsaid = false;
+        Some((slot.clone(), value.payload.clone()))
     }
 
     /// A new connection: everything is to be said again.
     pub(super) fn rewind(&self) {
-        for value in self.values().iter_mut() {
-            value.unsaid = value.payload.is_some();
+        for value in self.values().values_mut() {
+            value.unsaid = true;
         }
     }
 
     /// Whether this connection has said everything.
     pub(super) fn all_said(&self) -> bool {
-        self.values().iter().all(|value| !value.unsaid)
+        self.values().values().all(|value| !value.unsaid)
     }
 }
 
@@ -90,11 +88,19 @@ mod tests {
     #[test]
     fn only_the_latest_value_is_said_and_a_new_connection_says_all_again() {
         let retained = Retained::default();
+        let reported = |model: &str| Slot::Reported(model.into());
+        retained.set(reported("pump"), b"idle".to_vec());
+        retained.set(reported("gestures"), b"idle".to_vec());
         retained.set(Slot::Health, b"1".to_vec());
         retained.set(Slot::Health, b"2".to_vec());
         retained.set(Slot::Status, b"online".to_vec());
         let say = || std::iter::from_fn(|| retained.next()).collect::<Vec<_>>();
-        let expected = vec![(Slot::Status, b"online".to_vec()), (Slot::Health, b"2".to_vec())];
+        let expected = vec![
+            (Slot::Status, b"online".to_vec()),
+            (Slot::Health, b"2".to_vec()),
+            (reported("gestures"), b"idle".to_vec()),
+            (reported("pump"), b"idle".to_vec()),
+        ];
         assert_eq!(say(), expected);
         assert!(retained.all_said());
         retained.rewind();

@@ -70,6 +70,15 @@ impl MqttSettings {
     }
 }
 
+/// Whose wishes are heard: retained topics that others write. Nothing is subscribed to without models.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subscriptions {
+    /// The models whose versions others may choose, each once: `[a-z0-9_-]{1,64}`.
+    pub models: Vec<String>,
+    /// The device's groups, each once, the one that counts first: `[A-Za-z0-9_-]{1,64}`.
+    pub groups: Vec<String>,
+}
+
 /// TLS to the broker. Its certificate is always checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
@@ -86,8 +95,10 @@ pub struct TlsSettings {
 pub struct Timing {
     /// From the first packet to the broker's answer to CONNECT: name, TCP, TLS and MQTT together.
     pub connect: Duration,
-    /// A PUBACK later than this means a connection that only looks alive.
+    /// A PUBACK or SUBACK later than this means a connection that only looks alive.
     pub ack: Duration,
+    /// From the last SUBACK until the broker has surely said all that it retains: nothing marks the end of it.
+    pub settle: Duration,
     /// Pause after the first failure; doubled after each further one, with jitter.
     pub backoff_first: Duration,
     /// The longest pause.
@@ -101,6 +112,7 @@ impl Default for Timing {
         Self {
             connect: Duration::from_secs(15),
             ack: Duration::from_secs(20),
+            settle: Duration::from_secs(10),
             backoff_first: Duration::from_millis(250),
             backoff_cap: Duration::from_secs(30),
             refused: Duration::from_secs(60),

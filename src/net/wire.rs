@@ -1,34 +1,39 @@
-//! The public interface on the broker: topics, and the payloads that concern the device as a whole.
+//! The public interface on the broker: topics, and the payloads that concern the device or a model as a whole.
 //!
 //! Results and events are written by [`crate::data::payload`]. Keys and topics are versioned by
 //! `CHANGELOG.md`, described in `docs/mqtt.md` and checked against `docs/schema/`.
 
+mod desired;
 mod health;
 mod info;
+mod reported;
 mod status;
 
+pub use desired::{DESIRED_BYTES_MAX, Desired, Effective, NotDesired, Said, effective};
 pub use health::{
     Board, Health, MqttHealth, PipelineHealth, Process, SensorHealth, SensorState, Verdict,
 };
 pub use info::{ChannelInfo, Hardware, Info, PipelineInfo, SensorInfo};
+pub use reported::{Progress, Reported, ReportedBundle, ReportedFailure};
 pub use status::{DeviceState, Status};
 
 use serde::Serialize;
 
-/// The topics of one device: `[PREFIX/]edgerun/DEVICE/…`.
+/// The topics of one device: `[PREFIX/]edgerun/DEVICE/…`, and of groups: `[PREFIX/]edgerun/group/GROUP/…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topics {
+    base: String,
     root: String,
 }
 
 impl Topics {
     /// The topics of `device`, below `prefix` where brokers are shared between tenants.
     pub fn new(prefix: Option<&str>, device: &str) -> Self {
-        let root = match prefix.map(|prefix| prefix.trim_matches('/')) {
-            None | Some("") => format!("edgerun/{device}"),
-            Some(prefix) => format!("{prefix}/edgerun/{device}"),
+        let base = match prefix.map(|prefix| prefix.trim_matches('/')) {
+            None | Some("") => "edgerun".to_owned(),
+            Some(prefix) => format!("{prefix}/edgerun"),
         };
-        Self { root }
+        Self { root: format!("{base}/{device}"), base }
     }
 
     /// Retained: whether the device is there. Also the last will.
@@ -44,6 +49,21 @@ impl Topics {
     /// Retained: how it is doing.
     pub fn health(&self) -> String {
         self.of_device("health")
+    }
+
+    /// Retained, from outside: which version of `model` the device is to run. `+` for every model.
+    pub fn desired(&self, model: &str) -> String {
+        format!("{}/model/{model}/desired", self.root)
+    }
+
+    /// Retained, from outside: which version of `model` every device of `group` is to run.
+    pub fn group_desired(&self, group: &str, model: &str) -> String {
+        format!("{}/group/{group}/model/{model}/desired", self.base)
+    }
+
+    /// Retained: which version of `model` runs, and how its updates go.
+    pub fn reported(&self, model: &str) -> String {
+        format!("{}/model/{model}/reported", self.root)
     }
 
     /// A topic of the device as a whole.
@@ -91,6 +111,12 @@ mod tests {
         assert_eq!(topics.result("gestures"), "edgerun/bench-07/result/gestures");
         let tenant = Topics::new(Some("tenant-a/"), "bench-07");
         assert_eq!(tenant.event("gestures"), "tenant-a/edgerun/bench-07/event/gestures");
+        assert_eq!(topics.desired("+"), "edgerun/bench-07/model/+/desired");
+        assert_eq!(topics.reported("gestures"), "edgerun/bench-07/model/gestures/reported");
+        assert_eq!(
+            tenant.group_desired("line-3", "gestures"),
+            "tenant-a/edgerun/group/line-3/model/gestures/desired"
+        );
     }
 
     #[test]

@@ -23,5 +23,6 @@ mod schema;
 mod support;
 mod tls;
 mod updates;
+mod wishes;
 mod wrong_input;
 mod zoo;

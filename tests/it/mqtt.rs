@@ -2,7 +2,7 @@
 //! and everybody on the broker knows whether the device is.
 
 use edgerun::data::{Rejected, Secret};
-use edgerun::net::{self, NetHandle, Stopped, wire};
+use edgerun::net::{self, NetHandle, Stopped, Subscriptions, wire};
 use edgerun::sink::{Qos, Sink};
 
 use crate::support::PATIENCE;
@@ -28,7 +28,8 @@ fn a_device_is_online_while_it_runs_and_stopping_when_it_was_stopped() {
     let Some(broker) = Mosquitto::start() else { return };
     let subscriber = Subscriber::new(broker.port(), ALL);
     let identity = identity();
-    let net = net::start(settings(broker.port()), identity.clone()).unwrap();
+    let net =
+        net::start(settings(broker.port()), identity.clone(), Subscriptions::default()).unwrap();
 
     let birth = subscriber.next();
     assert_eq!(birth.topic, "edgerun/bench-07/status");
@@ -54,7 +55,8 @@ fn a_device_that_vanishes_is_offline_in_the_name_of_its_session() {
     let Some(broker) = Mosquitto::start() else { return };
     let subscriber = Subscriber::new(broker.port(), ALL);
     let identity = identity();
-    let net = net::start(settings(broker.port()), identity.clone()).unwrap();
+    let net =
+        net::start(settings(broker.port()), identity.clone(), Subscriptions::default()).unwrap();
     assert_eq!(subscriber.next().payload["state"], "online");
 
     // Cuts the line without a DISCONNECT, as the kernel does for a process that was killed.
@@ -70,7 +72,8 @@ fn results_events_info_and_health_arrive_on_their_topics() {
     let Some(broker) = Mosquitto::start() else { return };
     let subscriber = Subscriber::new(broker.port(), ALL);
     let identity = identity();
-    let net = net::start(settings(broker.port()), identity.clone()).unwrap();
+    let net =
+        net::start(settings(broker.port()), identity.clone(), Subscriptions::default()).unwrap();
     wait_connected(&net);
     let link = net.link();
     link.publish_info(&wire::Info { device: "bench-07".to_owned(), ..wire::Info::default() });
@@ -104,7 +107,7 @@ fn results_events_info_and_health_arrive_on_their_topics() {
 fn the_broker_may_be_away_at_the_start() {
     let Some(mut broker) = Mosquitto::start() else { return };
     broker.stop();
-    let net = net::start(settings(broker.port()), identity()).unwrap();
+    let net = net::start(settings(broker.port()), identity(), Subscriptions::default()).unwrap();
     let mut sink = net.publisher();
     sink.publish(inference(1)).unwrap();
     assert!(net.link().wait(PATIENCE, |state| state.last_error.is_some()));
@@ -121,7 +124,7 @@ fn the_broker_may_be_away_at_the_start() {
 fn nothing_is_lost_and_the_order_holds_when_the_broker_restarts_under_load() {
     let Some(mut broker) = Plan::default().global(DATABASE).start() else { return };
     let subscriber = Subscriber::lasting(broker.port(), "edgerun/bench-07/result/#");
-    let net = net::start(settings(broker.port()), identity()).unwrap();
+    let net = net::start(settings(broker.port()), identity(), Subscriptions::default()).unwrap();
     let mut sink = net.publisher();
     let mut publish = |seqs: std::ops::Range<u64>| {
         for seq in seqs {
@@ -159,7 +162,7 @@ fn nothing_is_lost_and_the_order_holds_when_the_broker_restarts_under_load() {
 #[test]
 fn best_effort_does_not_wait_and_a_stop_without_a_broker_says_what_it_leaves() {
     let Some(mut broker) = Mosquitto::start() else { return };
-    let net = net::start(settings(broker.port()), identity()).unwrap();
+    let net = net::start(settings(broker.port()), identity(), Subscriptions::default()).unwrap();
     wait_connected(&net);
     broker.stop();
     assert!(net.link().wait(PATIENCE, |state| !state.connected));
@@ -178,7 +181,7 @@ fn a_full_outbox_gives_up_the_oldest_results_and_counts_each() {
     broker.stop();
     let mut small = settings(broker.port());
     small.outbox_bytes = 20_000;
-    let net = net::start(small, identity()).unwrap();
+    let net = net::start(small, identity(), Subscriptions::default()).unwrap();
     let mut sink = net.publisher();
     sink.event(label_changed("walking")).unwrap();
     for seq in 0..200 {
@@ -212,7 +215,7 @@ fn a_refused_password_is_said_plainly_and_never_shown() {
     let mut wrong = settings(broker.guarded_port());
     wrong.username = Some("bench-07".to_owned());
     wrong.password = Some(Secret::new("hunter2"));
-    let net = net::start(wrong.clone(), identity()).unwrap();
+    let net = net::start(wrong.clone(), identity(), Subscriptions::default()).unwrap();
     assert!(net.link().wait(PATIENCE, |state| state.last_error.is_some()));
     let state = net.state();
     assert_eq!(
@@ -230,7 +233,7 @@ fn a_refused_password_is_said_plainly_and_never_shown() {
     let mut right = wrong;
     right.password = Some(Secret::new("right"));
     assert_eq!(net::probe(&right).unwrap(), Vec::<String>::new());
-    let net = net::start(right, identity()).unwrap();
+    let net = net::start(right, identity(), Subscriptions::default()).unwrap();
     wait_connected(&net);
 }
 
@@ -243,7 +246,8 @@ fn a_topic_that_the_broker_forbids_is_counted_and_named() {
     else {
         return;
     };
-    let net = net::start(settings(broker.guarded_port()), identity()).unwrap();
+    let net =
+        net::start(settings(broker.guarded_port()), identity(), Subscriptions::default()).unwrap();
     let mut sink = net.publisher();
     sink.event(label_changed("walking")).unwrap();
     sink.publish(inference(1)).unwrap();
@@ -263,7 +267,8 @@ fn a_broker_without_qos_1_and_retained_messages_still_gets_everything() {
     else {
         return;
     };
-    let net = net::start(settings(broker.guarded_port()), identity()).unwrap();
+    let net =
+        net::start(settings(broker.guarded_port()), identity(), Subscriptions::default()).unwrap();
     net.publisher().publish(inference(1)).unwrap();
     wait_delivered(&net, 1);
     let remarks = net::probe(&settings(broker.guarded_port())).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use edgerun::net;
+use edgerun::net::{self, Subscriptions};
 use edgerun::sink::Sink;
 
 use crate::support::PATIENCE;
@@ -23,7 +23,7 @@ fn a_broker_that_accepts_and_never_answers_is_given_up_and_tried_again() {
     let broker = ScriptedBroker::new();
     let mut hasty = settings(broker.port());
     hasty.timing.connect = Duration::from_millis(200);
-    let net = net::start(hasty, identity()).unwrap();
+    let net = net::start(hasty, identity(), Subscriptions::default()).unwrap();
     net.publisher().publish(inference(1)).unwrap();
 
     let silent = broker.accept();
@@ -38,7 +38,7 @@ fn publishes_that_are_never_acknowledged_end_the_connection_and_go_again() {
     let broker = ScriptedBroker::new();
     let mut hasty = settings(broker.port());
     hasty.timing.ack = Duration::from_millis(300);
-    let net = net::start(hasty, identity()).unwrap();
+    let net = net::start(hasty, identity(), Subscriptions::default()).unwrap();
     net.publisher().publish(inference(1)).unwrap();
 
     let mut stalled = broker.welcome(&[]);
@@ -57,7 +57,7 @@ fn a_line_that_only_looks_alive_is_found_by_its_unanswered_pings() {
     let broker = ScriptedBroker::new();
     let mut impatient = settings(broker.port());
     impatient.keep_alive = Duration::from_secs(5); // the least that the library takes
-    let net = net::start(impatient, identity()).unwrap();
+    let net = net::start(impatient, identity(), Subscriptions::default()).unwrap();
     let mut dead = broker.welcome(&[]);
     take_birth(&mut dead);
     // Nobody reads from `dead` any more, and it stays open.
@@ -70,7 +70,7 @@ fn a_line_that_only_looks_alive_is_found_by_its_unanswered_pings() {
 #[test]
 fn after_a_cut_the_oldest_unacknowledged_comes_first_and_the_order_holds() {
     let broker = ScriptedBroker::new();
-    let net = net::start(settings(broker.port()), identity()).unwrap();
+    let net = net::start(settings(broker.port()), identity(), Subscriptions::default()).unwrap();
     let mut sink = net.publisher();
     let mut peer = broker.welcome(&[]);
     take_birth(&mut peer);
@@ -101,7 +101,8 @@ fn after_a_cut_the_oldest_unacknowledged_comes_first_and_the_order_holds() {
 fn never_more_is_under_way_than_the_broker_s_receive_maximum() {
     for (properties, window) in [(receive_maximum(3), 3), (receive_maximum(1), 1), (vec![], 16)] {
         let broker = ScriptedBroker::new();
-        let net = net::start(settings(broker.port()), identity()).unwrap();
+        let net =
+            net::start(settings(broker.port()), identity(), Subscriptions::default()).unwrap();
         let mut sink = net.publisher();
         for seq in 0..60 {
             sink.publish(inference(seq)).unwrap();
@@ -127,7 +128,7 @@ fn never_more_is_under_way_than_the_broker_s_receive_maximum() {
 #[test]
 fn a_limit_that_shrinks_over_a_reconnect_is_kept() {
     let broker = ScriptedBroker::new();
-    let net = net::start(settings(broker.port()), identity()).unwrap();
+    let net = net::start(settings(broker.port()), identity(), Subscriptions::default()).unwrap();
     let mut sink = net.publisher();
     for seq in 0..30 {
         sink.publish(inference(seq)).unwrap();
@@ -149,7 +150,7 @@ fn a_limit_that_shrinks_over_a_reconnect_is_kept() {
 #[test]
 fn a_message_that_is_too_large_for_the_broker_is_dropped_alone() {
     let broker = ScriptedBroker::new();
-    let net = net::start(settings(broker.port()), identity()).unwrap();
+    let net = net::start(settings(broker.port()), identity(), Subscriptions::default()).unwrap();
     let mut sink = net.publisher();
     let mut peer = broker.welcome(&maximum_packet_size(600));
     take_birth(&mut peer);
@@ -168,7 +169,8 @@ fn nothing_goes_above_the_broker_s_qos_or_retained_where_it_keeps_nothing() {
     // Maximum QoS 0, retain not available: MQTT 5 section 3.2.2.3.
     for (properties, qos, retain) in [(&[0x24, 0, 0x25, 0][..], 0, false), (&[], 1, true)] {
         let broker = ScriptedBroker::new();
-        let net = net::start(settings(broker.port()), identity()).unwrap();
+        let net =
+            net::start(settings(broker.port()), identity(), Subscriptions::default()).unwrap();
         net.publisher().publish(inference(1)).unwrap();
         let mut peer = broker.welcome(properties);
         let birth = peer.publish();
@@ -185,7 +187,7 @@ fn two_hundred_lost_connections_leave_no_thread_and_no_socket_behind() {
     let mut hasty = settings(broker.port());
     hasty.timing.backoff_first = Duration::from_millis(1);
     hasty.timing.backoff_cap = Duration::from_millis(1);
-    let net = net::start(hasty, identity()).unwrap();
+    let net = net::start(hasty, identity(), Subscriptions::default()).unwrap();
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
     let mut before = (0, 0);

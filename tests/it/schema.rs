@@ -7,8 +7,10 @@ use std::time::Duration;
 use edgerun::data::{Event, EventKind, Finding, Session, payload};
 use edgerun::net::wire::{
     self, Board, ChannelInfo, DeviceState, Hardware, Health, Info, PipelineHealth, PipelineInfo,
-    SensorHealth, SensorInfo, Status,
+    Progress, Reported, ReportedBundle, ReportedFailure, SensorHealth, SensorInfo, Status,
 };
+use edgerun::update::failure::Code;
+use edgerun::update::record::{Outcome, Phase};
 use serde_json::{Map, Value, json};
 
 use crate::support::device::{at, inference};
@@ -52,13 +54,23 @@ fn complaints(schema: &Value, payload: &Value) -> Vec<String> {
     validator.iter_errors(payload).map(|e| format!("{}: {e}", e.instance_path())).collect()
 }
 
-/// `payload` conforms, and would not without any one of its keys that the schema requires.
+/// Keys that a payload may be without; all others are required.
+const OPTIONAL: [(&str, &[&str]); 2] = [
+    ("reported", &["running", "previous", "target", "progress", "failure"]),
+    ("desired", &["allow_downgrade"]),
+];
+
+fn is_optional(name: &str, key: &str) -> bool {
+    key == "replayed" || OPTIONAL.iter().any(|(of, keys)| *of == name && keys.contains(&key))
+}
+
+/// `payload` conforms, and would not without any one of its keys but the optional ones.
 fn check(name: &str, bytes: &[u8]) {
     let payload: Value = serde_json::from_slice(bytes).unwrap();
     let schema = closed(schema(name));
     let wrong = complaints(&schema, &payload);
     assert!(wrong.is_empty(), "{name}: {wrong:#?}\n{payload:#}");
-    for key in payload.as_object().unwrap().keys().filter(|key| *key != "replayed") {
+    for key in payload.as_object().unwrap().keys().filter(|key| !is_optional(name, key)) {
         let mut less = payload.clone();
         less.as_object_mut().unwrap().shift_remove(key);
         assert!(!complaints(&schema, &less).is_empty(), "{name}: {key} is not required");
@@ -178,6 +190,88 @@ fn health_conforms_with_and_without_what_a_board_may_not_tell() {
     health.pipelines.push(PipelineHealth { name, last_error, ..PipelineHealth::default() });
     health.sensors.push(SensorHealth { name: "imu".to_owned(), ..SensorHealth::default() });
     check("health", &wire::json(&health));
+}
+
+#[test]
+fn every_state_of_a_model_conforms() {
+    let mut reported = Reported {
+        time: at(0).rfc3339(),
+        clock: "synced".to_owned(),
+        session: session().to_string(),
+        state: "idle".to_owned(),
+        ..Reported::default()
+    };
+    check("reported", &wire::json(&reported));
+    let phases = [
+        Phase::Fetching,
+        Phase::Verifying,
+        Phase::SelfTesting,
+        Phase::Shadowing,
+        Phase::Activating,
+        Phase::Trial,
+    ];
+    let outcomes = [Outcome::Committed, Outcome::Rejected, Outcome::Reverted, Outcome::RolledBack];
+    for state in phases.map(Phase::as_str).into_iter().chain(outcomes.map(Outcome::as_str)) {
+        reported.state = state.to_owned();
+        check("reported", &wire::json(&reported));
+    }
+    let bundle = |version: &str, origin: &str| {
+        let (version, origin) = (version.to_owned(), origin.to_owned());
+        Some(ReportedBundle { version, digest: "0".repeat(64), origin })
+    };
+    reported.running = bundle("1.2.0", "repository");
+    reported.previous = bundle("1.2.0-rc.1+board", "local");
+    reported.target = Some("1.3.0".to_owned());
+    reported.progress = Some(Progress::new(1, 3));
+    check("reported", &wire::json(&reported));
+    for code in [
+        Code::Busy,
+        Code::TooLarge,
+        Code::NoSpace,
+        Code::NoMemory,
+        Code::FetchFailed,
+        Code::BadSignature,
+        Code::ExpiredMetadata,
+        Code::RolledBackMetadata,
+        Code::Incompatible,
+        Code::SelfTestFailed,
+        Code::ShadowDisagreed,
+        Code::TrialFailed,
+        Code::NotFound,
+        Code::Internal,
+    ] {
+        let code = serde_json::to_value(code).unwrap().as_str().unwrap().to_owned();
+        let message = "no such version".to_owned();
+        for version in [None, Some("1.3.0".to_owned())] {
+            let failure = ReportedFailure { version, code: code.clone(), message: message.clone() };
+            reported.failure = Some(failure);
+            check("reported", &wire::json(&reported));
+        }
+    }
+}
+
+#[test]
+fn what_the_schema_says_of_wishes_is_what_is_read() {
+    for (payload, is_wish) in [
+        (r#"{"version":"1.3.0"}"#, true),
+        (r#"{"version":"1.3.0-rc.1+b7","allow_downgrade":true}"#, true),
+        (r#"{"version":null}"#, true),
+        (r#"{"version":null,"allow_downgrade":false,"by":"fleet tool"}"#, true),
+        ("{}", false),
+        (r#"["1.3.0",false]"#, false),
+        (r#"{"version":"1.3"}"#, false),
+        (r#"{"version":"01.3.0"}"#, false),
+        (r#"{"version":""}"#, false),
+        (r#"{"version":13}"#, false),
+        (r#"{"version":"1.3.0","allow_downgrade":"yes"}"#, false),
+        (r#"{"version":"1.3.0","allow_downgrade":null}"#, false),
+    ] {
+        let value: Value = serde_json::from_str(payload).unwrap();
+        let complaints = complaints(&schema("desired"), &value);
+        assert_eq!(complaints.is_empty(), is_wish, "{payload}: {complaints:?}");
+        let read = wire::Desired::parse(payload.as_bytes());
+        assert_eq!(read.is_ok(), is_wish, "{payload}: {read:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A broker is spoken to only if its certificate is right, and a wrong one is explained.
 
 use edgerun::data::Secret;
-use edgerun::net::{self, MqttSettings, TlsSettings};
+use edgerun::net::{self, MqttSettings, Subscriptions, TlsSettings};
 use edgerun::sink::Sink;
 
 use crate::support::PATIENCE;
@@ -32,7 +32,7 @@ fn tls_settings(broker: &Mosquitto, host: &str) -> MqttSettings {
 }
 
 fn delivers(settings: MqttSettings) {
-    let net = net::start(settings, identity()).unwrap();
+    let net = net::start(settings, identity(), Subscriptions::default()).unwrap();
     net.publisher().publish(inference(1)).unwrap();
     assert!(net.link().wait(PATIENCE, |state| state.acked == 1), "{:?}", net.state());
 }
@@ -40,7 +40,7 @@ fn delivers(settings: MqttSettings) {
 /// What the daemon says of a broker that it does not get into; `check` says the same.
 fn refusal(settings: MqttSettings) -> String {
     let probed = net::probe(&settings).unwrap_err().to_string();
-    let net = net::start(settings, identity()).unwrap();
+    let net = net::start(settings, identity(), Subscriptions::default()).unwrap();
     assert!(net.link().wait(PATIENCE, |state| state.last_error.is_some()));
     let state = net.state();
     assert!(!state.connected && state.published == 0, "{state:?}");

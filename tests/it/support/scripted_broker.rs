@@ -65,6 +65,9 @@ impl ScriptedBroker {
     }
 }
 
+/// Property of CONNACK: wildcards are not available.
+pub(crate) const NO_WILDCARDS: [u8; 2] = [0x28, 0];
+
 /// A publish as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
@@ -93,6 +96,33 @@ impl Peer {
     pub(crate) fn puback(&mut self, packet_id: u16) {
         let [high, low] = packet_id.to_be_bytes();
         self.stream.write_all(&[0x40, 2, high, low]).expect("the client reads");
+    }
+
+    /// The next packet, which subscribes to one filter at QoS 1: its id and the filter.
+    pub(crate) fn subscription(&mut self) -> (u16, String) {
+        let (head, body) = self.packet();
+        assert_eq!(head, 0x82, "expected SUBSCRIBE");
+        assert_eq!(body[2], 0, "we send no subscribe properties");
+        let (filter, options) = body[5..].split_at(usize::from(body[4]));
+        assert_eq!((body[3], options), (0, &[1][..]), "one short filter at QoS 1");
+        let filter = String::from_utf8(filter.to_vec()).expect("filters are UTF-8");
+        (u16::from_be_bytes([body[0], body[1]]), filter)
+    }
+
+    /// Answers a subscription with a reason code: MQTT 5 section 3.9.3.
+    pub(crate) fn suback(&mut self, packet_id: u16, code: u8) {
+        let [high, low] = packet_id.to_be_bytes();
+        self.stream.write_all(&[0x90, 4, high, low, 0, code]).expect("the client reads");
+    }
+
+    /// Publishes at QoS 0, with `properties`; short enough for one byte of length.
+    pub(crate) fn say(&mut self, topic: &str, properties: &[u8], payload: &str) {
+        let byte = |length: usize| u8::try_from(length).expect("short");
+        let head = [0, byte(topic.len())];
+        let behind = [byte(properties.len())];
+        let body = [&head, topic.as_bytes(), &behind, properties, payload.as_bytes()].concat();
+        assert!(body.len() < 128, "{} bytes", body.len());
+        self.stream.write_all(&[&[0x30, byte(body.len())], &body[..]].concat()).expect("read");
     }
 
     /// The next packet but pings: first byte and body.

@@ -109,7 +109,7 @@ impl Drop for Subscriber {
     }
 }
 
-/// Publishes one retained message through a client that is not ours.
+/// Publishes one retained message through a client that is not ours; an empty one clears the topic.
 pub(crate) fn publish_retained(port: u16, topic: &str, payload: &str) {
     let status = Command::new("mosquitto_pub")
         .args(["-V", "5", "-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1", "-r"])
