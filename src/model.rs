@@ -4,6 +4,7 @@
 //! its unpacked folder; packing and signing come with updates.
 
 mod manifest;
+pub mod release;
 
 pub use manifest::{
     Golden, InputChannel, Limits, Manifest, ManifestError, MissingPolicy, PerChannel, Postprocess,

@@ -397,7 +397,7 @@ fn wrong<T>(key: impl Into<String>, why: String) -> Result<T, ManifestError> {
     Err(ManifestError::Value { key: key.into(), why })
 }
 
-fn check_name(name: &str) -> Result<(), ManifestError> {
+pub(super) fn check_name(name: &str) -> Result<(), ManifestError> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
     if begins && name.len() <= 64 && name.chars().all(good) {
