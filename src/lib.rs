@@ -20,6 +20,7 @@ pub mod postprocess;
 pub mod preprocess;
 pub mod sensor;
 pub mod sink;
+pub mod trust;
 pub mod window;
 
 // around: what surrounds the data path
