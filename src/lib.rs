@@ -18,6 +18,7 @@ pub mod storage;
 pub mod engine;
 pub mod postprocess;
 pub mod preprocess;
+pub mod publish;
 pub mod sensor;
 pub mod sink;
 pub mod trust;
