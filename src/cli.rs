@@ -3,6 +3,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic where the reader went away
 
 mod bench;
+mod bundle;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
@@ -58,6 +59,8 @@ enum Command {
     Infer(infer::Args),
     /// Measures how long one model takes, and how much memory
     Bench(bench::Args),
+    /// Makes, shows and checks bundles: one file with a model and all that a board needs to run it
+    Bundle(bundle::Args),
 }
 
 impl Command {
@@ -80,6 +83,7 @@ impl Command {
             Self::Inspect(args) => inspect::run(&args, out),
             Self::Infer(args) => infer::run(&args, out),
             Self::Bench(args) => bench::run(&args, out),
+            Self::Bundle(args) => bundle::run(&args, out),
         }
     }
 }

@@ -121,11 +121,11 @@ fn has_been_read(chip: &SimChip, clock: &dyn Clock) -> bool {
 
 /// The shipped gesture model, compiled in.
 fn bundle() -> anyhow::Result<Bundle> {
-    let manifest = Manifest::parse(include_str!("../models/gestures/manifest.toml"))
-        .context("the compiled-in manifest of models/gestures")?;
+    let manifest = include_str!("../models/gestures/manifest.toml");
     let model = include_bytes!("../models/gestures/gestures.tflite").to_vec();
     let golden = include_bytes!("../models/gestures/golden.npz").to_vec();
-    Ok(Bundle::new(manifest, model, Some(golden)))
+    Bundle::new(manifest, model, Some(golden))
+        .context("the compiled-in manifest of models/gestures")
 }
 
 /// What a board's configuration file would say.

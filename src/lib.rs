@@ -37,3 +37,4 @@ pub mod daemon;
 pub mod demo;
 pub mod pipeline;
 pub mod predict;
+pub mod selftest;

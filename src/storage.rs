@@ -76,19 +76,27 @@ impl Storage for DirStorage {
 
     fn replace(&self, name: &FileName, bytes: &[u8]) -> Result<(), StorageError> {
         let path = self.dir.join(&name.0);
-        let new = self.dir.join(format!("{}.new", name.0));
-        let write = || {
-            fs::create_dir_all(&self.dir)?;
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            #[expect(clippy::disallowed_methods, reason = "the one place that renames durably")]
-            fs::rename(&new, &path)?;
-            // The rename itself lies in the folder: without this a power cut may undo it.
-            File::open(&self.dir)?.sync_all()
-        };
-        write().map_err(|source| StorageError { doing: "replace", path: path.clone(), source })
+        let write = fs::create_dir_all(&self.dir).and_then(|()| replace_file(&path, bytes));
+        write.map_err(|source| StorageError { doing: "replace", path, source })
     }
+}
+
+/// Replaces the file at `path` by write, fsync, rename, fsync of the folder: a power cut leaves the old
+/// contents or the new.
+///
+/// # Errors
+/// The system's.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    #[expect(clippy::disallowed_methods, reason = "the one place that renames durably")]
+    fs::rename(&new, path)?;
+    // The rename itself lies in the folder: without this a power cut may undo it.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Storage that ends with the process: for the demo, which leaves nothing behind.

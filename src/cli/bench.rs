@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Arguments of `edgerun bench`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A model (.tflite, .onnx) or a bundle folder
+    /// A model (.tflite, .onnx) or a bundle (.edge or folder)
     file: PathBuf,
 
     /// Arrays to run on, as for `infer` (their first row); without it seeded noise

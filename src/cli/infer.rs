@@ -28,7 +28,7 @@ const VALUES_SHOWN: usize = 8;
 #[command(after_help = "An array with one more leading dimension than the model's input, or with \
     another leading length where the model's is 1, is run row by row and the outputs are stacked.")]
 pub(crate) struct Args {
-    /// A model (.tflite, .onnx) or a bundle folder
+    /// A model (.tflite, .onnx) or a bundle (.edge or folder)
     file: PathBuf,
 
     /// Arrays for the model's inputs: FILE.npz by name, FILE.npy by position, or NAME=FILE, 0=FILE

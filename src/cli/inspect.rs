@@ -14,7 +14,7 @@ use crate::engine::{self, Choice, EngineError, EngineKind, Format, LoadError, Re
 /// Arguments of `edgerun inspect`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A model (.tflite, .onnx) or a bundle folder
+    /// A model (.tflite, .onnx) or a bundle (.edge or folder)
     file: PathBuf,
 
     /// Prints one JSON object

@@ -1,12 +1,14 @@
-//! The FILE that `infer`, `inspect` and `bench` take: a model, or a bundle folder that holds one.
+//! The FILE that `infer`, `inspect` and `bench` take: a model, or a bundle that holds one.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::logger;
 use crate::engine::{self, Choice, LoadError, Model, Options, Threads};
-use crate::model::{Bundle, Manifest};
+use crate::model::{Bundle, Manifest, archive};
 
 /// A model's bytes, and its manifest where it came with one.
 pub(super) struct ModelFile {
@@ -17,9 +19,9 @@ pub(super) struct ModelFile {
 }
 
 impl ModelFile {
-    /// Reads the model file `path`, or the one that the manifest in folder `path` names.
+    /// Reads the model file `path`, or the one in the bundle file or folder `path`.
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
-        if !path.is_dir() {
+        if !path.is_dir() && !is_bundle_file(path) {
             let bytes = engine::read_file(path)?;
             return Ok(Self { path: path.into(), bytes, bundle: None });
         }
@@ -61,6 +63,13 @@ impl ModelFile {
         let digest = Sha256::digest(&self.bytes);
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// Told from the contents, as a model's format is; what cannot be read is no bundle.
+fn is_bundle_file(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(512).read_to_end(&mut start));
+    read.is_ok() && archive::looks_like(&start)
 }
 
 /// Which engine, and on how many threads.

@@ -7,7 +7,7 @@ use anyhow::{bail, ensure};
 use crate::config;
 use crate::data::Signature;
 use crate::engine::{self, Model, Options, Threads};
-use crate::model::{Bundle, Manifest, PostprocessKind};
+use crate::model::{Bundle, Manifest};
 use crate::predict::Predictor;
 use crate::sensor::SensorSpec;
 
@@ -15,7 +15,7 @@ use crate::sensor::SensorSpec;
 pub struct Loaded {
     /// What the manifest says.
     pub manifest: Manifest,
-    /// SHA-256 of the model file, in hex.
+    /// SHA-256 of the bundle file, in hex.
     pub digest: String,
     /// The model, shared by all its sessions.
     pub model: Arc<dyn Model>,
@@ -50,15 +50,6 @@ impl Loaded {
     /// When the session's memory cannot be had.
     pub fn predictor(&self) -> anyhow::Result<Predictor> {
         Ok(Predictor::new(&self.manifest, self.model.clone())?)
-    }
-
-    /// The task, as `info` names it.
-    pub fn kind(&self) -> &'static str {
-        match self.manifest.postprocess.kind {
-            PostprocessKind::Classification { .. } => "classification",
-            PostprocessKind::Regression { .. } => "regression",
-            PostprocessKind::Anomaly { .. } => "anomaly",
-        }
     }
 
     /// The model's signature.

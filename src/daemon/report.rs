@@ -349,7 +349,7 @@ impl Reporter {
                 model: loaded.manifest.name.clone(),
                 version: loaded.manifest.version.to_string(),
                 engine: loaded.model.report().engine.as_str().to_owned(),
-                kind: loaded.kind().to_owned(),
+                kind: loaded.manifest.postprocess.kind.as_str().to_owned(),
                 labels: loaded.manifest.labels.clone(),
             })
         });

@@ -8,6 +8,8 @@ use crate::data::{DType, Quantization, TensorSpec};
 
 /// Most values a tensor or a window may have; more is a mistake or an attack.
 const ELEMENTS_MAX: usize = 1 << 26;
+/// Longest name of a model file: what a header of the archive has room for.
+const FILE_NAME_MAX: usize = 100;
 
 /// The manifest, with only valid values.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +99,18 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// As the manifest writes it after `do =`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "missing",
+            Self::Clip { .. } => "clip",
+            Self::Scale { .. } => "scale",
+            Self::Standardise { .. } => "standardise",
+        }
+    }
+}
+
 /// What stands in for a missing value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -158,6 +172,17 @@ pub enum PostprocessKind {
         /// Windows in a row before it begins or ends.
         hold: u32,
     },
+}
+
+impl PostprocessKind {
+    /// As the manifest writes it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Classification { .. } => "classification",
+            Self::Regression { .. } => "regression",
+            Self::Anomaly { .. } => "anomaly",
+        }
+    }
 }
 
 /// A range; results outside it are reported as they are, never clamped, and raise an event later.
@@ -409,7 +434,13 @@ pub(super) fn check_name(name: &str) -> Result<(), ManifestError> {
 /// A model's file lies beside its manifest: anything that could lead elsewhere is refused.
 fn check_file_name(name: &str) -> Result<(), ManifestError> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if !name.is_empty() && name.len() <= 128 && !name.starts_with('.') && name.chars().all(good) {
+    let taken = ["manifest.toml", "golden.npz", "metrics.json"].contains(&name);
+    if !name.is_empty()
+        && name.len() <= FILE_NAME_MAX
+        && !name.starts_with('.')
+        && name.chars().all(good)
+        && !taken
+    {
         return Ok(());
     }
     wrong("model", format!("{name:?} is not a plain file name beside the manifest"))

@@ -4,6 +4,7 @@
 
 mod allocations;
 mod arm;
+mod bundle;
 mod classic;
 mod commands;
 mod config;

@@ -1,0 +1,119 @@
+//! `edgerun bundle show`: what a bundle says of itself; nothing is loaded.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::Outcome;
+use crate::arrays;
+use crate::model::{Bundle, Manifest, Step};
+
+/// Arguments of `edgerun bundle show`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// A bundle file (.edge) or folder
+    bundle: PathBuf,
+
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let bundle = Bundle::open(&args.bundle)?;
+    let golden = bundle.golden.as_deref().map(arrays::unpack).transpose()?;
+    let windows = golden
+        .iter()
+        .flatten()
+        .find(|array| array.name == "x")
+        .and_then(|array| array.tensor.shape().first().copied())
+        .unwrap_or(0);
+    let metrics: Option<Value> =
+        bundle.metrics.as_deref().and_then(|bytes| serde_json::from_slice(bytes).ok());
+    if args.json {
+        let shown = as_json(&bundle, windows, metrics.as_ref());
+        writeln!(out, "{shown}")?;
+    } else {
+        as_text(&bundle, windows, metrics.as_ref(), out)?;
+    }
+    Ok(Outcome::Good)
+}
+
+fn as_json(bundle: &Bundle, windows: usize, metrics: Option<&Value>) -> Value {
+    let Manifest { name, version, description, license, origin, edgerun, labels, recipe, .. } =
+        &bundle.manifest;
+    let members: Vec<_> = bundle
+        .members()
+        .map(|(name, bytes)| json!({ "name": name, "bytes": bytes.len() }))
+        .collect();
+    let channels: Vec<_> = recipe
+        .channels
+        .iter()
+        .map(|channel| json!({ "name": channel.name, "unit": channel.unit }))
+        .collect();
+    json!({
+        "name": name, "version": version.to_string(), "description": description,
+        "license": license, "origin": origin, "edgerun": edgerun.to_string(),
+        "digest": bundle.digest, "members": members, "labels": labels,
+        "recipe": { "frames": recipe.frames, "rate_hz": recipe.rate_hz, "channels": channels,
+            "steps": recipe.steps.iter().map(Step::as_str).collect::<Vec<_>>() },
+        "kind": bundle.manifest.postprocess.kind.as_str(), "golden_windows": windows, "metrics": metrics,
+    })
+}
+
+fn as_text(
+    bundle: &Bundle,
+    windows: usize,
+    metrics: Option<&Value>,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    let Manifest { name, version, description, license, origin, edgerun, labels, recipe, .. } =
+        &bundle.manifest;
+    writeln!(out, "{name} {version}: {description}")?;
+    writeln!(out, "  digest    {}", bundle.digest)?;
+    writeln!(out, "  licence   {}", said(license))?;
+    writeln!(out, "  data      {}", said(origin))?;
+    writeln!(out, "  needs     edgerun {edgerun} or newer")?;
+    let rate = recipe.rate_hz.map(|hz| format!(" at {hz} Hz")).unwrap_or_default();
+    writeln!(
+        out,
+        "  takes     {} frames of {} channels{rate}",
+        recipe.frames,
+        recipe.channels.len()
+    )?;
+    for channel in recipe.channels.iter().take(CHANNELS_SHOWN) {
+        writeln!(out, "            {} {}", channel.name, channel.unit)?;
+    }
+    if recipe.channels.len() > CHANNELS_SHOWN {
+        writeln!(out, "            and {} more", recipe.channels.len() - CHANNELS_SHOWN)?;
+    }
+    let steps: Vec<_> = recipe.steps.iter().map(Step::as_str).collect();
+    writeln!(out, "  recipe    {}", said(&steps.join(", ")))?;
+    let of = if labels.is_empty() { String::new() } else { format!(": {}", labels.join(", ")) };
+    writeln!(out, "  gives     {}{of}", bundle.manifest.postprocess.kind.as_str())?;
+    writeln!(out, "  golden    {windows} windows")?;
+    if let Some(metrics) = metrics {
+        writeln!(out, "  metrics   {}", metrics_line(metrics))?;
+    }
+    writeln!(out, "\nmembers")?;
+    for (name, bytes) in bundle.members() {
+        writeln!(out, "  {name:<24} {:>10} bytes", bytes.len())?;
+    }
+    Ok(())
+}
+
+const CHANNELS_SHOWN: usize = 12;
+
+fn said(text: &str) -> &str {
+    if text.is_empty() { "(not said)" } else { text }
+}
+
+/// The numbers of the first level: `accuracy 0.975, n 40`.
+fn metrics_line(metrics: &Value) -> String {
+    let numbers = metrics.as_object().into_iter().flatten().filter_map(|(key, value)| {
+        let value = value.as_f64()?;
+        Some(format!("{key} {}", (value * 1e4).round() / 1e4))
+    });
+    numbers.collect::<Vec<_>>().join(", ")
+}
