@@ -12,6 +12,7 @@ mod inspect;
 mod logger;
 mod model_file;
 mod output;
+mod repo;
 mod run;
 
 use std::ffi::OsString;
@@ -61,6 +62,8 @@ enum Command {
     Bench(bench::Args),
     /// Makes, shows and checks bundles: one file with a model and all that a board needs to run it
     Bundle(bundle::Args),
+    /// Publishes bundles as a signed repository that boards update from
+    Repo(repo::Args),
 }
 
 impl Command {
@@ -84,6 +87,7 @@ impl Command {
             Self::Infer(args) => infer::run(&args, out),
             Self::Bench(args) => bench::run(&args, out),
             Self::Bundle(args) => bundle::run(&args, out),
+            Self::Repo(args) => repo::run(&args, out),
         }
     }
 }

@@ -25,6 +25,7 @@ pub use clock::Verdict;
 pub use error::TrustError;
 pub use transport::{
     Body, FetchError, FileSource, HttpSettings, HttpSource, Patience, RepositoryPath, Source,
+    source,
 };
 
 use crate::model::release::hex;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
 use tough::schema::RoleType;
 
 use super::chain::{self, Chain};
@@ -46,7 +47,8 @@ impl Publisher {
     /// When that name and version is taken by other bytes.
     pub fn add(&self, path: &Path, release: &Release) -> Result<Added, PublishError> {
         let name = release.target_name()?.to_string();
-        let (length, sha256) = durable::measure(path)?;
+        let bytes = fs::read(path).map_err(PublishError::io("read", path))?;
+        let (length, sha256) = (bytes.len() as u64, hex(&Sha256::digest(&bytes)));
         if release.digest != sha256 {
             return Err(PublishError::Value(format!(
                 "{} changes while it is read",
@@ -66,7 +68,8 @@ impl Publisher {
         if stage.add.contains_key(&name) || (published.is_some() && !stage.retire.contains(&name)) {
             return Ok(Added::Already(name));
         }
-        durable::copy(path, &targets_dir(&self.dir).join(format!("{sha256}.{name}")))?;
+        let file = targets_dir(&self.dir).join(format!("{sha256}.{name}"));
+        durable::replace(&file, &bytes)?;
         stage.retire.remove(&name);
         stage.retired.remove(&name);
         let staged = Staged { length, sha256, release: release.to_json() };

@@ -51,6 +51,19 @@ impl Checked {
     pub fn versions_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Target> {
         self.targets.iter().rev().filter(move |target| target.name.name() == name)
     }
+
+    /// When the first of the roles expires, since 1970.
+    pub fn expires(&self) -> Duration {
+        let repository = &self.repository;
+        let all = [
+            repository.root().signed.expires,
+            repository.targets().signed.expires,
+            repository.snapshot().signed.expires,
+            repository.timestamp().signed.expires,
+        ];
+        let seconds = all.iter().map(|at| at.as_second()).min().unwrap_or(0);
+        Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+    }
 }
 
 impl TrustStore {
@@ -186,20 +199,4 @@ fn offer(name: &str, target: &tough::schema::Target) -> Result<Target, String> {
         return Err("its digest is not that of the target".to_owned());
     }
     Ok(Target { name, release, length: target.length, sha256 })
-}
-
-/// How long from now a state may be used before its earliest role expires; for reports.
-impl Checked {
-    /// When the first of the roles expires, since 1970.
-    pub fn expires(&self) -> Duration {
-        let repository = &self.repository;
-        let all = [
-            repository.root().signed.expires,
-            repository.targets().signed.expires,
-            repository.snapshot().signed.expires,
-            repository.timestamp().signed.expires,
-        ];
-        let seconds = all.iter().map(|at| at.as_second()).min().unwrap_or(0);
-        Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
-    }
 }

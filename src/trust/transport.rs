@@ -32,6 +32,18 @@ pub trait Source: fmt::Debug + Send + Sync {
     fn open(&self, path: &RepositoryPath, offset: u64) -> Result<Body, FetchError>;
 }
 
+/// The source for a repository at `url`: `https://`, `http://` or `file://`.
+///
+/// # Errors
+/// Says what is wrong with the URL or the settings.
+pub fn source(url: &str, settings: &HttpSettings) -> Result<Arc<dyn Source>, String> {
+    match url.split_once("://") {
+        Some(("file", _)) => Ok(Arc::new(FileSource::from_url(url)?)),
+        Some(("https" | "http", _)) => Ok(Arc::new(HttpSource::new(url, settings)?)),
+        _ => Err(format!("{url} is neither https://, http:// nor file://")),
+    }
+}
+
 /// A file that is open.
 pub struct Body {
     /// The byte that the reader begins with: the one asked for, or an earlier one.

@@ -15,9 +15,11 @@ fn a_good_repository_is_offered_and_fetched() {
     assert!(!checked.wrote, "nothing was new");
 }
 
+type Edit = fn(&mut Vec<u8>);
+
 #[test]
 fn arbitrary_software_is_refused() {
-    let cases: [(&str, fn(&mut Vec<u8>)); 3] = [
+    let cases: [(&str, Edit); 3] = [
         ("one bit flipped", |bytes| bytes[5_000] ^= 1),
         ("cut short", |bytes| bytes.truncate(50_000)),
         ("replaced", |bytes| bytes.fill(7)),

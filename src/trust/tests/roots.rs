@@ -50,10 +50,13 @@ fn a_root_counts_although_its_timestamp_is_withheld() {
     assert_ne!(world.code(V2), "accepted");
 }
 
+/// The text of a root that somebody else would like to be the next.
+type Make = fn(&World, &Keys) -> Vec<u8>;
+
 #[test]
 fn a_root_needs_the_old_threshold_and_its_own() {
     let strangers = Keys::new();
-    let cases: [(&str, fn(&World, &Keys) -> Vec<u8>); 5] = [
+    let cases: [(&str, Make); 5] = [
         ("strangers", |_, keys| {
             let new = root(keys, 2, NOW + DAY);
             sign(new.clone(), &new, &keys.root).buffer().clone()
