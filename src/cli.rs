@@ -13,6 +13,7 @@ mod logger;
 mod model_file;
 mod ota;
 mod output;
+mod repo;
 mod run;
 mod self_test;
 
@@ -63,6 +64,8 @@ enum Command {
     Bench(bench::Args),
     /// Makes, shows and checks bundles: one file with a model and all that a board needs to run it
     Bundle(bundle::Args),
+    /// Publishes bundles as a signed repository that boards update from
+    Repo(repo::Args),
     /// Shows and steers updates of models on this board
     Ota(ota::Args),
     /// Tests a bundle in a confined process, for the daemon
@@ -91,6 +94,7 @@ impl Command {
             Self::Infer(args) => infer::run(&args, out),
             Self::Bench(args) => bench::run(&args, out),
             Self::Bundle(args) => bundle::run(&args, out),
+            Self::Repo(args) => repo::run(&args, out),
             Self::Ota(args) => ota::run(&args, out),
             Self::SelfTest(args) => self_test::run(&args, out),
         }

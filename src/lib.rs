@@ -18,9 +18,11 @@ pub mod storage;
 pub mod engine;
 pub mod postprocess;
 pub mod preprocess;
+pub mod publish;
 pub mod sensor;
 pub mod sink;
 pub mod store;
+pub mod trust;
 pub mod window;
 
 // around: what surrounds the data path

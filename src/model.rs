@@ -6,6 +6,7 @@
 pub mod archive;
 mod digest;
 mod manifest;
+pub mod release;
 
 pub use archive::ArchiveError;
 pub use digest::{Digest, NoDigest};

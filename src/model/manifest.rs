@@ -429,7 +429,7 @@ fn wrong<T>(key: impl Into<String>, why: String) -> Result<T, ManifestError> {
     Err(ManifestError::Value { key: key.into(), why })
 }
 
-fn check_name(name: &str) -> Result<(), ManifestError> {
+pub(super) fn check_name(name: &str) -> Result<(), ManifestError> {
     if Manifest::is_name(name) {
         return Ok(());
     }

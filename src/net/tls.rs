@@ -23,7 +23,7 @@ const SYSTEM_AUTHORITIES: [&str; 3] = [
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file is missing or not readable.
-    #[error("[mqtt] {key}: cannot read {}: {source}", path.display())]
+    #[error("{key}: cannot read {}: {source}", path.display())]
     Read {
         /// The setting.
         key: &'static str,
@@ -35,12 +35,15 @@ pub enum TlsError {
     /// No file with the operating system's authorities.
     #[error(
         "no certificate authorities on this system (looked for {}): install the package \
-         ca-certificates, or set [mqtt] ca to your broker's authority",
+         ca-certificates, or set {key} to the server's authority",
         SYSTEM_AUTHORITIES.join(", ")
     )]
-    NoSystemAuthorities,
+    NoSystemAuthorities {
+        /// The setting that would name another one.
+        key: &'static str,
+    },
     /// A file is not PEM, or damaged.
-    #[error("[mqtt] {key}: {what} is not a PEM file that can be read: {why}")]
+    #[error("{key}: {what} is not a PEM file that can be read: {why}")]
     NotPem {
         /// The setting.
         key: &'static str,
@@ -50,7 +53,7 @@ pub enum TlsError {
         why: String,
     },
     /// A PEM file without a certificate.
-    #[error("[mqtt] {key}: {} holds no certificate (BEGIN CERTIFICATE)", path.display())]
+    #[error("{key}: {} holds no certificate (BEGIN CERTIFICATE)", path.display())]
     NoCertificate {
         /// The setting.
         key: &'static str,
@@ -58,7 +61,7 @@ pub enum TlsError {
         path: PathBuf,
     },
     /// Certificates that cannot serve as authorities.
-    #[error("[mqtt] {key}: no certificate in {} can be used as an authority", path.display())]
+    #[error("{key}: no certificate in {} can be used as an authority", path.display())]
     NoAuthority {
         /// The setting.
         key: &'static str,
@@ -115,7 +118,12 @@ pub fn client_config(settings: &TlsSettings, host: &str) -> Result<Arc<ClientCon
     if ServerName::try_from(host).is_err() {
         return Err(TlsError::HostName { host: host.to_owned() });
     }
-    let roots = authorities(settings.ca.as_deref())?;
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(authorities("[mqtt] ca", settings.ca.as_deref())?);
+    if roots.is_empty() {
+        let path = settings.ca.clone().unwrap_or_default();
+        return Err(TlsError::NoAuthority { key: "[mqtt] ca", path });
+    }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -124,13 +132,13 @@ pub fn client_config(settings: &TlsSettings, host: &str) -> Result<Arc<ClientCon
     let config = match (&settings.client_cert, &settings.client_key) {
         (None, None) => builder.with_no_client_auth(),
         (Some(cert), Some(key)) => {
-            let chain = certificates("client_cert", cert)?;
+            let chain = certificates("[mqtt] client_cert", cert)?;
             let key =
                 PrivateKeyDer::from_pem_slice(key.expose().as_bytes()).map_err(
                     |error| match error {
                         pem::Error::NoItemsFound => TlsError::NoKey,
                         error => TlsError::NotPem {
-                            key: "client_key",
+                            key: "[mqtt] client_key",
                             what: "the credential".to_owned(),
                             why: error.to_string(),
                         },
@@ -151,21 +159,24 @@ pub fn client_config(settings: &TlsSettings, host: &str) -> Result<Arc<ClientCon
     Ok(Arc::new(config))
 }
 
-fn authorities(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
+/// The certificates in the file `ca`, which the setting `key` names, or else those that the operating
+/// system trusts.
+///
+/// # Errors
+/// When there are none, or the file cannot be read.
+pub fn authorities(
+    key: &'static str,
+    ca: Option<&Path>,
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let path = match ca {
         Some(path) => path,
         None => SYSTEM_AUTHORITIES
             .iter()
             .map(Path::new)
             .find(|path| path.exists())
-            .ok_or(TlsError::NoSystemAuthorities)?,
+            .ok_or(TlsError::NoSystemAuthorities { key })?,
     };
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(certificates("ca", path)?);
-    if roots.is_empty() {
-        return Err(TlsError::NoAuthority { key: "ca", path: path.to_owned() });
-    }
-    Ok(roots)
+    certificates(key, path)
 }
 
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -218,7 +218,7 @@ fn check_channels(channels: &[Channel]) -> Result<(), String> {
     if channels.is_empty() || channels.len() > CHANNELS_MAX {
         return Err(format!("{} channels; there must be 1 to {CHANNELS_MAX}", channels.len()));
     }
-    let mut names = HashSet::new();
+    let mut names = HashSet::<&str>::new();
     match channels.iter().find(|channel| !names.insert(channel.name.as_ref())) {
         Some(twice) => Err(format!("channel `{}` is there twice", twice.name)),
         None => Ok(()),

@@ -18,6 +18,7 @@ mod onnx;
 mod op_table;
 mod predict;
 mod reference;
+mod repo;
 mod run;
 mod schema;
 mod support;

@@ -165,7 +165,7 @@ mod tests {
         let settings = Mpu6050Settings { rate_hz: 33.333, ..Default::default() };
         let spec = settings.spec().expect("fine settings");
         assert_eq!(spec.rate_hz, 1000.0 / 30.0);
-        let names: Vec<_> = spec.channels.iter().map(|c| c.name.as_ref()).collect();
+        let names: Vec<&str> = spec.channels.iter().map(|c| c.name.as_ref()).collect();
         assert_eq!(names, ["accel_x", "accel_y", "accel_z", "gyro_x", "gyro_y", "gyro_z"]);
         assert_eq!(
             (spec.channels[2].unit.as_ref(), spec.channels[3].unit.as_ref()),
