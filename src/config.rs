@@ -137,6 +137,19 @@ impl Config {
         Some(Self { device: device?, mqtt, sensors, pipelines, http, state, ota, warnings })
     }
 
+    /// The models of the store that pipelines run, each once.
+    pub fn store_models(&self) -> Vec<String> {
+        let mut models = Vec::new();
+        for pipeline in &self.pipelines {
+            if let ModelSource::Store(name) = &pipeline.model
+                && !models.contains(name)
+            {
+                models.push(name.clone());
+            }
+        }
+        models
+    }
+
     /// The sensor of this name.
     pub fn sensor(&self, name: &SensorName) -> Option<&Sensor> {
         self.sensors.iter().find(|s| s.name == *name)

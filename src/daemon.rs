@@ -1,6 +1,7 @@
 //! Configuration → concrete parts → threads, and their orderly stop. The only place that names all types.
 
 mod assemble;
+mod channel;
 pub mod control;
 mod report;
 mod site;
@@ -130,7 +131,7 @@ impl Daemon {
             let name = sensor.name.as_str().to_owned();
             fans.push(Fan { name, settings, spec, queues: Vec::new(), pipelines: Vec::new() });
         }
-        let mut updates = Opened::new(config, &around, link.clone());
+        let mut updates = Opened::new(config, &around, link.clone(), &session);
         if let Err(why) = &updates {
             log::error!("the model store cannot be used: {why}");
         }
@@ -332,8 +333,9 @@ fn start_net(
         session: session.clone(),
         since: clock.wall(),
     };
-    // Bundles come from folders, whose versions nobody can choose from afar.
-    Ok(Some(net::start(settings, identity, Subscriptions::default())?))
+    let groups = config.device.groups.iter().map(|group| group.as_str().to_owned()).collect();
+    let subscriptions = Subscriptions { models: config.store_models(), groups };
+    Ok(Some(net::start(settings, identity, subscriptions)?))
 }
 
 /// A pipeline that was started.

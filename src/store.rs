@@ -302,6 +302,11 @@ pub struct Receiving {
 }
 
 impl Receiving {
+    /// Where they are.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Bytes that are there.
     pub fn length(&self) -> u64 {
         self.there

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{ConfigArgs, Outcome};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, ModelSource};
+use crate::config::Config;
 use crate::daemon::control::{self, Question};
 use crate::model::{Bundle, archive};
 use offline::Offline;
@@ -57,7 +57,7 @@ enum Command {
 
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let config = args.config.load()?;
-    let models = models(&config);
+    let models = config.store_models();
     if models.is_empty() {
         bail!(
             "no pipeline of {} runs a model of the store: write model = \"NAME\", without a path",
@@ -129,18 +129,6 @@ impl Board<'_> {
             None => offline::status(self.config),
         }
     }
-}
-
-fn models(config: &Config) -> Vec<String> {
-    let mut models = Vec::new();
-    for pipeline in &config.pipelines {
-        if let ModelSource::Store(name) = &pipeline.model
-            && !models.contains(name)
-        {
-            models.push(name.clone());
-        }
-    }
-    models
 }
 
 fn the_model(wanted: Option<&str>, models: &[String]) -> anyhow::Result<String> {
@@ -232,6 +220,9 @@ fn show(
     if json {
         writeln!(out, "{status}")?;
     } else {
+        if let Some(fingerprint) = status["root"].as_str() {
+            writeln!(out, "root of trust  {fingerprint}")?;
+        }
         for model in status["models"].as_array().into_iter().flatten() {
             lines(model, out)?;
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Outcome;
 use crate::engine::{self, Choice};
-use crate::model::archive;
+use crate::model::{ArchiveError, archive};
 use crate::selftest::child::{self, Passed, Said};
 use crate::selftest::{self, SelfTestError};
 use crate::update::failure::{Code, Failure};
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let file = File::open(&args.file)?;
     let mut memory = child::Memory::open()?;
     child::confine(args.memory, Duration::from_secs(args.processor))?;
-    let said = match test(file) {
+    let said = match test(file, args.memory) {
         Ok(passed) => {
             let peak_bytes = memory.grown()?;
             let (windows, slowest) = (passed.windows, passed.slowest);
@@ -45,10 +45,18 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     Ok(if matches!(said, Said::Passed(_)) { Outcome::Good } else { Outcome::Failed })
 }
 
-fn test(file: File) -> Result<selftest::Passed, Failure> {
+fn test(file: File, memory: u64) -> Result<selftest::Passed, Failure> {
     let unfit = |error: String| Failure::new(Code::Incompatible, error);
-    let bundle = archive::read(&mut std::io::BufReader::new(file));
-    let bundle = bundle.map_err(|error| unfit(error.to_string()))?;
+    let bundle =
+        archive::read(&mut std::io::BufReader::new(file)).map_err(|error| match error {
+            ArchiveError::Read(error) if error.kind() == std::io::ErrorKind::OutOfMemory => {
+                let mib = memory >> 20;
+                let message =
+                    format!("the self-test ran out of its {mib} MiB of memory ([ota] memory)");
+                Failure::new(Code::NoMemory, message)
+            }
+            error => unfit(error.to_string()),
+        })?;
     let shapes = bundle.manifest.input_shapes();
     let name = PathBuf::from(&bundle.manifest.model);
     let model = engine::load_named(&name, &bundle.model, Choice::Auto, &shapes)

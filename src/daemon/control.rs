@@ -126,10 +126,10 @@ fn answer(line: &str, rest: &mut dyn Read, asker: &Asker) -> Result<Value, Failu
         }
     };
     Ok(match asker.ask(ask, ANSWER)? {
-        Answer::Status(models) => {
+        Answer::Status(models, fingerprint) => {
             let each =
                 models.iter().map(|(name, report, record)| status::status(name, report, record));
-            json!({ "models": each.collect::<Vec<_>>() })
+            json!({ "models": each.collect::<Vec<_>>(), "root": fingerprint })
         }
         Answer::Begun | Answer::Asked => json!({}),
         Answer::RolledBack(bundle) => json!({ "running": status::installed(&bundle) }),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use semver::Version;
 
 use super::assemble::{Current, Loaded, fit};
+use super::channel::Channel;
 use super::updater::Announce;
 use crate::clock::{Clock, CpuWatch, SystemClock};
 use crate::config::{self, ModelSource};
@@ -141,6 +142,8 @@ pub(super) struct Site {
     clock: Arc<dyn Clock>,
     boot: String,
     meter: ProcessMeter,
+    /// Or why there is no repository.
+    channel: Result<Channel, Failure>,
     announce: Box<dyn Announce>,
     stop: Arc<AtomicBool>,
 }
@@ -148,6 +151,7 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn new(
         ota: &config::Ota,
+        channel: Result<Channel, Failure>,
         clock: Arc<dyn Clock>,
         announce: Box<dyn Announce>,
         stop: Arc<AtomicBool>,
@@ -169,9 +173,15 @@ impl Site {
             clock,
             boot: health::boot_id(),
             meter: ProcessMeter::default(),
+            channel,
             announce,
             stop,
         }
+    }
+
+    /// The repository, if there is one.
+    pub(super) fn channel(&mut self) -> Result<&mut Channel, Failure> {
+        self.channel.as_mut().map_err(|failure| failure.clone())
     }
 
     pub(super) fn add(&mut self, slot: Slot) {
@@ -288,21 +298,30 @@ impl World for Site {
         &self.boot
     }
 
-    fn find(&mut self, _: &str, _: Option<&Version>) -> Result<Candidate, Failure> {
-        let message =
-            "no [ota] repository is configured; `edgerun ota apply FILE` takes a bundle file";
-        Err(Failure::new(Code::NotFound, message))
+    fn find(&mut self, model: &str, version: Option<&Version>) -> Result<Candidate, Failure> {
+        self.channel()?.find(model, version)
     }
 
     fn fetch(
         &mut self,
-        _: &str,
+        model: &str,
         candidate: &Candidate,
-        _: &mut Receiving,
-        _: &Report,
+        into: &mut Receiving,
+        report: &Report,
     ) -> Result<(), Failure> {
-        let message = format!("version {} is not in the store any more", candidate.bundle.version);
-        Err(Failure::new(Code::NotFound, message))
+        let length = candidate.length.max(1);
+        let mut told = into.length().saturating_mul(10) / length;
+        let Self { channel, announce, .. } = self;
+        let channel = channel.as_mut().map_err(|failure| failure.clone())?;
+        channel.fetch(candidate, into, &mut |there| {
+            // Each tenth: a broker need not hear of every block.
+            let tenth = there.saturating_mul(10) / length;
+            if tenth > told {
+                told = tenth;
+                let progress = Some((there, candidate.length));
+                announce.report(model, &Report { progress, ..report.clone() });
+            }
+        })
     }
 
     fn verify(&mut self, model: &str, bundle: &Bundle) -> Result<(), Failure> {

@@ -7,13 +7,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use semver::Version;
 
 use super::Surroundings;
+use super::channel::Channel;
 use super::report::{self, Reporter};
 use super::site::{Site, Slot};
-use crate::config::{Config, Follow, ModelSource};
+use crate::clock::Clock;
+use crate::config::{Config, Follow};
+use crate::data::Session;
 use crate::model::Bundle;
-use crate::net::Link;
+use crate::net::wire::{Desired, Effective, Progress, Reported, ReportedBundle, ReportedFailure};
+use crate::net::{Link, Wishes};
 use crate::storage::OsDisk;
 use crate::store::Store;
 use crate::update::failure::{Code, Failure};
@@ -48,8 +53,8 @@ pub(super) enum Ask {
 
 /// What is answered.
 pub(super) enum Answer {
-    /// Each model: name, how it stands, what is known of it.
-    Status(Vec<(String, Report, Record)>),
+    /// Each model: name, how it stands, what is known of it; and the fingerprint of the root of trust.
+    Status(Vec<(String, Report, Record)>, Option<String>),
     /// The update has begun.
     Begun,
     /// This serves again.
@@ -58,11 +63,17 @@ pub(super) enum Answer {
     Asked,
 }
 
-type Question = (Ask, SyncSender<Result<Answer, Failure>>);
+/// What wakes the thread up.
+enum Call {
+    /// A question, and where its answer goes.
+    Question(Ask, SyncSender<Result<Answer, Failure>>),
+    /// Wishes have changed, or it is to stop: it looks by itself.
+    Look,
+}
 
 /// Asks the thread; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Asker(SyncSender<Question>);
+pub(super) struct Asker(SyncSender<Call>);
 
 impl Asker {
     /// Asks, and waits for the answer: a self-test that runs comes first.
@@ -72,7 +83,7 @@ impl Asker {
     pub(super) fn ask(&self, ask: Ask, within: Duration) -> Result<Answer, Failure> {
         let busy = || Failure::new(Code::Busy, "updates are busy; try again in a minute");
         let (reply, answer) = sync_channel(1);
-        self.0.try_send((ask, reply)).map_err(|_| busy())?;
+        self.0.try_send(Call::Question(ask, reply)).map_err(|_| busy())?;
         answer.recv_timeout(within).map_err(|_| busy())?
     }
 }
@@ -91,24 +102,33 @@ impl Opened {
         config: &Config,
         around: &Surroundings,
         link: Option<Link>,
+        session: &Session,
     ) -> Result<Self, Failure> {
-        let announce = Arc::new(Mutex::new(Announcer { link, reporter: None }));
+        let (session, clock) = (session.clone(), around.clock.clone());
+        let announcer = Announcer { link, reporter: None, session, clock };
+        let announce = Arc::new(Mutex::new(announcer));
         let stop = Arc::new(AtomicBool::new(false));
-        let mut models: Vec<String> = Vec::new();
-        for pipeline in &config.pipelines {
-            if let ModelSource::Store(name) = &pipeline.model
-                && !models.contains(name)
-            {
-                models.push(name.clone());
-            }
-        }
+        let models = config.store_models();
         let follow = config.ota.follow;
         if models.is_empty() {
             return Ok(Self { updates: None, announce, follow, stop });
         }
         let store = Store::open(Arc::new(OsDisk), &around.store)?;
         let shared = Box::new(Shared(announce.clone()));
-        let mut site = Site::new(&config.ota, around.clock.clone(), shared, stop.clone());
+        let channel = match &config.ota.repository {
+            Some(repository) => {
+                let (storage, clock) = (around.storage.clone(), around.clock.clone());
+                Channel::new(repository, storage, clock, stop.clone())
+            }
+            None => {
+                let message = "no [ota] repository is configured; `edgerun ota apply FILE` takes a bundle file";
+                Err(Failure::new(Code::NotFound, message))
+            }
+        };
+        if let (Err(failure), true) = (&channel, config.ota.repository.is_some()) {
+            log::error!("no updates from the repository: {failure}");
+        }
+        let mut site = Site::new(&config.ota, channel, around.clock.clone(), shared, stop.clone());
         let storage = around.storage.clone();
         let updates = Updates::open(&models, store, storage, config.ota.check, &mut site)?;
         Ok(Self { updates: Some((updates, site)), announce, follow, stop })
@@ -131,9 +151,16 @@ impl Opened {
     pub(super) fn start(self, reporter: &Arc<Mutex<Reporter>>) -> anyhow::Result<Option<Updater>> {
         let Some((updates, site)) = self.updates else { return Ok(None) };
         lock(&self.announce).reporter = Some(reporter.clone());
-        let (sender, questions) = sync_channel(WAITING);
+        let (sender, calls) = sync_channel(WAITING);
         let (stop, follow) = (self.stop.clone(), self.follow);
-        let work = Work { updates, site, questions, stop: stop.clone() };
+        let wishes = lock(&self.announce).link.as_ref().map(Link::wishes);
+        let wishes = wishes.filter(|_| follow == Follow::Desired);
+        if let Some(wishes) = &wishes {
+            let sender = sender.clone();
+            // Where the queue is full the thread is awake, and looks.
+            wishes.on_change(move || drop(sender.try_send(Call::Look)));
+        }
+        let work = Work { updates, site, calls, wishes, stop: stop.clone() };
         let thread = std::thread::Builder::new()
             .name("update".to_owned())
             .spawn(move || work.run(follow))
@@ -158,9 +185,8 @@ impl Updater {
     /// Ends it; what is under way is gone on with at the next start.
     pub(super) fn stop(self) {
         self.stop.store(true, Ordering::Release);
-        // Whoever waits for the thread wakes it up.
-        let (reply, _answer) = sync_channel(1);
-        self.asker.0.try_send((Ask::Status, reply)).ok();
+        // Where the queue is full it is awake.
+        self.asker.0.try_send(Call::Look).ok();
         if self.thread.join().is_err() {
             log::error!("thread update ended with a panic");
         }
@@ -170,7 +196,9 @@ impl Updater {
 struct Work {
     updates: Updates,
     site: Site,
-    questions: Receiver<Question>,
+    calls: Receiver<Call>,
+    /// What the broker says is wished; `None` where that is not followed.
+    wishes: Option<Wishes>,
     stop: Arc<AtomicBool>,
 }
 
@@ -188,22 +216,42 @@ impl Work {
         }
         self.updates.tell_all(&mut self.site);
         while !self.stop.load(Ordering::Acquire) {
+            self.hear();
             let wait = match self.updates.turn(&mut self.site) {
                 Next::AtOnce => Duration::ZERO,
                 Next::After(wait) => wait.min(TURN),
                 Next::Nothing => TURN,
             };
-            match self.questions.recv_timeout(wait) {
-                Ok((ask, reply)) => {
+            match self.calls.recv_timeout(wait) {
+                Ok(Call::Question(ask, reply)) => {
                     let answer = self.answer(ask);
                     // Whoever asked may have gone away.
                     reply.try_send(answer).ok();
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Call::Look) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         self.updates.stop();
+    }
+
+    /// Follows what is wished at present.
+    fn hear(&mut self) {
+        let Some(wishes) = &self.wishes else { return };
+        for model in wishes.models() {
+            let Effective { desired, remark } = wishes.of(model);
+            let wish = match desired {
+                Some(Desired { version: Some(version), allow_downgrade }) => {
+                    Wish::Version { version, allow_downgrade }
+                }
+                Some(Desired { version: None, .. }) | None => Wish::Keep,
+            };
+            self.updates.wish(model, wish, &mut self.site);
+            if let Some(remark) = remark {
+                let failure = Failure::new(Code::BadRequest, remark);
+                self.updates.remark(model, failure, &mut self.site);
+            }
+        }
     }
 
     fn answer(&mut self, ask: Ask) -> Result<Answer, Failure> {
@@ -214,7 +262,9 @@ impl Work {
                     let (report, record) = (updates.report(name)?, updates.record(name)?.clone());
                     Some((name.to_owned(), report, record))
                 });
-                Ok(Answer::Status(each.collect()))
+                let models = each.collect();
+                let fingerprint = site.channel().ok().and_then(|channel| channel.fingerprint());
+                Ok(Answer::Status(models, fingerprint))
             }
             Ask::Apply(bundle) => updates.apply(&bundle, site).map(|()| Answer::Begun),
             Ask::RollBack(model) => updates.roll_back(&model, site).map(Answer::RolledBack),
@@ -230,6 +280,35 @@ impl Work {
 struct Announcer {
     link: Option<Link>,
     reporter: Option<Arc<Mutex<Reporter>>>,
+    session: Session,
+    clock: Arc<dyn Clock>,
+}
+
+impl Announcer {
+    fn reported(&self, report: &Report) -> Reported {
+        let wall = self.clock.wall();
+        let bundle = |bundle: &Installed| ReportedBundle {
+            version: bundle.version.to_string(),
+            digest: bundle.digest.to_string(),
+            origin: bundle.origin.as_str().to_owned(),
+        };
+        let failure = |(version, failure): &(Option<Version>, Failure)| ReportedFailure {
+            version: version.as_ref().map(Version::to_string),
+            code: failure.code.as_str().to_owned(),
+            message: failure.message.clone(),
+        };
+        Reported {
+            time: wall.rfc3339(),
+            clock: wall.clock.as_str().to_owned(),
+            session: self.session.as_str().to_owned(),
+            state: report.state.to_owned(),
+            running: report.running.as_ref().map(bundle),
+            previous: report.previous.as_ref().map(bundle),
+            target: report.target.as_ref().map(Version::to_string),
+            progress: report.progress.map(|(bytes, of)| Progress::new(bytes, of)),
+            failure: report.failure.as_ref().map(failure),
+        }
+    }
 }
 
 struct Shared(Arc<Mutex<Announcer>>);
@@ -248,7 +327,9 @@ impl Announce for Shared {
             None => log::info!("model {model}: {} {target}", report.state),
         }
         let announcer = lock(&self.0);
-        let _ = &announcer.link;
+        if let Some(link) = &announcer.link {
+            link.publish_reported(model, &announcer.reported(report));
+        }
     }
 
     fn changed(&mut self) {

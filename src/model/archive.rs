@@ -1,7 +1,7 @@
 //! The bundle file `NAME-VERSION.edge`: a plain ustar with `manifest.toml`, the model, and where there are
 //! such `golden.npz` and `metrics.json`, in this order and in one canonical form.
 //!
-//! What is read must be, byte for byte, what [`write`] writes of the same members: no owner, no time, no
+//! What is read must be, byte for byte, what [`write()`] writes of the same members: no owner, no time, no
 //! link, nothing that two readers could understand differently. So a bundle has one digest, packed or not.
 //! Nothing is unpacked to disk.
 

@@ -6,11 +6,11 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::Path;
 
 use super::PublishError;
-use crate::storage;
+use crate::storage::{self, OsDisk};
 
 /// Puts `bytes` at `path`.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
-    storage::replace_file(path, bytes).map_err(PublishError::io("write", path))
+    storage::replace(&OsDisk, path, bytes).map_err(PublishError::io("write", path))
 }
 
 /// Puts `bytes` at `path` for this user alone; never over another file.

@@ -27,39 +27,55 @@ pub trait Disk: Send + Sync + Debug {
     /// A new, empty file at `path`, in place of one that is there.
     ///
     /// # Errors
-    /// The system's, as everywhere here.
+    /// The system's.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
     /// The file at `path`, made where there is none, to be written at its end.
-    #[allow(missing_docs)]
+    ///
+    /// # Errors
+    /// The system's.
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
 
     /// The file at `path`, to be read from its start.
-    #[allow(missing_docs)]
+    ///
+    /// # Errors
+    /// The system's.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
 
     /// Moves a file within its folder, over one that is there.
-    #[allow(missing_docs)]
+    ///
+    /// # Errors
+    /// The system's.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file; good when there is none.
-    #[allow(missing_docs)]
+    ///
+    /// # Errors
+    /// The system's.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Makes a folder and those above it.
-    #[allow(missing_docs)]
+    ///
+    /// # Errors
+    /// The system's.
     fn make_folder(&self, path: &Path) -> io::Result<()>;
 
     /// Names and sizes of the files in a folder; none when it is not there.
-    #[allow(missing_docs)]
+    ///
+    /// # Errors
+    /// The system's.
     fn list(&self, folder: &Path) -> io::Result<Vec<(String, u64)>>;
 
     /// Returns when names that were made, moved or removed in `folder` survive a power cut.
-    #[allow(missing_docs)]
+    ///
+    /// # Errors
+    /// The system's.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 
     /// Bytes that may still be written by this user.
-    #[allow(missing_docs)]
+    ///
+    /// # Errors
+    /// The system's.
     fn free_bytes(&self, folder: &Path) -> io::Result<u64>;
 }
 

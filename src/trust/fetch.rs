@@ -68,13 +68,29 @@ impl Checked {
     ) -> Result<(), TrustError> {
         let file = OpenOptions::new().create(true).append(true).open(path);
         let mut file = file.map_err(TrustError::Write)?;
+        self.receive(target, path, have, &mut file, progress)
+    }
+
+    /// Writes what is missing of the bundle to `out`, the end of the file at `path`, which has its first `have`
+    /// bytes. These are read again, since only the whole has a digest.
+    ///
+    /// # Errors
+    /// As [`Checked::fetch`]; what was written stays.
+    pub fn receive(
+        &self,
+        target: &Target,
+        path: &Path,
+        have: u64,
+        out: &mut dyn Write,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), TrustError> {
         let part = Part { path: path.to_owned(), have, total: target.length };
         self.adapter.resume((have > 0).then_some(part));
         let mut seen = 0u64;
         self.stream(target, &mut |bytes| {
             let known = usize::try_from(have.saturating_sub(seen)).unwrap_or(usize::MAX);
             seen += bytes.len() as u64;
-            file.write_all(bytes.get(known..).unwrap_or_default())?;
+            out.write_all(bytes.get(known..).unwrap_or_default())?;
             progress(seen);
             Ok(())
         })

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
+    /// A wish that cannot be read, or several that contradict each other.
+    BadRequest,
     /// Another update or a stop came between.
     Busy,
     /// Larger than a bundle may be.
@@ -45,6 +47,29 @@ pub struct Failure {
     pub code: Code,
     /// What happened and what to do, for people.
     pub message: String,
+}
+
+impl Code {
+    /// As it is published.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::Busy => "busy",
+            Self::TooLarge => "too_large",
+            Self::NoSpace => "no_space",
+            Self::NoMemory => "no_memory",
+            Self::FetchFailed => "fetch_failed",
+            Self::BadSignature => "bad_signature",
+            Self::ExpiredMetadata => "expired_metadata",
+            Self::RolledBackMetadata => "rolled_back_metadata",
+            Self::Incompatible => "incompatible",
+            Self::SelfTestFailed => "self_test_failed",
+            Self::ShadowDisagreed => "shadow_disagreed",
+            Self::TrialFailed => "trial_failed",
+            Self::NotFound => "not_found",
+            Self::Internal => "internal",
+        }
+    }
 }
 
 impl Failure {

@@ -334,6 +334,16 @@ impl Updates {
         }
     }
 
+    /// What is wished cannot be followed: somebody should be told.
+    pub fn remark(&mut self, model: &str, failure: Failure, world: &mut dyn World) {
+        if let Some(known) = self.models.get_mut(model)
+            && known.failure.is_none()
+        {
+            known.failure = Some((None, failure));
+            self.tell(model, world);
+        }
+    }
+
     /// The repository may have something new.
     pub fn look_again(&mut self) {
         for model in self.models.values_mut() {

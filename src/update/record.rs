@@ -59,6 +59,16 @@ pub enum Origin {
     Local,
 }
 
+impl Origin {
+    /// As it is published.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Repository => "repository",
+            Self::Local => "local",
+        }
+    }
+}
+
 /// A bundle that is to serve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {

@@ -128,7 +128,7 @@ Before boards trust it: copy the keys of root and targets to places of their own
     fs::create_dir(place.path("downloads")).unwrap();
     let path = checked.download(target, &place.path("downloads"), &mut |_| ()).unwrap();
     let bundle = Bundle::open(&path).unwrap();
-    assert_eq!(bundle.digest, target.release.digest);
+    assert_eq!(bundle.digest.as_str(), target.release.digest);
     assert_eq!(fs::read(path).unwrap(), fs::read(place.path("gestures.edge")).unwrap());
     let kept = fs::metadata(place.path("board/trust.json")).unwrap().len();
     eprintln!("MEASURE {kept}");

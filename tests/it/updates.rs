@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use crate::support::PATIENCE;
 use crate::support::daemon::{Board, Daemon, root};
+use crate::support::mosquitto::Mosquitto;
+use crate::support::subscriber::{Subscriber, publish_retained};
 
 const MANIFEST: &str = include_str!("../../models/gestures/manifest.toml");
 
@@ -42,6 +44,11 @@ fn board(ota: &str) -> Board {
         "#
     ));
     board.record("gestures");
+    // The folder has its name only now.
+    let file = board.path("edgerun.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let here = board.dir.path().display().to_string();
+    fs::write(&file, text.replace("{here}", &here)).unwrap();
     board
 }
 
@@ -296,4 +303,109 @@ fn a_bundle_that_takes_too_much_harms_only_its_own_child() {
         "rejected: the self-test aborted: it ran out of its 8 MiB of memory ([ota] memory)";
     assert!(text.contains(wanted), "{text}");
     assert_eq!(daemon.terminate(), Some(0));
+}
+
+/// A publisher's folder beside the board's.
+struct Publisher<'a> {
+    board: &'a Board,
+}
+
+impl Publisher<'_> {
+    fn repo(&self, args: &[&str]) -> String {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_edgerun"));
+        let output = command.current_dir(self.board.dir.path()).arg("repo").args(args).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{args:?}: {}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn publish(&self, version: &str, change: impl Fn(String) -> String) {
+        let file = bundle(self.board, version, change);
+        self.repo(&["add", "repo", file.to_str().unwrap()]);
+        self.repo(&["publish", "repo"]);
+    }
+}
+
+const REPOSITORY: &str = r#"repository = "file://{here}/repo/repository"
+        root = "repo/root.json""#;
+
+#[test]
+fn the_newest_signed_version_is_followed_and_anything_else_is_not() {
+    let board = board(&format!("{REPOSITORY}\nfollow = \"latest\""));
+    let publisher = Publisher { board: &board };
+    let init: Value = serde_json::from_str(&publisher.repo(&["init", "repo", "--json"])).unwrap();
+    publisher.publish("1.0.0", same);
+    let _daemon = board.run_until_ready(&[]);
+    let status = until(&board, |status| status["state"] == "committed");
+    assert_eq!(
+        (&status["running"]["version"], &status["running"]["origin"]),
+        (&"1.0.0".into(), &"repository".into())
+    );
+    let whole = board.output(&["ota", "status", "--json"]);
+    let whole: Value = serde_json::from_slice(&whole.stdout).unwrap();
+    assert_eq!(whole["root"], init["fingerprint"]);
+
+    publisher.publish("1.1.0", same);
+    assert!(board.output(&["ota", "check"]).status.success());
+    until(&board, |status| {
+        status["running"]["version"] == "1.1.0" && status["state"] == "committed"
+    });
+
+    // Forged: other bytes under a signed name.
+    publisher.publish("1.2.0", same);
+    let targets = board.path("repo/repository/targets");
+    let forged = fs::read_dir(&targets).unwrap().map(|entry| entry.unwrap().path());
+    let forged = forged.filter(|path| path.to_str().unwrap().ends_with("gestures-1.2.0.edge"));
+    for path in forged {
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[2000] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+    assert!(board.output(&["ota", "check"]).status.success());
+    let status = until(&board, |status| status["state"] == "rejected");
+    assert_eq!(
+        (&status["failure"]["code"], &status["running"]["version"]),
+        (&"bad_signature".into(), &"1.1.0".into())
+    );
+}
+
+#[test]
+fn a_version_is_wished_for_over_the_broker_and_every_step_is_reported() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let board = board(REPOSITORY);
+    let text = fs::read_to_string(board.path("edgerun.toml")).unwrap();
+    let mqtt = format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\n[[sensor]]", broker.port());
+    fs::write(board.path("edgerun.toml"), text.replacen("[[sensor]]", &mqtt, 1)).unwrap();
+    let publisher = Publisher { board: &board };
+    publisher.repo(&["init", "repo"]);
+    publisher.publish("1.0.0", same);
+    publisher.publish("1.1.0", same);
+    let topic = |name: &str| format!("edgerun/board-1/model/gestures/{name}");
+    let wish = |version: &str| {
+        let payload = format!("{{\"version\":\"{version}\"}}");
+        publish_retained(broker.port(), &topic("desired"), &payload);
+    };
+    wish("1.0.0");
+    let reports = Subscriber::new(broker.port(), &topic("reported"));
+    let _daemon = board.run_until_ready(&[]);
+    reports.until(|m| m.payload["state"] == "committed");
+    wish("1.1.0");
+    let states = std::cell::RefCell::new(Vec::new());
+    reports.until(|m| {
+        states.borrow_mut().push(m.payload["state"].as_str().unwrap().to_owned());
+        m.payload["state"] == "committed" && m.payload["running"]["version"] == "1.1.0"
+    });
+    let mut states = states.into_inner();
+    states.dedup();
+    let steps =
+        ["fetching", "verifying", "self-testing", "shadowing", "activating", "trial", "committed"];
+    assert!(states.ends_with(&steps.map(str::to_owned)), "{states:?}");
+    wish("3.0.0");
+    let refused = reports.until(|m| m.payload["failure"].is_object());
+    assert_eq!(refused.payload["failure"]["code"], "not_found");
+    assert_eq!(refused.payload["running"]["version"], "1.1.0");
+    wish("1.0.0");
+    let refused = reports.until(|m| m.payload["failure"]["code"] == "incompatible");
+    let message = refused.payload["failure"]["message"].as_str().unwrap();
+    assert!(message.ends_with("say allow_downgrade if that is meant"), "{message}");
 }

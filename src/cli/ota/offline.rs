@@ -25,7 +25,7 @@ use crate::update::status;
 pub(super) fn status(config: &Config) -> anyhow::Result<Value> {
     let storage = DirStorage::new(&config.state);
     let mut models = Vec::new();
-    for model in super::models(config) {
+    for model in config.store_models() {
         let record = Record::of(&storage, &model)?;
         models.push(status::status(&model, &Report::of(&record), &record));
     }
@@ -43,7 +43,7 @@ impl Offline {
         let store = Store::open(Arc::new(OsDisk), &config.state.join("models"))?;
         let storage = Arc::new(DirStorage::new(&config.state));
         let mut bench = Bench { boot: health::boot_id(), memory_bytes: config.ota.memory_bytes };
-        let models = super::models(config);
+        let models = config.store_models();
         let updates = Updates::open(&models, store, storage, config.ota.check, &mut bench)?;
         Ok(Self { updates, bench })
     }

@@ -34,7 +34,7 @@ pub(super) fn describe(path: &Path) -> anyhow::Result<Release> {
         engine,
         needs: Needs { peak_bytes: peak as u64, ops, targets: Vec::new() },
         model_bytes: file.bytes.len() as u64,
-        digest: bundle.digest.clone(),
+        digest: bundle.digest.to_string(),
         retired: false,
     };
     // Whatever is published must be what a board takes.

@@ -1,0 +1,169 @@
+//! The way to the signed repository: what it offers this board, and the bytes of a bundle.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use semver::Version;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::engine::EngineKind;
+use crate::health;
+use crate::model::Digest;
+use crate::model::release::BoardKind;
+use crate::net::tls;
+use crate::storage::Storage;
+use crate::store::Receiving;
+use crate::trust::{
+    Checked, FileSource, HttpSettings, HttpSource, Patience, Source, Target, TrustError,
+    TrustStore, Verdict, build_time,
+};
+use crate::update::failure::{Code, Failure};
+use crate::update::record::{Candidate, Installed, Origin};
+
+/// The repository, and what was last seen of it.
+pub(super) struct Channel {
+    trust: TrustStore,
+    source: Arc<dyn Source>,
+    patience: Patience,
+    board: BoardKind,
+    clock: Arc<dyn Clock>,
+    checked: Option<Checked>,
+}
+
+impl Channel {
+    /// The repository of the configuration.
+    ///
+    /// # Errors
+    /// When its root of trust or its address cannot be used.
+    pub(super) fn new(
+        settings: &config::Repository,
+        storage: Arc<dyn Storage>,
+        clock: Arc<dyn Clock>,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, Failure> {
+        let internal = |why: String| Failure::new(Code::Internal, why);
+        let root = std::fs::read(&settings.root).map_err(|error| {
+            internal(format!("[ota] root: {}: {error}", settings.root.display()))
+        })?;
+        let trust = TrustStore::new(storage, &root, build_time())?;
+        let url = &settings.url;
+        let source: Arc<dyn Source> = if url.starts_with("file:") {
+            Arc::new(FileSource::from_url(url).map_err(internal)?)
+        } else {
+            let authorities = match url.starts_with("https:") {
+                true => tls::authorities("[ota] repository", None)
+                    .map_err(|error| internal(error.to_string()))?,
+                false => Vec::new(),
+            };
+            let http = HttpSettings {
+                authorities,
+                proxy: settings.proxy.clone(),
+                ..HttpSettings::default()
+            };
+            Arc::new(HttpSource::new(url, &http).map_err(internal)?)
+        };
+        let patience =
+            Patience { bytes_per_s: settings.bandwidth, stop, ..Patience::new(clock.clone()) };
+        Ok(Self { trust, source, patience, board: this_board(), clock, checked: None })
+    }
+
+    /// What people compare with what `edgerun repo init` showed.
+    pub(super) fn fingerprint(&self) -> Option<String> {
+        self.trust.root().ok().map(|root| root.fingerprint)
+    }
+
+    /// Asks the repository for `model`: this version, or the newest that this board can run.
+    pub(super) fn find(
+        &mut self,
+        model: &str,
+        version: Option<&Version>,
+    ) -> Result<Candidate, Failure> {
+        let asked = self.ask()?;
+        let checked = self.checked.insert(asked);
+        let mut misfit = None;
+        for target in checked.versions_of(model) {
+            if version.is_some_and(|wanted| *wanted != target.release.version) {
+                continue;
+            }
+            match target.release.fits(&self.board) {
+                Ok(()) => return candidate(target),
+                Err(why) => {
+                    let version = &target.release.version;
+                    let message = format!("version {version} is not for this board: {why}");
+                    misfit.get_or_insert(Failure::new(Code::Incompatible, message));
+                }
+            }
+        }
+        let what = version.map_or("any version".to_owned(), |version| format!("version {version}"));
+        Err(misfit.unwrap_or_else(|| {
+            let message = format!("the repository does not have {what} of model {model}");
+            Failure::new(Code::NotFound, message)
+        }))
+    }
+
+    /// Receives the rest of the bundle.
+    pub(super) fn fetch(
+        &mut self,
+        candidate: &Candidate,
+        into: &mut Receiving,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), Failure> {
+        // After a restart the repository is asked anew: what it has taken back is not taken.
+        let checked = self.checked.take().map_or_else(|| self.ask(), Ok)?;
+        let digest = candidate.bundle.digest.as_str();
+        let target = checked.targets.iter().find(|target| target.sha256 == digest);
+        let Some(target) = target else {
+            let message =
+                format!("version {} is not in the repository any more", candidate.bundle.version);
+            return Err(Failure::new(Code::NotFound, message));
+        };
+        let (path, have) = (into.path().to_owned(), into.length());
+        checked.receive(target, &path, have, into, progress)?;
+        Ok(())
+    }
+
+    fn ask(&self) -> Result<Checked, Failure> {
+        let now = self.clock.wall();
+        let checked = self.trust.check(self.source.clone(), self.patience.clone(), now)?;
+        for (name, why) in &checked.ignored {
+            log::debug!("the repository's {name} is no bundle: {why}");
+        }
+        if checked.verdict == Verdict::TimeUnknown {
+            log::info!(
+                "the clock is not synchronised: the repository has surely not expired, no more is known"
+            );
+        }
+        Ok(checked)
+    }
+}
+
+fn candidate(target: &Target) -> Result<Candidate, Failure> {
+    let digest = Digest::try_from(target.sha256.clone());
+    let digest = digest.map_err(|error| Failure::new(Code::BadSignature, error))?;
+    let version = target.release.version.clone();
+    let bundle = Installed { version, digest, origin: Origin::Repository };
+    Ok(Candidate { bundle, length: target.length })
+}
+
+fn this_board() -> BoardKind {
+    let mut engines = vec![EngineKind::Native.as_str().to_owned()];
+    if cfg!(feature = "tract") {
+        engines.push(EngineKind::Tract.as_str().to_owned());
+    }
+    BoardKind {
+        edgerun: env!("CARGO_PKG_VERSION").parse().expect("cargo's version is semver"),
+        engines,
+        target: std::env::consts::ARCH.to_owned(),
+        memory_bytes: health::memory_bytes(),
+        ops: None,
+    }
+}
+
+impl From<TrustError> for Failure {
+    fn from(error: TrustError) -> Self {
+        // The names are the same closed list.
+        let code = serde_json::from_value(error.code().into()).unwrap_or(Code::Internal);
+        Self::new(code, error)
+    }
+}
