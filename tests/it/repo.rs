@@ -131,7 +131,6 @@ Before boards trust it: copy the keys of root and targets to places of their own
     assert_eq!(bundle.digest.as_str(), target.release.digest);
     assert_eq!(fs::read(path).unwrap(), fs::read(place.path("gestures.edge")).unwrap());
     let kept = fs::metadata(place.path("board/trust.json")).unwrap().len();
-    eprintln!("MEASURE {kept}");
     assert!(kept < 8_000, "{kept} bytes of trust");
 }
 

@@ -70,7 +70,7 @@ fn serve<S: Read + Write>(stream: &mut S, seen: &Mutex<Vec<String>>, answer: &An
 
 fn settings() -> HttpSettings {
     let read_timeout = Duration::from_millis(300);
-    HttpSettings { proxy: None, read_timeout, ..HttpSettings::default() }
+    HttpSettings { proxy: Some(String::new()), read_timeout, ..HttpSettings::default() }
 }
 
 fn head(out: &mut dyn Write, status: &str, headers: &str) {

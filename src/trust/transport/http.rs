@@ -19,8 +19,8 @@ const HEADER_BYTES_MAX: usize = 32 << 10;
 pub struct HttpSettings {
     /// The certificate authorities that are believed; unused for `http://`.
     pub authorities: Vec<CertificateDer<'static>>,
-    /// `http://[user:password@]host:port`; `None` for what the environment says (`HTTPS_PROXY`,
-    /// `NO_PROXY`, …).
+    /// `http://[user:password@]host:port`, or empty for none; `None` for what the environment says
+    /// (`HTTPS_PROXY`, `NO_PROXY`, …).
     pub proxy: Option<String>,
     /// For name, connection and handshake.
     pub connect_timeout: Duration,
@@ -85,9 +85,11 @@ impl HttpSource {
             .timeout_per_read(Some(settings.read_timeout))
             .timeout_per_write(Some(settings.read_timeout));
         if let Some(proxy) = &settings.proxy {
-            // The proxy's own words would show its password.
-            let proxy = Proxy::new(proxy).map_err(|_| "the proxy is no http:// URL".to_owned())?;
-            config = config.proxy(Some(proxy));
+            config = config.proxy(match proxy.as_str() {
+                "" => None,
+                // ureq's own words would show its password.
+                url => Some(Proxy::new(url).map_err(|_| "the proxy is no http:// URL".to_owned())?),
+            });
         }
         let base = parsed.as_str().trim_end_matches('/').to_owned();
         Ok(Self { base, agent: config.build().into() })
