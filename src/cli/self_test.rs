@@ -32,8 +32,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let file = File::open(&args.file)?;
     let mut memory = child::Memory::open()?;
-    child::confine(args.memory, Duration::from_secs(args.processor))?;
-    let said = match test(file, args.memory) {
+    let confined = child::confine(args.memory, Duration::from_secs(args.processor));
+    let tested = match confined {
+        Ok(()) => test(file, args.memory),
+        // This board's fault, not the bundle's: it is not held against it.
+        Err(error) => {
+            Err(Failure::new(Code::Internal, format!("the self-test cannot be confined: {error}")))
+        }
+    };
+    let said = match tested {
         Ok(passed) => {
             let peak_bytes = memory.grown()?;
             let (windows, slowest) = (passed.windows, passed.slowest);

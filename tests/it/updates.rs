@@ -2,11 +2,11 @@
 //! compared on live windows, watched at work, and taken back.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::time::Instant;
 
 use edgerun::arrays;
+use edgerun::clock::Stopwatch;
 use edgerun::data::{Tensor, TensorData};
 use edgerun::model::{Bundle, archive};
 use serde_json::Value;
@@ -92,7 +92,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-fn apply(board: &Board, file: &PathBuf) -> (bool, String) {
+fn apply(board: &Board, file: &Path) -> (bool, String) {
     let output = board.output(&["ota", "apply", file.to_str().unwrap()]);
     (output.status.success(), said(&output))
 }
@@ -104,17 +104,36 @@ fn status(board: &Board) -> Value {
     status["models"][0].clone()
 }
 
+/// Looks until there is something to see.
+fn wait<T>(board: &Board, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let watch = Stopwatch::start();
+    loop {
+        let missing = match look() {
+            Ok(found) => return found,
+            Err(missing) => missing,
+        };
+        let log = fs::read_to_string(board.path("log")).unwrap_or_default();
+        assert!(watch.elapsed() < PATIENCE, "{missing}\n{log}");
+    }
+}
+
 /// Asks until the model's updates stand as `wanted`.
 fn until(board: &Board, wanted: impl Fn(&Value) -> bool) -> Value {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    wait(board, || {
         let status = status(board);
-        if wanted(&status) {
-            return status;
+        if wanted(&status) { Ok(status) } else { Err(status.to_string()) }
+    })
+}
+
+/// Waits until results of these versions, in this order, are there.
+fn until_results(board: &Board, versions: &[&str]) {
+    wait(board, || {
+        let found = board.path("results.jsonl").exists().then(|| results(board).0);
+        if found.as_deref().is_some_and(|found| found == versions) {
+            return Ok(());
         }
-        let log = fs::read_to_string(board.path("log")).unwrap_or_default();
-        assert!(Instant::now() < deadline, "{status}\n{log}");
-    }
+        Err(format!("{found:?}"))
+    });
 }
 
 /// A board on which 1.0.0 serves.
@@ -164,10 +183,7 @@ fn a_better_version_takes_over_between_two_windows_and_can_be_taken_back() {
         ["gestures 1.0.0  committed", "gestures 1.1.0  committed", "gestures 1.0.0  rolled_back"];
     assert_eq!(ends, wanted);
     // Results of the old version again, then the end.
-    let deadline = Instant::now() + PATIENCE;
-    while results(&board).0 != ["1.0.0", "1.1.0", "1.0.0"] {
-        assert!(Instant::now() < deadline, "{:?}", results(&board).0);
-    }
+    until_results(&board, &["1.0.0", "1.1.0", "1.0.0"]);
     assert_eq!(daemon.terminate(), Some(0));
     assert!(results(&board).1, "a window is missing");
 }
@@ -270,10 +286,7 @@ fn without_a_version_the_daemon_waits_and_takes_the_first() {
     let (good, text) = apply(&board, &bundle(&board, "1.0.0", same));
     assert!(good, "{text}");
     until(&board, |status| status["state"] == "committed");
-    let deadline = Instant::now() + PATIENCE;
-    while !board.path("results.jsonl").exists() || results(&board).0 != ["1.0.0"] {
-        assert!(Instant::now() < deadline);
-    }
+    until_results(&board, &["1.0.0"]);
 }
 
 #[test]
