@@ -182,3 +182,6 @@ impl Publish {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

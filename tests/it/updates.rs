@@ -254,28 +254,47 @@ fn a_recipe_alone_is_an_update_like_any_other() {
     until(&board, |status| status["state"] == "committed");
 }
 
+/// SIGKILL at moments all over an update, update after update: the daemon always starts, with the old or the new
+/// version, and ends with the new one and nothing else in its store. `EDGERUN_FULL` kills 500 times.
 #[test]
 fn a_killed_daemon_starts_with_a_version_that_is_whole_and_goes_on() {
+    let kills = if std::env::var_os("EDGERUN_FULL").is_some() { 500 } else { 8 };
     let (board, mut daemon) = serving("");
-    let file = bundle(&board, "1.1.0", same);
-    // The socket answers before the steps are over; the kill falls somewhere into them.
-    let asked = std::thread::spawn({
-        let arguments = ["ota", "apply", file.to_str().unwrap()].map(str::to_owned);
+    for kill in 1..=kills {
+        let (old, new) = (format!("1.{}.0", kill - 1), format!("1.{kill}.0"));
+        let file = bundle(&board, &new, same);
+        // The command ends with the daemon that it talks to.
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_edgerun"));
-        command.args(arguments).arg("--config").arg(board.path("edgerun.toml"));
-        move || command.output().unwrap()
-    });
-    until(&board, |status| status["target"] == "1.1.0" || status["running"]["version"] == "1.1.0");
-    daemon.kill();
-    asked.join().unwrap();
-    drop(daemon);
-    fs::remove_file(board.path("notify")).unwrap();
-    let _daemon = board.run_until_ready(&[]);
-    let status = until(&board, |status| status["state"] == "committed");
-    assert_eq!(status["running"]["version"], "1.1.0");
-    let objects = fs::read_dir(board.path("state/models/objects")).unwrap().count();
-    let partial = fs::read_dir(board.path("state/models/partial")).unwrap().count();
-    assert_eq!((objects, partial), (2, 0));
+        command.args(["ota", "apply"]).arg(&file).arg("--config").arg(board.path("edgerun.toml"));
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let mut asking = command.spawn().unwrap();
+        // Each look takes a few milliseconds, so kills fall on all steps and between them.
+        for _ in 0..(kill * 7) % 13 {
+            status(&board);
+        }
+        daemon.kill();
+        asking.wait().unwrap();
+        fs::remove_file(board.path("notify")).unwrap();
+        daemon = board.run_until_ready(&[]);
+        let running = status(&board)["running"]["version"].clone();
+        assert!(running == old.as_str() || running == new.as_str(), "kill {kill}: {running}");
+        let end = until(&board, |status| status["target"] == Value::Null);
+        if end["running"]["version"] != new.as_str() {
+            // The kill came before the bundle was there.
+            assert_eq!(
+                (&end["failure"], &end["running"]["version"]),
+                (&Value::Null, &old.as_str().into())
+            );
+            let (good, text) = apply(&board, &file);
+            assert!(good, "kill {kill}: {text}");
+        }
+        let end = until(&board, |status| status["state"] == "committed");
+        assert_eq!(end["running"]["version"], new.as_str(), "kill {kill}");
+        assert_eq!(end["previous"]["version"], old.as_str(), "kill {kill}");
+        let count = |folder| fs::read_dir(board.path("state/models").join(folder)).unwrap().count();
+        assert_eq!((count("objects"), count("partial")), (2, 0), "kill {kill}");
+        fs::remove_file(file).unwrap();
+    }
 }
 
 #[test]

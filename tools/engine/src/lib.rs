@@ -7,3 +7,4 @@
 pub mod arrays;
 pub mod data;
 pub mod engine;
+pub mod model;
