@@ -64,7 +64,9 @@ impl Bundle {
     /// # Errors
     /// When a file is missing, too large or, for the manifest, wrong.
     pub fn open(path: &Path) -> Result<Self, BundleError> {
-        if path.is_dir() {
+        // What is not there is meant as a folder, unless its name says otherwise.
+        let is_file = path.is_file() || path.extension().is_some_and(|ending| ending == "edge");
+        if !is_file {
             return Self::open_folder(path);
         }
         let file = std::fs::File::open(path)

@@ -79,7 +79,8 @@ impl Ota {
         let url = section.get("repository", address);
         let root = section.get("root", path(base));
         match (section.has("repository"), section.has("root")) {
-            (true, false) => section.missing("root"),
+            // A wrong address comes first.
+            (true, false) if url.is_some() => section.missing("root"),
             (false, true) => section.missing("repository"),
             _ => {}
         }

@@ -134,7 +134,9 @@ fn what_would_answer_wrongly_is_not_packed() {
     edit(here, "mean = [2.5527596", "mean = [9.5527596");
     let refused = bad(here, &["bundle", "pack", "gestures"]);
     assert!(
-        refused.contains("gestures: the self-test fails: golden window 0: output `y`"),
+        refused.contains(
+            "gestures: the self-test fails: golden window 6: output `y` is -76 where -128"
+        ),
         "{refused}"
     );
     assert!(!here.join("gestures-1.0.0.edge").exists());
