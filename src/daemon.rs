@@ -3,6 +3,7 @@
 mod assemble;
 mod channel;
 pub mod control;
+mod doors;
 mod report;
 mod site;
 mod updater;
@@ -25,10 +26,9 @@ use crate::data::{Event, EventKind, Frames, Session};
 use crate::engine;
 use crate::health::{Heartbeats, PipelineStats};
 use crate::model::{Bundle, BundleError};
-use crate::net::http::{self, Door, HttpServer, HttpSettings};
+use crate::net::http::HttpServer;
 use crate::net::{self, Identity, Link, MqttSettings, NetHandle, Subscriptions, TlsSettings};
 use crate::pipeline::{Exchange, Pipeline, Publish};
-use crate::predict::Predictor;
 use crate::queue::{self, FrameSender};
 use crate::sensor::{
     DriverSettings, Mpu6050Settings, ReplaySettings, Sampler, Sensor, SensorChange, SensorError,
@@ -37,6 +37,7 @@ use crate::sensor::{
 use crate::sequence::Sequence;
 use crate::sink::{JsonLines, MqttSink, Qos, Sink};
 use crate::storage::{DirStorage, FileName, Storage};
+use crate::store::Store;
 use crate::window::Windower;
 use control::Control;
 use report::Reporter;
@@ -78,7 +79,7 @@ impl Surroundings {
         Self {
             clock: Arc::new(SystemClock),
             storage: Arc::new(DirStorage::new(state)),
-            store: state.join("models"),
+            store: Store::folder(state),
             open_bundle: Box::new(Bundle::open),
             open_sensor: Arc::new(|settings, clock| settings.open(clock.clone())),
         }
@@ -179,7 +180,7 @@ impl Daemon {
         let reporter =
             Reporter::new(config, session, around.clock.clone(), link.clone(), parts, sensors);
         let reporter = Arc::new(Mutex::new(reporter));
-        let http = start_http(config, secrets, &reporter)?;
+        let http = doors::start(config, secrets, &reporter)?;
         let heartbeats = Heartbeats::default();
         let updater = match updates {
             Ok(updates) => updates.start(&reporter)?,
@@ -504,50 +505,6 @@ fn tell(
         // What a full queue gave up is counted there and shown in health.
         publisher.event(event).ok();
     }
-}
-
-fn start_http(
-    config: &Config,
-    secrets: &Secrets,
-    reporter: &Arc<Mutex<Reporter>>,
-) -> anyhow::Result<Option<HttpServer>> {
-    let Some(settings) = &config.http else { return Ok(None) };
-    let doors = {
-        let reporter = report::lock(reporter);
-        reporter.running().map(|(name, current)| door(name, current.clone())).collect()
-    };
-    let settings = HttpSettings { listen: settings.listen, token: secrets.http_token.clone() };
-    let reporter = reporter.clone();
-    let health = Box::new(move || report::lock(&reporter).health());
-    let server = http::start(settings, http::Doors { doors, health }).context("[http]")?;
-    Ok(Some(server))
-}
-
-/// A pipeline's model for HTTP: a session of its own, so that requests and windows do not meet. Made anew when
-/// another version runs.
-fn door(name: &str, current: Current) -> Door {
-    const NONE: &str = "the model has no version on this board yet";
-    let shape = {
-        let current = current.clone();
-        move || {
-            let loaded = current.get().ok_or(NONE)?;
-            let recipe = &loaded.manifest.recipe;
-            Ok((recipe.frames, recipe.channels.len()))
-        }
-    };
-    let mut own: Option<(Arc<Loaded>, Predictor)> = None;
-    let predict = move |rows: &[f32]| {
-        let loaded = current.get().ok_or(NONE)?;
-        if own.as_ref().is_none_or(|(of, _)| !Arc::ptr_eq(of, &loaded)) {
-            let predictor = loaded.predictor().map_err(|error| error.to_string())?;
-            own = Some((loaded, predictor));
-        }
-        let (_, predictor) = own.as_mut().ok_or(NONE)?;
-        predictor.reset();
-        predictor.predict(rows).map(|(finding, _)| finding).map_err(|error| error.to_string())
-    };
-    let (shape, predict) = (Box::new(shape), Mutex::new(Box::new(predict) as http::Predict));
-    Door { pipeline: name.to_owned(), shape, predict }
 }
 
 #[cfg(test)]

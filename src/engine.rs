@@ -81,6 +81,12 @@ pub enum EngineKind {
 }
 
 impl EngineKind {
+    /// Those of this build.
+    pub fn built() -> impl Iterator<Item = Self> {
+        let tract = cfg!(feature = "tract").then_some(Self::Tract);
+        std::iter::once(Self::Native).chain(tract)
+    }
+
     /// The name in configuration, on the command line and in payloads.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -52,6 +52,11 @@ pub struct Store {
 }
 
 impl Store {
+    /// Where the store of a board lies that keeps its state in `state`.
+    pub fn folder(state: &Path) -> PathBuf {
+        state.join("models")
+    }
+
     /// Opens the store in `dir`, makes it where there is none, and locks it.
     ///
     /// # Errors
@@ -215,11 +220,11 @@ impl Store {
         self.remove(&self.partial(digest))
     }
 
-    /// Takes the bundle file at `path`, from outside the store, in.
+    /// Takes a bundle from outside the store in; gives the length of its file.
     ///
     /// # Errors
     /// When it is no bundle, or there is no room.
-    pub fn import(&self, bundle: &Bundle) -> Result<(), StoreError> {
+    pub fn import(&self, bundle: &Bundle) -> Result<u64, StoreError> {
         let mut length = Counted::default();
         archive::write(bundle, &mut length).map_err(|source| at(&self.dir, source))?;
         self.forget(&bundle.digest)?;
@@ -227,7 +232,8 @@ impl Store {
         let written = archive::write(bundle, &mut receiving);
         written.map_err(|source| at(&receiving.path, source))?;
         drop(receiving);
-        self.admit(&bundle.digest)
+        self.admit(&bundle.digest)?;
+        Ok(length.0)
     }
 
     /// Removes every bundle that is not in `keep`, and everything received that is not in `receiving`.

@@ -6,3 +6,4 @@ pub mod judge;
 pub mod machine;
 pub mod record;
 pub mod status;
+pub mod world;

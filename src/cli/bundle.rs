@@ -8,6 +8,7 @@ mod show;
 mod verify;
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use super::Outcome;
 
@@ -27,9 +28,20 @@ enum Command {
     /// Verifies a bundle folder and packs it into one file, NAME-VERSION.edge
     Pack(pack::Args),
     /// Shows what a bundle says of itself
-    Show(show::Args),
+    Show(BundleArgs),
     /// Loads a bundle's model, compares manifest and model, and runs the golden windows
-    Verify(verify::Args),
+    Verify(BundleArgs),
+}
+
+/// What those take that only look.
+#[derive(clap::Args)]
+struct BundleArgs {
+    /// A bundle file (.edge) or folder
+    bundle: PathBuf,
+
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// Does it.

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::logger;
 use crate::engine::{self, Choice, LoadError, Model, Options, Threads};
+use crate::model::release::hex;
 use crate::model::{Bundle, Manifest, archive};
 
 /// A model's bytes, and its manifest where it came with one.
@@ -60,8 +61,7 @@ impl ModelFile {
 
     /// SHA-256 over the model file, in hex.
     pub(super) fn digest(&self) -> String {
-        let digest = Sha256::digest(&self.bytes);
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(&self.bytes))
     }
 }
 

@@ -33,11 +33,11 @@ enum Command {
     /// Takes bundles in; boards see them after `publish`
     Add(add::Args),
     /// Signs what was added or retired, and a fresh timestamp: run it every few days, too
-    Publish(publish::Args),
+    Publish(RepoArgs),
     /// Takes a version back; boards see that after `publish`
     Retire(retire::Args),
     /// Shows what boards can have, and what the next `publish` changes
-    List(list::Args),
+    List(RepoArgs),
     /// Shows until when each signature lasts; sets it with --role and --days
     Expire(expire::Args),
     /// Gives a role new keys
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     }
 }
 
-/// The folder and where its keys are.
+/// What every command but `init` takes: the folder, and where its keys are.
 #[derive(clap::Args)]
 struct RepoArgs {
     /// The publisher's folder
@@ -69,6 +69,10 @@ struct RepoArgs {
 
     #[command(flatten)]
     passphrase: passphrase::Source,
+
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 impl RepoArgs {

@@ -147,13 +147,9 @@ fn candidate(target: &Target) -> Result<Candidate, Failure> {
 }
 
 fn this_board() -> BoardKind {
-    let mut engines = vec![EngineKind::Native.as_str().to_owned()];
-    if cfg!(feature = "tract") {
-        engines.push(EngineKind::Tract.as_str().to_owned());
-    }
     BoardKind {
         edgerun: env!("CARGO_PKG_VERSION").parse().expect("cargo's version is semver"),
-        engines,
+        engines: EngineKind::built().map(|engine| engine.to_string()).collect(),
         target: std::env::consts::ARCH.to_owned(),
         memory_bytes: health::memory_bytes(),
         ops: None,

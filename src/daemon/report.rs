@@ -334,10 +334,6 @@ impl Reporter {
 
     fn info(&self) -> Info {
         let wall = self.clock.wall();
-        let mut engines = vec![EngineKind::Native.as_str().to_owned()];
-        if cfg!(feature = "tract") {
-            engines.push(EngineKind::Tract.as_str().to_owned());
-        }
         let channel = |c: &crate::sensor::Channel| ChannelInfo {
             name: c.name.to_string(),
             unit: c.unit.to_string(),
@@ -375,7 +371,7 @@ impl Reporter {
                 cpus: std::thread::available_parallelism().map_or(1, usize::from),
                 memory_bytes: health::memory_bytes(),
             },
-            engines,
+            engines: EngineKind::built().map(|engine| engine.to_string()).collect(),
             sensors: sensors.collect(),
             pipelines: pipelines.collect(),
             commands: Vec::new(),

@@ -23,8 +23,8 @@ use crate::sensor::SensorSpec;
 use crate::store::Receiving;
 use crate::update::failure::{Code, Failure};
 use crate::update::judge::{self, Comparison, Limits, Reading, Verdict};
-use crate::update::machine::{Report, World};
 use crate::update::record::Candidate;
+use crate::update::world::{Report, World};
 
 /// How long a pipeline may take to the end of a window.
 const BETWEEN_WINDOWS: Duration = Duration::from_secs(10);
@@ -334,17 +334,21 @@ impl World for Site {
         Ok(())
     }
 
-    fn self_test(&mut self, file: &Path, bundle: &Bundle) -> Result<(), Failure> {
+    fn self_test(
+        &mut self,
+        model: &str,
+        candidate: &Candidate,
+        file: &Path,
+    ) -> Result<(), Failure> {
         let limits = child::Limits { memory_bytes: self.memory_bytes, ..child::Limits::default() };
         let passed = child::run(file, &limits, &self.stop)?;
         log::info!(
-            "model {} {}: self-test passed, {} windows, slowest {:?}",
-            bundle.manifest.name,
-            bundle.manifest.version,
+            "model {model} {}: self-test passed, {} windows, slowest {:?}",
+            candidate.bundle.version,
             passed.windows,
             passed.slowest
         );
-        self.peaks.insert(bundle.manifest.name.clone(), passed.peak_bytes);
+        self.peaks.insert(model.to_owned(), passed.peak_bytes);
         Ok(())
     }
 
@@ -404,9 +408,8 @@ impl World for Site {
             }
             reading.hangs |= now.saturating_sub(seen.1) > HANG;
         }
-        // The counters up to the start are those of the version before.
         let elapsed = now.saturating_sub(trial.began);
-        judge::trial(&self.limits, &trial.start, &trial.start, &reading, elapsed)
+        judge::trial(&self.limits, &trial.start, &reading, elapsed)
     }
 
     fn clear(&mut self, model: &str) {

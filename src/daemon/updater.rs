@@ -22,8 +22,9 @@ use crate::net::{Link, Wishes};
 use crate::storage::OsDisk;
 use crate::store::Store;
 use crate::update::failure::{Code, Failure};
-use crate::update::machine::{Next, Report, Updates, Wish};
+use crate::update::machine::{Next, Updates};
 use crate::update::record::{Installed, Record};
+use crate::update::world::{Report, Wish};
 
 /// Questions that may wait for the thread, which may be busy with a self-test.
 const WAITING: usize = 8;

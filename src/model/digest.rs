@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::release::hex;
+
 /// SHA-256 in 64 lower-case hex digits; safe as a file name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -17,7 +19,7 @@ pub struct NoDigest(String);
 impl Digest {
     /// The digest with these bytes.
     pub fn new(bytes: &[u8; 32]) -> Self {
-        Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(hex(bytes))
     }
 
     /// The hex digits.

@@ -148,15 +148,9 @@ pub enum Verdict {
     Bad(Failure),
 }
 
-/// Judges a trial that has lasted `elapsed`: counters from its `start` to `now`, and `before` it, when the
-/// bundle before served.
-pub fn trial(
-    limits: &Limits,
-    before: &Reading,
-    start: &Reading,
-    now: &Reading,
-    elapsed: Duration,
-) -> Verdict {
+/// Judges a trial that has lasted `elapsed`, by the counters from its `start` to `now`. Those up to the start are
+/// of the bundle before, and say what is usual.
+pub fn trial(limits: &Limits, start: &Reading, now: &Reading, elapsed: Duration) -> Verdict {
     let bad = |message: String| Verdict::Bad(Failure::new(Code::TrialFailed, message));
     let windows = now.windows.saturating_sub(start.windows);
     let errors = now.errors.saturating_sub(start.errors);
@@ -169,11 +163,11 @@ pub fn trial(
         let usual = then as f64 / of_then.max(1) as f64;
         found > FORGIVEN && found as f64 > (usual + FORGIVEN_SHARE) * of as f64
     };
-    if too_many(errors, turns, before.errors, before.windows + before.errors) {
+    if too_many(errors, turns, start.errors, start.windows + start.errors) {
         let last = now.last_error.as_deref().unwrap_or("no finding");
         return bad(format!("on trial {errors} of {turns} windows failed: {last}"));
     }
-    if too_many(misses, windows, before.misses, before.windows) {
+    if too_many(misses, windows, start.misses, start.windows) {
         return bad(format!(
             "on trial {misses} of {windows} results came after the next window was due"
         ));
@@ -241,8 +235,7 @@ mod tests {
     fn a_trial_is_good_after_its_time_and_bad_at_once() {
         let limits = Limits::default();
         let (start, long) = (reading(500, 1, 1), limits.trial);
-        let judged =
-            |now: &Reading, elapsed| trial(&limits, &reading(400, 0, 0), &start, now, elapsed);
+        let judged = |now: &Reading, elapsed| trial(&limits, &start, now, elapsed);
         assert_eq!(judged(&reading(600, 1, 1), Duration::from_secs(1)), Verdict::Wait);
         assert_eq!(judged(&reading(600, 1, 1), long), Verdict::Good);
         assert_eq!(judged(&reading(505, 1, 1), long), Verdict::Wait, "a sensor is away");
@@ -270,8 +263,7 @@ mod tests {
     fn what_the_bundle_before_did_as_well_is_no_fault() {
         let limits = Limits::default();
         let before = reading(100, 50, 50);
-        let judged =
-            trial(&limits, &before, &reading(0, 0, 0), &reading(100, 50, 51), limits.trial);
+        let judged = trial(&limits, &before, &reading(200, 100, 101), limits.trial);
         assert_eq!(judged, Verdict::Good);
     }
 }

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,147 +11,16 @@ use semver::Version;
 use super::failure::{Code, Failure};
 use super::judge::Verdict;
 use super::record::{Candidate, Installed, Origin, Outcome, Phase, Record, Resume};
-use crate::model::{Bundle, Digest};
+use super::world::{Report, Wish, World};
+use crate::model::Bundle;
 use crate::storage::{Storage, StorageError};
-use crate::store::{Receiving, Store};
+use crate::store::Store;
 
 /// How soon a poll of a shadow run or a trial is worth it.
 const POLL: Duration = Duration::from_millis(200);
 /// After a failure that may pass the next try waits this long, then twice as long, up to [`RETRY_MAX`].
 const RETRY_FIRST: Duration = Duration::from_secs(60);
 const RETRY_MAX: Duration = Duration::from_secs(3600);
-
-/// Everything around the machine: the repository, the child for self-tests, the pipelines.
-pub trait World {
-    /// Time since some start; only ever grows.
-    fn now(&self) -> Duration;
-
-    /// The wall clock for people, RFC 3339.
-    fn time(&self) -> String;
-
-    /// The kernel's id of this boot.
-    fn boot(&self) -> &str;
-
-    /// The repository's bundle of this version, or its newest, if this board can run it.
-    ///
-    /// # Errors
-    /// When there is none, it is not for this board, or the repository cannot be believed or reached.
-    fn find(&mut self, model: &str, version: Option<&Version>) -> Result<Candidate, Failure>;
-
-    /// Receives the rest of a bundle, and reports `report` with its progress now and then.
-    ///
-    /// # Errors
-    /// When it does not come whole, or [`World::interrupted`]; what has come is kept.
-    fn fetch(
-        &mut self,
-        model: &str,
-        candidate: &Candidate,
-        into: &mut Receiving,
-        report: &Report,
-    ) -> Result<(), Failure>;
-
-    /// Whether the bundle fits the pipelines that run the model, and their sensors.
-    ///
-    /// # Errors
-    /// Says what does not fit.
-    fn verify(&mut self, model: &str, bundle: &Bundle) -> Result<(), Failure>;
-
-    /// Runs the golden windows of the bundle in `file`, away from what serves.
-    ///
-    /// # Errors
-    /// When they are not met.
-    fn self_test(&mut self, file: &Path, bundle: &Bundle) -> Result<(), Failure>;
-
-    /// Loads the bundle beside what serves.
-    ///
-    /// # Errors
-    /// When there is no memory for both.
-    fn stage(&mut self, model: &str, bundle: &Bundle) -> Result<(), Failure>;
-
-    /// How the staged bundle does on live windows; `None` while it is too early to say.
-    fn shadow(&mut self, model: &str) -> Option<Result<(), Failure>>;
-
-    /// The staged bundle takes over between two windows. Returns when it has.
-    ///
-    /// # Errors
-    /// When a pipeline does not take it; what served before then still does.
-    fn activate(&mut self, model: &str) -> Result<(), Failure>;
-
-    /// How the bundle that took over does at work; the first call begins the watch.
-    fn trial(&mut self, model: &str) -> Verdict;
-
-    /// Lets go of whatever was staged or watched for the model.
-    fn clear(&mut self, model: &str);
-
-    /// Serves `bundle` instead of what does, between two windows; nothing at all with `None`.
-    ///
-    /// # Errors
-    /// When it cannot be loaded.
-    fn serve(&mut self, model: &str, bundle: Option<&Bundle>) -> Result<(), Failure>;
-
-    /// Tells the outside how it stands; what it says is durable.
-    fn report(&mut self, model: &str, report: &Report);
-
-    /// Whether the process is to stop, or a wish has come in that changes things.
-    fn interrupted(&self) -> bool;
-}
-
-/// How a model's updates stand.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// `idle`, a step of an update, or how the last one ended.
-    pub state: &'static str,
-    /// What serves.
-    pub running: Option<Installed>,
-    /// What a roll-back returns to.
-    pub previous: Option<Installed>,
-    /// The version that is on its way.
-    pub target: Option<Version>,
-    /// Bytes that have arrived, of how many.
-    pub progress: Option<(u64, u64)>,
-    /// Why the last update did not go through, and which version it was.
-    pub failure: Option<(Option<Version>, Failure)>,
-}
-
-impl Report {
-    /// As far as the record alone tells.
-    pub fn of(record: &Record) -> Self {
-        let Record { current, previous, update, history, .. } = record;
-        let state = match (update, history.back()) {
-            (Some(update), _) => update.phase.as_str(),
-            (None, Some(past)) => past.outcome.as_str(),
-            (None, None) => "idle",
-        };
-        let failure = history
-            .back()
-            .filter(|_| update.is_none())
-            .and_then(|past| Some((Some(past.bundle.version.clone()), past.failure.clone()?)));
-        Self {
-            state,
-            running: current.clone(),
-            previous: previous.clone(),
-            target: update.as_ref().map(|update| update.candidate.bundle.version.clone()),
-            progress: None,
-            failure,
-        }
-    }
-}
-
-/// What is wished for a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Nothing: what runs stays.
-    Keep,
-    /// This version; below the one that runs only if that is meant.
-    Version {
-        /// Which.
-        version: Version,
-        /// Whether an older one than runs is meant.
-        allow_downgrade: bool,
-    },
-    /// The newest in the repository.
-    Newest,
-}
 
 /// What a turn leaves to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -369,17 +237,15 @@ impl Updates {
             let message = format!("model {name}: version {version} is {phase}; try again after it");
             return Err(Failure::new(Code::Busy, message));
         }
-        self.store.import(bundle)?;
-        let length = self.store.list()?.into_iter().find(|(there, _)| *there == bundle.digest);
+        let length = self.store.import(bundle)?;
         let bundle = Installed {
             version: bundle.manifest.version.clone(),
             digest: bundle.digest.clone(),
             origin: Origin::Local,
         };
-        let length = length.map_or(0, |(_, bytes)| bytes);
         let name = name.clone();
         let model = self.models.get_mut(&name).expect("looked up above");
-        model.record.rejected.retain(|rejected| rejected.digest != bundle.digest);
+        model.record.forgive(&bundle.digest);
         model.record.begin(Candidate { bundle, length }, world.boot());
         self.keep(&name).inspect_err(|_| {
             if let Some(model) = self.models.get_mut(&name) {
@@ -557,7 +423,7 @@ impl Updates {
 
     fn verify(&mut self, name: &str, world: &mut dyn World) -> Result<Next, Failure> {
         let candidate = self.candidate(name)?;
-        let bundle = self.read(&candidate.bundle.digest)?;
+        let bundle = self.store.read(&candidate.bundle.digest)?;
         let (said, found) = (&candidate.bundle.version, &bundle.manifest.version);
         if bundle.manifest.name != name || said != found {
             let message = format!(
@@ -572,8 +438,7 @@ impl Updates {
 
     fn self_test(&mut self, name: &str, world: &mut dyn World) -> Result<Next, Failure> {
         let candidate = self.candidate(name)?;
-        let bundle = self.read(&candidate.bundle.digest)?;
-        world.self_test(&self.store.path(&candidate.bundle.digest), &bundle)?;
+        world.self_test(name, &candidate, &self.store.path(&candidate.bundle.digest))?;
         let serves = self.models.get(name).is_some_and(|model| model.record.current.is_some());
         let next = if serves { Phase::Shadowing } else { Phase::Activating };
         self.enter(name, next, world)
@@ -621,7 +486,7 @@ impl Updates {
             return Ok(());
         }
         let candidate = self.candidate(name)?;
-        let bundle = self.read(&candidate.bundle.digest)?;
+        let bundle = self.store.read(&candidate.bundle.digest)?;
         world.stage(name, &bundle)?;
         if let Some(model) = self.models.get_mut(name) {
             model.staged = true;
@@ -634,11 +499,6 @@ impl Updates {
         update
             .map(|update| update.candidate.clone())
             .ok_or_else(|| Failure::new(Code::Internal, "no update is under way"))
-    }
-
-    /// A damaged or missing bundle is fetched again with the next try.
-    fn read(&self, digest: &Digest) -> Result<Bundle, Failure> {
-        Ok(self.store.read(digest)?)
     }
 
     fn enter(&mut self, name: &str, phase: Phase, world: &mut dyn World) -> Result<Next, Failure> {

@@ -257,13 +257,18 @@ impl Record {
             _ => Outcome::Rejected,
         };
         if failure.condemns() {
-            self.rejected.retain(|rejected| rejected.digest != bundle.digest);
+            self.forgive(&bundle.digest);
             let digest = bundle.digest.clone();
             remember(&mut self.rejected, Rejected { digest, failure: failure.clone() });
         }
         let failure = Some(failure);
         remember(&mut self.history, Past { bundle, outcome, time: time.to_owned(), failure });
         outcome
+    }
+
+    /// The bundle may be tried again.
+    pub fn forgive(&mut self, digest: &Digest) {
+        self.rejected.retain(|rejected| rejected.digest != *digest);
     }
 
     /// The trial is over, and good.

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::machine::Report;
 use super::record::{Installed, Record};
+use super::world::Report;
 
 /// One model.
 pub fn status(model: &str, report: &Report, record: &Record) -> Value {

@@ -1,26 +1,14 @@
 //! `edgerun bundle show`: what a bundle says of itself; nothing is loaded.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::Outcome;
+use super::{BundleArgs, Outcome};
 use crate::arrays;
 use crate::model::{Bundle, Manifest, Step};
 
-/// Arguments of `edgerun bundle show`.
-#[derive(clap::Args)]
-pub(super) struct Args {
-    /// A bundle file (.edge) or folder
-    bundle: PathBuf,
-
-    /// Prints one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: &BundleArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let bundle = Bundle::open(&args.bundle)?;
     let golden = bundle.golden.as_deref().map(arrays::unpack).transpose()?;
     let windows = golden

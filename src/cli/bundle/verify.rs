@@ -1,29 +1,18 @@
 //! `edgerun bundle verify`: would a board take it?
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::Outcome;
+use super::{BundleArgs, Outcome};
 use crate::engine::{self, Choice, Report};
 use crate::model::Bundle;
 use crate::selftest::{self, Passed};
 
-/// Arguments of `edgerun bundle verify`.
-#[derive(clap::Args)]
-pub(super) struct Args {
-    /// A bundle file (.edge) or folder
-    bundle: PathBuf,
-
-    /// Prints one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: &BundleArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let bundle = Bundle::open(&args.bundle)?;
     let Verified { report, passed } = verify(&args.bundle, &bundle)?;
     let name = &bundle.manifest.name;

@@ -81,7 +81,7 @@ fn look_at_pipeline(config: &Config, pipeline: &config::Pipeline) -> anyhow::Res
 fn stored(config: &Config, model: &str) -> anyhow::Result<Option<Bundle>> {
     let record = Record::of(&DirStorage::new(&config.state), model)?;
     let Some(current) = record.current else { return Ok(None) };
-    let path = Store::file(&config.state.join("models"), &current.digest);
+    let path = Store::file(&Store::folder(&config.state), &current.digest);
     Ok(Some(Bundle::open(&path)?))
 }
 

@@ -17,9 +17,10 @@ use crate::storage::{DirStorage, OsDisk};
 use crate::store::{Receiving, Store};
 use crate::update::failure::{Code, Failure};
 use crate::update::judge::Verdict;
-use crate::update::machine::{Next, Report, Updates, World};
+use crate::update::machine::{Next, Updates};
 use crate::update::record::{Candidate, Phase, Record};
 use crate::update::status;
+use crate::update::world::{Report, World};
 
 /// How all models stand, read from their records; nothing is locked or changed.
 pub(super) fn status(config: &Config) -> anyhow::Result<Value> {
@@ -40,7 +41,7 @@ pub(super) struct Offline {
 
 impl Offline {
     pub(super) fn open(config: &Config) -> anyhow::Result<Self> {
-        let store = Store::open(Arc::new(OsDisk), &config.state.join("models"))?;
+        let store = Store::open(Arc::new(OsDisk), &Store::folder(&config.state))?;
         let storage = Arc::new(DirStorage::new(&config.state));
         let mut bench = Bench { boot: health::boot_id(), memory_bytes: config.ota.memory_bytes };
         let models = config.store_models();
@@ -111,7 +112,7 @@ impl World for Bench {
         Ok(())
     }
 
-    fn self_test(&mut self, file: &Path, _: &Bundle) -> Result<(), Failure> {
+    fn self_test(&mut self, _: &str, _: &Candidate, file: &Path) -> Result<(), Failure> {
         let limits = child::Limits { memory_bytes: self.memory_bytes, ..child::Limits::default() };
         child::run(file, &limits, &AtomicBool::new(false)).map(drop)
     }

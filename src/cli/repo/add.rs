@@ -18,10 +18,6 @@ pub(super) struct Args {
     /// Bundle files
     #[arg(required = true, value_name = "BUNDLE.edge")]
     bundles: Vec<PathBuf>,
-
-    /// Prints one JSON object for each bundle
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
@@ -32,7 +28,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
             Added::Staged(name) => (name, "added"),
             Added::Already(name) => (name, "there already"),
         };
-        if args.json {
+        if args.repo.json {
             let line = json!({ "name": name, "state": state, "release": release.to_json() });
             writeln!(out, "{line}")?;
         } else {
@@ -44,7 +40,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
             )?;
         }
     }
-    if !args.json {
+    if !args.repo.json {
         writeln!(out, "Boards see it after edgerun repo publish {}.", args.repo.dir.display())?;
     }
     Ok(Outcome::Good)

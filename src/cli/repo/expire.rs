@@ -22,22 +22,18 @@ pub(super) struct Args {
     /// From now on; root is signed at once, the others by the next `publish`
     #[arg(long, requires = "role")]
     days: Option<u32>,
-
-    /// Prints one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let mut publisher = args.repo.open()?;
     if let (Some(role), Some(days)) = (args.role, args.days) {
         publisher.set_lifetime(role, days, now())?;
-        if !args.json && role != Role::Root {
+        if !args.repo.json && role != Role::Root {
             writeln!(out, "It counts after edgerun repo publish {}.", args.repo.dir.display())?;
         }
     }
     let expiries = publisher.expiries()?;
-    if args.json {
+    if args.repo.json {
         let roles: serde_json::Map<_, _> = expiries
             .iter()
             .map(|expiry| {

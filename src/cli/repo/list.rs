@@ -7,19 +7,8 @@ use serde_json::json;
 use super::{Outcome, RepoArgs};
 use crate::publish::{ListState, Listed};
 
-/// Arguments of `edgerun repo list`.
-#[derive(clap::Args)]
-pub(super) struct Args {
-    #[command(flatten)]
-    repo: RepoArgs,
-
-    /// Prints one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let publisher = args.repo.open()?;
+pub(super) fn run(args: &RepoArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let publisher = args.open()?;
     let (version, fingerprint) = publisher.root()?;
     let listed = publisher.list()?;
     if args.json {
@@ -39,7 +28,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     }
     writeln!(out, "root {version}, fingerprint {fingerprint}")?;
     if listed.is_empty() {
-        writeln!(out, "no bundles yet: edgerun repo add {} BUNDLE.edge", args.repo.dir.display())?;
+        writeln!(out, "no bundles yet: edgerun repo add {} BUNDLE.edge", args.dir.display())?;
     }
     let width = listed.iter().map(|item| item.name.len()).max().unwrap_or(0);
     for item in &listed {

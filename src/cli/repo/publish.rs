@@ -11,19 +11,8 @@ use crate::publish::{Expiry, Role};
 /// A role whose signature ends within this many days is pointed out.
 const SOON_DAYS: u64 = 30;
 
-/// Arguments of `edgerun repo publish`.
-#[derive(clap::Args)]
-pub(super) struct Args {
-    #[command(flatten)]
-    repo: RepoArgs,
-
-    /// Prints one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let mut publisher = args.repo.open()?;
+pub(super) fn run(args: &RepoArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let mut publisher = args.open()?;
     let done = publisher.publish(now())?;
     let expiries = publisher.expiries()?;
     if args.json {
@@ -49,7 +38,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let until = until.map(|expiry| day(expiry.expires)).unwrap_or_default();
     writeln!(out, "published, generation {}; publish again before {until}", done.timestamp)?;
     for expiry in expiries.iter().filter(|expiry| soon(expiry)) {
-        logger::say(&hint(expiry, &args.repo.dir.display().to_string()));
+        logger::say(&hint(expiry, &args.dir.display().to_string()));
     }
     Ok(Outcome::Good)
 }

@@ -20,16 +20,12 @@ pub(super) struct Args {
     /// The version that is taken back
     #[arg(value_name = "VERSION")]
     of: Version,
-
-    /// Prints one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let name = TargetName::new(&args.name, &args.of)?;
     args.repo.open()?.retire(&name)?;
-    if args.json {
+    if args.repo.json {
         writeln!(out, "{}", json!({ "name": name.to_string(), "state": "retired" }))?;
     } else {
         writeln!(out, "{name}: taken back")?;

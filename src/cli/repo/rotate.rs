@@ -38,10 +38,6 @@ pub(super) struct Args {
     /// The signer's public key: Ed25519 or P-256, PEM, DER or hex
     #[arg(long, value_name = "FILE", requires = "signer")]
     public_key: Option<PathBuf>,
-
-    /// Prints one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
@@ -65,7 +61,7 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let done = publisher.rotate(args.role, &new, now())?;
     let (_, fingerprint) = publisher.root()?;
     let obsolete: Vec<_> = done.obsolete.iter().map(|path| path.display().to_string()).collect();
-    if args.json {
+    if args.repo.json {
         let line = json!({
             "role": args.role.as_str(), "root_version": done.root, "fingerprint": fingerprint,
             "obsolete": obsolete,

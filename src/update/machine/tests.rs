@@ -1,11 +1,12 @@
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::super::judge::Limits;
 use super::*;
-use crate::model::archive;
+use crate::model::{Digest, archive};
 use crate::storage::power::PowerDisk;
 use crate::storage::{DirStorage, Disk as _};
+use crate::store::Receiving;
 
 const MANIFEST: &str = include_str!("../../../models/gestures/manifest.toml");
 const NAME: &str = "gestures";
@@ -158,8 +159,8 @@ impl World for Site {
         }
     }
 
-    fn self_test(&mut self, _: &Path, bundle: &Bundle) -> Result<(), Failure> {
-        match self.fault(&bundle.manifest.version) {
+    fn self_test(&mut self, _: &str, candidate: &Candidate, _: &Path) -> Result<(), Failure> {
+        match self.fault(&candidate.bundle.version) {
             Fault::SelfTest => Err(failed(Code::SelfTestFailed)),
             _ => Ok(()),
         }

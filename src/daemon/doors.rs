@@ -1,0 +1,56 @@
+//! The models of pipelines, as HTTP requests reach them.
+
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context as _;
+
+use super::assemble::{Current, Loaded};
+use super::report::{self, Reporter};
+use crate::config::{Config, Secrets};
+use crate::net::http::{self, Door, HttpServer, HttpSettings};
+use crate::predict::Predictor;
+
+/// Starts the HTTP server that `config` wants, if any.
+pub(super) fn start(
+    config: &Config,
+    secrets: &Secrets,
+    reporter: &Arc<Mutex<Reporter>>,
+) -> anyhow::Result<Option<HttpServer>> {
+    let Some(settings) = &config.http else { return Ok(None) };
+    let doors = {
+        let reporter = report::lock(reporter);
+        reporter.running().map(|(name, current)| door(name, current.clone())).collect()
+    };
+    let settings = HttpSettings { listen: settings.listen, token: secrets.http_token.clone() };
+    let reporter = reporter.clone();
+    let health = Box::new(move || report::lock(&reporter).health());
+    let server = http::start(settings, http::Doors { doors, health }).context("[http]")?;
+    Ok(Some(server))
+}
+
+/// A pipeline's model for HTTP: a session of its own, so that requests and windows do not meet. Made anew when
+/// another version runs.
+fn door(name: &str, current: Current) -> Door {
+    const NONE: &str = "the model has no version on this board yet";
+    let shape = {
+        let current = current.clone();
+        move || {
+            let loaded = current.get().ok_or(NONE)?;
+            let recipe = &loaded.manifest.recipe;
+            Ok((recipe.frames, recipe.channels.len()))
+        }
+    };
+    let mut own: Option<(Arc<Loaded>, Predictor)> = None;
+    let predict = move |rows: &[f32]| {
+        let loaded = current.get().ok_or(NONE)?;
+        if own.as_ref().is_none_or(|(of, _)| !Arc::ptr_eq(of, &loaded)) {
+            let predictor = loaded.predictor().map_err(|error| error.to_string())?;
+            own = Some((loaded, predictor));
+        }
+        let (_, predictor) = own.as_mut().ok_or(NONE)?;
+        predictor.reset();
+        predictor.predict(rows).map(|(finding, _)| finding).map_err(|error| error.to_string())
+    };
+    let (shape, predict) = (Box::new(shape), Mutex::new(Box::new(predict) as http::Predict));
+    Door { pipeline: name.to_owned(), shape, predict }
+}
