@@ -3,7 +3,7 @@
 use std::io;
 use std::thread;
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
 /// Multiply-accumulates from which on an operator is worth sharing: about 30 µs of a Cortex-A57, and 2 µs of
 /// a core with AVX512-VNNI, which is what it takes to hand parts over and to wait for their end.
@@ -90,12 +90,17 @@ pub fn pin(core: usize) -> io::Result<()> {
     if core >= CpuSet::MAX_CPU {
         return Err(io::ErrorKind::InvalidInput.into());
     }
+    Ok(sched_setaffinity(None, &only(core))?)
+}
+
+fn only(core: usize) -> CpuSet {
     let mut only = CpuSet::new();
     only.set(core);
-    Ok(sched_setaffinity(None, &only)?)
+    only
 }
 
 /// The cores that a thread may run on.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Affinity(Option<CpuSet>);
 
 impl Affinity {
@@ -109,10 +114,24 @@ impl Affinity {
         core < CpuSet::MAX_CPU && self.0.is_some_and(|cores| cores.is_set(core))
     }
 
-    /// Gives them to the calling thread again.
-    pub(super) fn restore(&self) -> io::Result<()> {
+    /// `core` alone; a session found out that there is such a core.
+    pub(super) fn pinned(core: usize) -> Self {
+        Self(Some(only(core)))
+    }
+
+    /// These without the one that the calling thread is on, unless it is the only one.
+    pub(super) fn elsewhere(&self) -> Self {
+        let others = self.0.map(|mut cores| {
+            cores.unset(sched_getcpu());
+            cores
+        });
+        if others.is_some_and(|cores| cores.count() > 0) { Self(others) } else { self.clone() }
+    }
+
+    /// Gives them to a thread of this process.
+    pub(super) fn give(&self, thread: Pid) -> io::Result<()> {
         match &self.0 {
-            Some(cores) => Ok(sched_setaffinity(None, cores)?),
+            Some(cores) => Ok(sched_setaffinity(Some(thread), cores)?),
             None => Ok(()),
         }
     }

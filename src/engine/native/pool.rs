@@ -11,7 +11,7 @@ mod queue;
 pub(super) mod tests;
 
 use std::iter;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 
 use self::desk::Desk;
@@ -99,8 +99,14 @@ impl Pool {
         for (number, desk) in self.desks.iter().enumerate().take(wanted).skip(helpers.len()) {
             let own = desk.clone();
             let name = format!("helper-{number}");
-            let helper = thread::Builder::new().name(name).spawn(move || own.work())?;
-            desk.seat(helper.thread().clone());
+            let (seated, is_seated) = mpsc::sync_channel::<()>(1);
+            let helper = thread::Builder::new().name(name).spawn(move || {
+                own.sit();
+                drop(seated);
+                own.work();
+            })?;
+            // Ends when it sits: a run may want it on a core of its own at once.
+            is_seated.recv().ok();
             helpers.push(helper);
             lock(&self.roster).idle |= 1 << number;
         }

@@ -2,12 +2,14 @@
 
 use std::hint;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread::{self, Thread};
 
+use rustix::thread::{Pid, gettid};
+
 use super::lock;
-use crate::engine::threads::{Affinity, pin};
+use crate::engine::threads::Affinity;
 
 /// How often a thread looks for what it waits for before it sleeps: 10 to 50 µs, longer than most
 /// operators that are not shared, and about what waking it costs.
@@ -23,9 +25,6 @@ const BEGUN: u8 = 2;
 /// Nothing, for ever: the helper ends.
 const CLOSED: u8 = 3;
 
-/// No core in particular.
-const ANYWHERE: usize = usize::MAX;
-
 /// What is to be done, once by each thread of a run, which gets its number.
 type Job = &'static (dyn Fn(usize) + Sync);
 
@@ -39,9 +38,30 @@ pub(super) struct Desk {
     caller: Mutex<Option<Thread>>,
     /// The last job panicked.
     panicked: AtomicBool,
-    /// Where it shall run.
-    core: AtomicUsize,
     helper: OnceLock<Thread>,
+    place: Mutex<Option<Place>>,
+}
+
+/// Where a helper runs.
+#[derive(Debug)]
+struct Place {
+    helper: Pid,
+    /// The cores that it came with, and may have.
+    home: Affinity,
+    /// Those that it has now.
+    given: Affinity,
+}
+
+impl Place {
+    /// Only on `core`, or on any but its caller's: the kernel would often wake it there, to wait until the
+    /// caller is done. The calling thread is the caller.
+    fn give(&mut self, core: Option<usize>) {
+        let wanted = core.map_or_else(|| self.home.elsewhere(), Affinity::pinned);
+        // No run fails for it.
+        if wanted != self.given && wanted.give(self.helper).is_ok() {
+            self.given = wanted;
+        }
+    }
 }
 
 /// A job for the thread of this number.
@@ -57,15 +77,19 @@ impl std::fmt::Debug for Posted {
 }
 
 impl Desk {
-    /// Whose desk it is.
-    pub(super) fn seat(&self, helper: Thread) {
+    /// It is the calling thread's, the helper's.
+    pub(super) fn sit(&self) {
+        let home = Affinity::current();
+        *lock(&self.place) = Some(Place { helper: gettid(), given: home.clone(), home });
         // Hired once.
-        self.helper.set(helper).ok();
+        self.helper.set(thread::current()).ok();
     }
 
     /// The calling thread's run has the helper from now on, which wakes up meanwhile.
     pub(super) fn lend(&self, core: Option<usize>) {
-        self.core.store(core.unwrap_or(ANYWHERE), Ordering::Relaxed);
+        if let Some(place) = &mut *lock(&self.place) {
+            place.give(core);
+        }
         *lock(&self.caller) = Some(thread::current());
         self.wake();
     }
@@ -102,8 +126,6 @@ impl Desk {
 
     /// The helper's life.
     pub(super) fn work(&self) {
-        let home = Affinity::current();
-        let mut core = ANYWHERE;
         loop {
             wait(|| self.state.load(Ordering::Acquire) != EMPTY);
             if self.state.load(Ordering::Acquire) == CLOSED {
@@ -114,12 +136,6 @@ impl Desk {
                 self.state.compare_exchange(POSTED, BEGUN, Ordering::Acquire, Ordering::Relaxed);
             if begun.is_err() {
                 continue;
-            }
-            let wanted = self.core.load(Ordering::Relaxed);
-            if wanted != core {
-                core = wanted;
-                // The session found out that there is such a core; no run fails for it.
-                (if core == ANYWHERE { home.restore() } else { pin(core) }).ok();
             }
             let posted = lock(&self.job).take();
             if let Some(Posted { job, number }) = posted {
