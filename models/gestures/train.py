@@ -1,13 +1,15 @@
-"""Trains the gesture model and writes its bundle: gestures.tflite, manifest.toml, golden.npz, metrics.json.
+"""Trains the gesture models and writes their bundles: gestures.tflite, manifest.toml, golden.npz, metrics.json.
 
     pip install -r models/requirements.txt
-    python models/gestures/train.py
+    python models/gestures/train.py            # 1.0.0 here and 1.1.0 in next/
+    python models/gestures/train.py 1.1.0      # only that one
 
 The same packages on the same kind of CPU give the same files, byte for byte.
 """
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -27,6 +29,23 @@ CHANNELS = [{"name": f"accel_{axis}", "unit": "m/s²"} for axis in "xyz"] + [
 ]
 FRAMES, RATE_HZ = 40, 10
 TEST_STRIDE, TRAIN_STRIDE = 10, 2
+SEED = 20240607
+
+
+@dataclass
+class Version:
+    """What sets one version apart; everything else is the same for all."""
+
+    folder: Path
+    filters: tuple[int, int, int]  # of the three convolutions
+    copies: int  # changed copies of the training windows, beside the windows themselves
+    epochs: int
+
+
+VERSIONS = {
+    "1.0.0": Version(FOLDER, (12, 16, 24), copies=0, epochs=40),
+    "1.1.0": Version(FOLDER / "next", (16, 24, 32), copies=3, epochs=30),
+}
 
 # What an MPU-6050 at ±4 g and ±2000 °/s can measure; sensitivities from its register map (RM-MPU-6000A, 4.17 and 4.19).
 STANDARD_GRAVITY = 9.80665
@@ -59,16 +78,27 @@ def through_registers(x):
     return (np.clip(np.rint(x / lsb), -32768, 32767) * lsb).astype(np.float32)
 
 
-def network():
+def augmented(x, y, copies):
+    """`x` [n, 40, 6] standardised and `y` [n], followed by `copies` of them: each window up to a fifth stronger or
+    weaker, with noise of a tenth of a standard deviation."""
+    random = np.random.default_rng(SEED)
+    found = [x]
+    for _ in range(copies):
+        strength = random.uniform(0.8, 1.2, (len(x), 1, 1))
+        found.append((x * strength + random.normal(0, 0.1, x.shape)).astype(np.float32))
+    return np.concatenate(found), np.tile(y, 1 + copies)
+
+
+def network(filters):
     """[n, 40, 6] standardised rows to [n, 4] probabilities; one-dimensional convolutions over time."""
     layers = tf.keras.layers
     return tf.keras.Sequential(
         [
             layers.Input((FRAMES, len(CHANNELS))),
             layers.Reshape((1, FRAMES, len(CHANNELS))),
-            layers.Conv2D(12, (1, 5), strides=(1, 2), padding="same", activation="relu"),
-            layers.Conv2D(16, (1, 5), strides=(1, 2), padding="same", activation="relu"),
-            layers.Conv2D(24, (1, 3), padding="same", activation="relu"),
+            layers.Conv2D(filters[0], (1, 5), strides=(1, 2), padding="same", activation="relu"),
+            layers.Conv2D(filters[1], (1, 5), strides=(1, 2), padding="same", activation="relu"),
+            layers.Conv2D(filters[2], (1, 3), padding="same", activation="relu"),
             layers.AveragePooling2D((1, 10)),
             layers.Flatten(),
             layers.Dense(len(LABELS), activation="softmax"),
@@ -76,16 +106,18 @@ def network():
     )
 
 
-def train(x, y):
+def train(x, y, version):
     """The float network fitted to standardised windows. No part of the test split is looked at."""
-    tf.keras.utils.set_random_seed(20240607)
+    tf.keras.backend.clear_session()  # the layers' names, which the .tflite file holds, count from the start again
+    tf.keras.utils.set_random_seed(SEED)
     tf.config.experimental.enable_op_determinism()
-    model = network()
-    epochs, batch = 40, 32
-    steps = epochs * -(-len(x) // batch)
+    x, y = augmented(x, y, version.copies)
+    model = network(version.filters)
+    batch = 32
+    steps = version.epochs * -(-len(x) // batch)
     rate = tf.keras.optimizers.schedules.CosineDecay(3e-3, steps)
     model.compile(tf.keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(x, y, epochs=epochs, batch_size=batch, verbose=0)
+    model.fit(x, y, epochs=version.epochs, batch_size=batch, verbose=0)
     return model
 
 
@@ -151,7 +183,9 @@ def golden_windows(y, found):
     return np.array(chosen)
 
 
-def main():
+def write(number, version):
+    """Trains the version `number` and writes its bundle."""
+    version.folder.mkdir(exist_ok=True)
     train_x, train_y = windows(*recordings("TRAIN"), TRAIN_STRIDE)
     test_x, test_y = windows(*recordings("TEST"), TEST_STRIDE)
 
@@ -164,8 +198,8 @@ def main():
     ]
 
     standardised = bundle.run_recipe(steps, train_x)
-    model = train(standardised, train_y)
-    path = FOLDER / "gestures.tflite"
+    model = train(standardised, train_y, version)
+    path = version.folder / "gestures.tflite"
     path.write_bytes(to_int8(model, standardised))
 
     int8 = Int8Model(path)
@@ -181,13 +215,13 @@ def main():
     at_registers = int8(steps, through_registers(test_x)).argmax(1)
     metrics["accuracy_register_level"] = float((at_registers == test_y).mean())
     assert metrics["accuracy"] > 0.97 and metrics["accuracy_register_level"] > 0.97, metrics
-    bundle.write_metrics(FOLDER, metrics)
+    bundle.write_metrics(version.folder, metrics)
 
     bundle.write_manifest(
-        FOLDER,
+        version.folder,
         {
             "name": "gestures",
-            "version": "1.0.0",
+            "version": number,
             "description": "Standing, running, walking or badminton from 4 s of a wrist's linear acceleration and "
             "angular rate.",
             "license": "Apache-2.0",
@@ -212,11 +246,11 @@ def main():
     )
 
     chosen = golden_windows(test_y, found)
-    bundle.write_golden(FOLDER, test_x[chosen], [found[chosen]])
+    bundle.write_golden(version.folder, test_x[chosen], [found[chosen]])
 
     float_classes = model.predict(bundle.run_recipe(steps, test_x), verbose=0).argmax(1)
     top = int8.probabilities(found).max(1)
-    print(f"{path.name}: {path.stat().st_size} bytes")
+    print(f"{number}: {path.stat().st_size} bytes")
     print(f"accuracy on {len(test_y)} windows: float {(float_classes == test_y).mean():.4f}, ", end="")
     print(f"int8 {metrics['accuracy']:.4f}, through registers {metrics['accuracy_register_level']:.4f}")
     print(f"below 0.5: {(top < 0.5).sum()}, below 0.6: {(top < 0.6).sum()}, below 0.8: {(top < 0.8).sum()}")
@@ -224,4 +258,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    for number in sys.argv[1:] or VERSIONS:
+        write(number, VERSIONS[number])
