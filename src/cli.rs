@@ -77,9 +77,9 @@ impl Command {
     /// What is logged where nobody says.
     fn usual_level(&self) -> logger::Level {
         match self {
-            // Log lines would stand between the rows of its view.
+            // Log lines would stand between the rows of its view, which shows the updates that fail.
             #[cfg(feature = "demo")]
-            Self::Demo(_) => logger::Level::Warn,
+            Self::Demo(_) => logger::Level::Error,
             _ => logger::Level::Info,
         }
     }

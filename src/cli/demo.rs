@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "X", default_value_t = 30.0, value_parser = speed)]
     speed: f64,
 
-    /// Performs no model updates; this version has none to perform yet
+    /// Ends after the recordings, without the model updates; so does any speed below 1
     #[arg(long)]
     no_updates: bool,
 
@@ -31,6 +31,9 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// Below, a model that is slow for the demo would take too long for a self-test.
+const SLOWEST: f64 = 1.0;
 
 fn speed(text: &str) -> Result<f64, String> {
     let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
@@ -54,8 +57,10 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         flag::register_conditional_shutdown(signal, 130, stop.clone())?;
         flag::register(signal, stop.clone())?;
     }
-    let Args { speed, http, json, no_updates: _ } = *args;
-    let options = Options { speed, http, live: !json && output::shows_colours() };
+    let Args { speed, http, json, no_updates } = *args;
+    let live = !json && output::shows_colours();
+    let updates = !no_updates && speed >= SLOWEST;
+    let options = Options { speed, updates, http, live };
     let summary = if json {
         let summary = demo::run(&options, &stop, io::sink())?;
         writeln!(out, "{}", serde_json::to_string(&summary)?)?;

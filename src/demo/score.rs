@@ -1,5 +1,8 @@
 //! Keeps the demo's score from what the broker delivered: windows, accuracy, latency.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::Serialize;
 
 /// What the demo ends with; the JSON of `--json` is a public interface (contract section 4).
@@ -15,7 +18,7 @@ pub struct Summary {
     pub messages: u64,
     /// Preprocess, engine and postprocess together.
     pub latency_us: Latency,
-    /// Model updates performed; none until updates exist.
+    /// Model updates performed, in their order.
     pub updates: Vec<Update>,
 }
 
@@ -31,14 +34,47 @@ pub struct Latency {
 }
 
 /// A model update that the demo performed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub enum Update {}
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Update {
+    /// `NAME-VERSION`.
+    pub bundle: String,
+    /// How it ended.
+    pub outcome: Ending,
+    /// Why it did not go through, as the board says.
+    pub reason: Option<String>,
+}
+
+/// The end of an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// It serves.
+    Committed,
+    /// It never served.
+    Rejected,
+    /// It served on trial; the version before serves again.
+    Reverted,
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Committed => "committed",
+            Self::Rejected => "rejected",
+            Self::Reverted => "reverted",
+        })
+    }
+}
 
 /// One result as judged by the subscriber.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Judged {
+    /// How often all recordings had been played before.
+    pub(super) round: u32,
     /// Index of the recording that was playing.
     pub(super) recording: usize,
+    /// The model's version.
+    pub(super) version: String,
     /// What the pipeline said; `None` below the threshold.
     pub(super) label: Option<String>,
     /// The score of that label.
@@ -55,6 +91,8 @@ pub(super) struct Score {
     latencies: Vec<u64>,
     right: usize,
     messages: u64,
+    /// For each version: results, and those that were right.
+    versions: BTreeMap<String, (usize, usize)>,
 }
 
 impl Score {
@@ -67,6 +105,14 @@ impl Score {
     pub(super) fn result(&mut self, judged: &Judged) {
         self.latencies.push(judged.latency_us);
         self.right += usize::from(judged.right);
+        let (results, right) = self.versions.entry(judged.version.clone()).or_default();
+        *results += 1;
+        *right += usize::from(judged.right);
+    }
+
+    /// Each version with its results so far, and how many of them were right.
+    pub(super) fn versions(&self) -> impl Iterator<Item = (&str, usize, usize)> {
+        self.versions.iter().map(|(version, &(results, right))| (version.as_str(), results, right))
     }
 
     /// Results so far.
@@ -84,8 +130,8 @@ impl Score {
         self.right as f64 / self.latencies.len().max(1) as f64
     }
 
-    /// The whole, with what was dropped elsewhere.
-    pub(super) fn summary(&self, dropped: u64) -> Summary {
+    /// The whole, with what was dropped elsewhere, and the updates meanwhile.
+    pub(super) fn summary(&self, dropped: u64, updates: Vec<Update>) -> Summary {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
         let at = |percent: usize| {
@@ -100,7 +146,7 @@ impl Score {
             dropped,
             messages: self.messages,
             latency_us: Latency { min, p50: at(50), p90: at(90), p99: at(99), mean },
-            updates: Vec::new(),
+            updates,
         }
     }
 }
@@ -115,17 +161,30 @@ mod tests {
         for k in 1..=100 {
             score.message();
             let label = Some("walking".to_owned());
-            score.result(&Judged { recording: 0, label, score: 0.9, right: k > 1, latency_us: k });
+            score.result(&Judged {
+                round: 0,
+                recording: 0,
+                version: "1.0.0".into(),
+                label,
+                score: 0.9,
+                right: k > 1,
+                latency_us: k,
+            });
         }
-        let json = serde_json::to_string(&score.summary(2)).expect("plain");
+        let updates = vec![Update {
+            bundle: "a-1.1.0".into(),
+            outcome: Ending::Reverted,
+            reason: Some("trial_failed: slow".into()),
+        }];
+        let json = serde_json::to_string(&score.summary(2, updates)).expect("plain");
         assert_eq!(
             json,
-            r#"{"windows":100,"accuracy":0.99,"dropped":2,"messages":100,"latency_us":{"min":1,"p50":50,"p90":90,"p99":99,"mean":50},"updates":[]}"#
+            r#"{"windows":100,"accuracy":0.99,"dropped":2,"messages":100,"latency_us":{"min":1,"p50":50,"p90":90,"p99":99,"mean":50},"updates":[{"bundle":"a-1.1.0","outcome":"reverted","reason":"trial_failed: slow"}]}"#
         );
     }
 
     #[test]
     fn an_empty_score_is_all_zeros() {
-        assert_eq!(Score::default().summary(0), Summary::default());
+        assert_eq!(Score::default().summary(0, Vec::new()), Summary::default());
     }
 }

@@ -1,4 +1,5 @@
-//! The demo's own subscriber: hears what any other client of the broker would, over its own connection.
+//! The demo's own client: hears what any other client of the broker would, and says what an operator would,
+//! over its own connection.
 
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -24,6 +25,7 @@ pub(super) struct Message {
 #[allow(missing_docs)] // the contract's keys
 pub(super) struct ResultPayload {
     pub(super) latency_us: u64,
+    pub(super) version: String,
     pub(super) window: WindowPayload,
     pub(super) result: Classification,
 }
@@ -47,11 +49,12 @@ pub(super) struct Classification {
 /// Messages wait here for the view; the broker holds the rest back.
 const ROOM: usize = 1024;
 
-/// Subscribes to everything below `edgerun/` and returns once the broker has confirmed it.
+/// Subscribes to everything below `edgerun/` and returns once the broker has confirmed it: what arrives, and
+/// a way to publish.
 ///
 /// # Errors
 /// When the broker does not confirm within 10 s.
-pub(super) fn start(broker: SocketAddr) -> anyhow::Result<Receiver<Message>> {
+pub(super) fn start(broker: SocketAddr) -> anyhow::Result<(Receiver<Message>, Client)> {
     let mut options = MqttOptions::new("edgerun-demo-view", broker.ip().to_string(), broker.port());
     options.set_keep_alive(Duration::from_secs(30));
     let (client, connection) = Client::new(options, 10);
@@ -62,11 +65,14 @@ pub(super) fn start(broker: SocketAddr) -> anyhow::Result<Receiver<Message>> {
     let (confirmed, wait) = sync_channel(1);
     std::thread::Builder::new()
         .name("demo-subscriber".into())
-        .spawn(move || listen(client, connection, &messages, &confirmed))
+        .spawn({
+            let client = client.clone();
+            move || listen(client, connection, &messages, &confirmed)
+        })
         .context("cannot start a thread for the subscriber")?;
     wait.recv_timeout(Duration::from_secs(10))
         .context("the embedded broker did not confirm the subscription")?;
-    Ok(received)
+    Ok((received, client))
 }
 
 /// Passes messages on until the demo hangs up. `client` is held: dropping it ends the connection.

@@ -3,13 +3,16 @@
 use std::io::{self, Write};
 
 use super::recording::Recording;
-use super::score::{Judged, Score, Summary};
+use super::score::{Ending, Judged, Score, Summary, Update};
+use super::story::Chapter;
 
 /// Draws to a terminal, or prints finished rows elsewhere.
 pub(super) struct View<W: Write> {
     out: W,
     live: bool,
     row: Option<Row>,
+    /// The step of the update that is told.
+    step: String,
 }
 
 /// What is known of the recording that plays now.
@@ -26,7 +29,7 @@ const BAR: usize = 16;
 impl<W: Write> View<W> {
     /// A view on `out`; `live` redraws the current row and uses colour: for terminals only.
     pub(super) fn new(out: W, live: bool) -> Self {
-        Self { out, live, row: None }
+        Self { out, live, row: None, step: String::new() }
     }
 
     /// What this is, in a few lines.
@@ -65,14 +68,18 @@ impl<W: Write> View<W> {
             row.judged.push(judged);
             row.text = self.format(&row, score);
             if self.live {
-                // Back to the line's start, the row, then what an older one left behind it is cleared. Without
-                // wrapping meanwhile: on a narrow terminal the start would be another line's.
-                write!(self.out, "\r\x1b[?7l{}\x1b[K\x1b[?7h", row.text)?;
-                self.out.flush()?;
+                self.redraw(&row.text)?;
             }
             self.row = Some(row);
         }
         Ok(())
+    }
+
+    /// Back to the line's start, the text, then what an older one left behind it is cleared. Without wrapping
+    /// meanwhile: on a narrow terminal the start would be another line's.
+    fn redraw(&mut self, text: &str) -> io::Result<()> {
+        write!(self.out, "\r\x1b[?7l{text}\x1b[K\x1b[?7h")?;
+        self.out.flush()
     }
 
     fn end_row(&mut self) -> io::Result<()> {
@@ -108,7 +115,7 @@ impl<W: Write> View<W> {
         )
     }
 
-    /// The last lines.
+    /// The lines below the recordings.
     ///
     /// # Errors
     /// When the output cannot be written.
@@ -134,9 +141,141 @@ impl<W: Write> View<W> {
         self.out.flush()
     }
 
+    /// What the updates begin with.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub(super) fn updates(&mut self, fingerprint: &str) -> io::Result<()> {
+        let head =
+            "\n  The sensor goes on, and the model is updated over the air. The board trusts the";
+        writeln!(self.out, "{}", self.paint("2", head))?;
+        let tail =
+            format!("  publisher's root {}: two of three keys sign it.\n", short(fingerprint));
+        writeln!(self.out, "{}", self.paint("2", &tail))?;
+        self.out.flush()
+    }
+
+    /// How the update that is told stands, and that the pipeline goes on.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub(super) fn step(
+        &mut self,
+        chapter: &Chapter,
+        step: Option<String>,
+        score: &Score,
+    ) -> io::Result<()> {
+        if let Some(step) = step {
+            self.step = step;
+        }
+        if !self.live {
+            return Ok(());
+        }
+        let text = format!(
+            "  {} {}  {:<14} {} windows, accuracy {:.1} %",
+            self.paint("36", "…"),
+            chapter.version,
+            self.step,
+            score.windows(),
+            score.accuracy() * 100.0
+        );
+        self.redraw(&text)
+    }
+
+    /// How an update ended.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub(super) fn update(
+        &mut self,
+        chapter: &Chapter,
+        update: &Update,
+        score: &Score,
+        seconds: f64,
+    ) -> io::Result<()> {
+        self.step.clear();
+        if self.live {
+            self.redraw("")?;
+            write!(self.out, "\r")?;
+        }
+        let (code, mark) = match update.outcome {
+            Ending::Committed => ("32", "✓"),
+            Ending::Rejected | Ending::Reverted => ("33", "✗"),
+        };
+        let outcome = self.paint(code, &format!("{:<9}", update.outcome));
+        let mark = self.paint(code, mark);
+        writeln!(
+            self.out,
+            "  {mark} {}  {outcome} {:<46} {seconds:>5.1} s",
+            chapter.version, chapter.what
+        )?;
+        if let Some(reason) = &update.reason {
+            let after = match update.outcome {
+                Ending::Reverted => "; the version before serves again",
+                Ending::Committed | Ending::Rejected => "",
+            };
+            for line in wrapped(&format!("{reason}{after}"), 72) {
+                writeln!(self.out, "{}", self.paint("2", &format!("           {line}")))?;
+            }
+        }
+        if !self.live {
+            let (windows, accuracy) = (score.windows(), score.accuracy() * 100.0);
+            writeln!(self.out, "           {windows} windows so far, accuracy {accuracy:.1} %")?;
+        }
+        self.out.flush()
+    }
+
+    /// The last lines, after the updates.
+    ///
+    /// # Errors
+    /// When the output cannot be written.
+    pub(super) fn end_updates(
+        &mut self,
+        score: &Score,
+        summary: &Summary,
+        seconds: f64,
+    ) -> io::Result<()> {
+        if self.live {
+            self.redraw("")?;
+            write!(self.out, "\r")?;
+        }
+        let each = score
+            .versions()
+            .map(|(version, windows, right)| format!("{right} of {windows} right with {version}"));
+        writeln!(self.out, "\n  {}", each.collect::<Vec<_>>().join(", "))?;
+        let Summary { windows, dropped, messages, .. } = summary;
+        writeln!(
+            self.out,
+            "  {windows} windows · dropped {dropped} · {messages} messages from the broker · {seconds:.1} s"
+        )?;
+        self.out.flush()
+    }
+
     fn paint(&self, code: &str, text: &str) -> String {
         if self.live { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// The first groups of a fingerprint.
+fn short(fingerprint: &str) -> &str {
+    fingerprint.get(..16).unwrap_or(fingerprint)
+}
+
+/// `text` in lines of at most `width` characters where its words allow it.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is always one");
+        if line.is_empty() {
+            *line = word.to_owned();
+        } else if line.chars().count() + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
 }
 
 /// A bar of `BAR` cells, in eighths of a cell; `share` is 0 to 1.
@@ -155,6 +294,18 @@ fn bar(share: f64) -> String {
 mod tests {
     use super::*;
 
+    fn judged(recording: usize, label: Option<&str>, right: bool) -> Judged {
+        let (label, version) = (label.map(str::to_owned), "1.0.0".to_owned());
+        Judged { round: 0, recording, version, label, score: 0.75, right, latency_us: 40 }
+    }
+
+    #[test]
+    fn reasons_are_wrapped_between_words() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("longer-than-that x", 7), ["longer-than-that", "x"]);
+        assert_eq!(wrapped("", 7), [""]);
+    }
+
     #[test]
     fn a_bar_has_one_width_whatever_it_shows() {
         for share in [-1.0, 0.0, 0.01, 0.5, 0.999, 1.0, 7.0, f64::NAN] {
@@ -168,14 +319,8 @@ mod tests {
         let all = [Recording { label: "walking".into(), frames: Vec::new() }];
         let mut view = View::new(Vec::new(), true);
         for _ in 0..2 {
-            let judged = Judged {
-                recording: 0,
-                label: Some("walking".into()),
-                score: 0.75,
-                right: true,
-                latency_us: 40,
-            };
-            view.result(judged, &all, &Score::default()).expect("memory takes it");
+            view.result(judged(0, Some("walking"), true), &all, &Score::default())
+                .expect("memory takes it");
         }
         let text = String::from_utf8(view.out).expect("text");
         let drawn: Vec<&str> = text.split('\r').skip(1).collect();
@@ -190,7 +335,8 @@ mod tests {
     #[test]
     fn a_demo_stopped_before_its_first_window_does_not_speak_of_accuracy() {
         let mut view = View::new(Vec::new(), false);
-        view.end(&Score::default(), &Score::default().summary(0), 0.1).expect("memory takes it");
+        view.end(&Score::default(), &Score::default().summary(0, Vec::new()), 0.1)
+            .expect("memory takes it");
         let text = String::from_utf8(view.out).expect("text");
         assert!(text.contains("no result yet") && !text.contains("accuracy"), "{text}");
     }
@@ -204,12 +350,11 @@ mod tests {
         for (recording, label, right) in
             [(0, Some("walking"), true), (0, None, false), (1, Some("running"), true)]
         {
-            let label = label.map(str::to_owned);
-            let judged = Judged { recording, label, score: 0.75, right, latency_us: 40 };
+            let judged = judged(recording, label, right);
             score.result(&judged);
             view.result(judged, &all, &score).expect("memory takes it");
         }
-        view.end(&score, &score.summary(0), 1.5).expect("memory takes it");
+        view.end(&score, &score.summary(0, Vec::new()), 1.5).expect("memory takes it");
         let text = String::from_utf8(view.out).expect("text");
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(

@@ -70,14 +70,15 @@ impl SimChip {
         self.now().chip.world.started()
     }
 
-    /// The segment whose sample was taken at `monotonic`, or the last one before it: the pause after a
-    /// segment belongs to it, since a sample is read, and stamped, up to a period after it was taken.
-    /// `None` before and after the playback.
-    pub fn segment_at(&self, monotonic: Duration) -> Option<usize> {
+    /// The round, from 0 on, and in it the segment whose sample was taken at `monotonic`, or the last one
+    /// before it: the pause after a segment belongs to it, since a sample is read, and stamped, up to a
+    /// period after it was taken. `None` before and after the playback.
+    pub fn segment_at(&self, monotonic: Duration) -> Option<(u32, usize)> {
         self.now().chip.world.segment_at(monotonic)
     }
 
-    /// Monotonic time of each segment's first and last sample; empty before playing began.
+    /// Monotonic time of each segment's first and last sample in the first round; empty before playing
+    /// began.
     pub fn segments(&self) -> Vec<(Duration, Duration)> {
         self.now().chip.world.segments()
     }
@@ -211,7 +212,8 @@ mod tests {
 
     fn chip(frames: Vec<[f32; 6]>) -> (Arc<ManualClock>, SimChip) {
         let clock = Arc::new(ManualClock::new());
-        let playback = Playback { segments: vec![Segment { frames }], gap: Duration::ZERO };
+        let playback =
+            Playback { segments: vec![Segment { frames }], gap: Duration::ZERO, repeat: false };
         (clock.clone(), SimChip::new(clock, playback))
     }
 
@@ -316,7 +318,7 @@ mod tests {
         clock.advance(Duration::from_secs(5));
         let segment = || Segment { frames: vec![[0.0; 6]; 4] };
         let gap = Duration::from_millis(500);
-        let playback = Playback { segments: vec![segment(), segment()], gap };
+        let playback = Playback { segments: vec![segment(), segment()], gap, repeat: false };
         let chip = SimChip::new(clock, playback);
         assert_eq!((chip.started(), chip.segments()), (None, vec![]));
         let mut bus = chip.bus();
@@ -326,7 +328,30 @@ mod tests {
         assert_eq!(chip.started(), Some(ms(5000)));
         assert_eq!(chip.segments(), [(ms(5100), ms(5400)), (ms(6000), ms(6300))]);
         let at = |time| chip.segment_at(ms(time));
-        assert_eq!([at(5000), at(5100), at(5450), at(5950)], [None, Some(0), Some(0), Some(1)]);
-        assert_eq!([at(6300), at(6700), at(6900)], [Some(1), Some(1), None]);
+        assert_eq!(at(5000), None);
+        assert_eq!([at(5100), at(5450), at(5950)], [(0, 0), (0, 0), (0, 1)].map(Some));
+        assert_eq!([at(6300), at(6700), at(6900)], [Some((0, 1)), Some((0, 1)), None]);
+    }
+
+    #[test]
+    fn a_playback_begins_again_where_it_is_to() {
+        let clock = Arc::new(ManualClock::new());
+        let segment = |value: f32| Segment { frames: vec![[value; 6]; 2] };
+        let gap = Duration::from_millis(100);
+        let playback = Playback { segments: vec![segment(1.0), segment(2.0)], gap, repeat: true };
+        let chip = SimChip::new(clock.clone(), playback);
+        let mut bus = chip.bus();
+        set(&mut bus, SMPLRT_DIV, &[99, 1]);
+        set(&mut bus, PWR_MGMT_1, &[0]);
+        set(&mut bus, FIFO_EN, &[FIFO_EN_GYRO_ACCEL]);
+        set(&mut bus, USER_CTRL, &[USER_FIFO_EN]);
+        // Two samples and a pause each: 0.3 s, so two rounds take 1.2 s.
+        clock.advance(Duration::from_millis(1150));
+        let [high, low]: [u8; 2] = get(&mut bus, FIFO_COUNT_H);
+        assert_eq!(usize::from(u16::from_be_bytes([high, low])), 8 * FRAME_BYTES);
+        assert!(!chip.finished());
+        let at = |ms| chip.segment_at(Duration::from_millis(ms));
+        assert_eq!([at(100), at(500)], [Some((0, 0)), Some((0, 1))]);
+        assert_eq!([at(600), at(700), at(1000)], [Some((0, 1)), Some((1, 0)), Some((1, 1))]);
     }
 }

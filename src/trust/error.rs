@@ -144,8 +144,13 @@ impl From<tough::TransportError> for TrustError {
             Some(Tough::MaxSizeExceeded { max_size, .. }) => {
                 Self::TooLarge { what, limit: *max_size }
             }
-            Some(mismatch @ Tough::HashMismatch { .. }) => {
-                Self::Signature { what, why: mismatch.to_string() }
+            Some(Tough::HashMismatch { calculated, expected, .. }) => {
+                let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
+                let (found, signed) = (short(calculated), short(expected));
+                let why = format!("its SHA-256 begins with {found}, {signed} was signed");
+                // A bundle is served under its digest and its name.
+                let name = what.strip_prefix(&format!("{expected}.")).unwrap_or(&what);
+                Self::Signature { what: name.to_owned(), why }
             }
             _ if error.kind() == TransportErrorKind::FileNotFound => {
                 Self::Fetch { what, why: FetchError::NotFound.to_string() }

@@ -2,7 +2,6 @@
 //! reported that is not durable.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use super::judge::Verdict;
 use super::record::{Candidate, Installed, Origin, Outcome, Phase, Record, Resume};
 use super::world::{Report, Wish, World};
 use crate::model::Bundle;
-use crate::storage::{Storage, StorageError};
+use crate::storage::Storage;
 use crate::store::Store;
 
 /// How soon a poll of a shadow run or a trial is worth it.
@@ -557,19 +556,11 @@ impl Updates {
     /// Makes the record durable. On a full disk the reserve is given back first.
     fn keep(&self, name: &str) -> Result<(), Failure> {
         let Some(model) = self.models.get(name) else { return Ok(()) };
-        let json = serde_json::to_vec(&model.record)
-            .map_err(|error| Failure::new(Code::Internal, error))?;
-        let file = Record::file(name)?;
-        let kept = match self.storage.replace(&file, &json) {
-            Err(error) if is_full(&error) && self.store.spend_reserve() => {
-                self.storage.replace(&file, &json)
-            }
+        let keep = || model.record.keep(self.storage.as_ref(), name);
+        match keep() {
+            Err(failure) if failure.code == Code::NoSpace && self.store.spend_reserve() => keep(),
             kept => kept,
-        };
-        kept.map_err(|error| {
-            let code = if is_full(&error) { Code::NoSpace } else { Code::Internal };
-            Failure::new(code, error)
-        })
+        }
     }
 
     /// Removes what no record names.
@@ -608,10 +599,6 @@ impl Model {
         }
         report
     }
-}
-
-fn is_full(error: &StorageError) -> bool {
-    error.source.kind() == io::ErrorKind::StorageFull
 }
 
 #[cfg(test)]

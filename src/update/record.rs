@@ -2,6 +2,7 @@
 //! no disk, no clock.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
@@ -180,8 +181,20 @@ impl Record {
         serde_json::from_slice(&bytes).map_err(|error| internal(error.to_string()))
     }
 
+    /// Makes it what `storage` has of `model`, durably.
+    ///
+    /// # Errors
+    /// [`Code::NoSpace`] on a full disk; what was kept before stays.
+    pub fn keep(&self, storage: &dyn Storage, model: &str) -> Result<(), Failure> {
+        let json = serde_json::to_vec(self).map_err(|error| Failure::new(Code::Internal, error))?;
+        storage.replace(&Self::file(model)?, &json).map_err(|error| {
+            let full = error.source.kind() == io::ErrorKind::StorageFull;
+            Failure::new(if full { Code::NoSpace } else { Code::Internal }, error)
+        })
+    }
+
     /// Where the record of `model` is kept.
-    pub(super) fn file(model: &str) -> Result<FileName, Failure> {
+    fn file(model: &str) -> Result<FileName, Failure> {
         FileName::new(format!("model-{model}.json"))
             .ok_or_else(|| Failure::new(Code::Internal, format!("{model:?} is no name of a model")))
     }

@@ -20,7 +20,8 @@ fn frame(k: usize) -> [f32; 6] {
 fn chip(lengths: &[usize], gap: Duration) -> (Arc<ManualClock>, SimChip) {
     let clock = Arc::new(ManualClock::auto());
     let segments = lengths.iter().map(|n| Segment { frames: (0..*n).map(frame).collect() });
-    let chip = SimChip::new(clock.clone(), Playback { segments: segments.collect(), gap });
+    let chip =
+        SimChip::new(clock.clone(), Playback { segments: segments.collect(), gap, repeat: false });
     chip.allow_transactions(20_000);
     (clock, chip)
 }
@@ -99,7 +100,7 @@ fn pause_between_recordings_is_an_ordinary_gap() {
         } else {
             2
         };
-        assert_eq!(bench.chip.segment_at(stamp.at), Some(segment));
+        assert_eq!(bench.chip.segment_at(stamp.at), Some((0, segment)));
     }
 }
 
@@ -247,7 +248,8 @@ fn signal_beyond_the_range_reads_as_the_range_s_end() {
 
 fn chip_of(frames: Vec<[f32; 6]>) -> (Arc<ManualClock>, SimChip) {
     let clock = Arc::new(ManualClock::auto());
-    let playback = Playback { segments: vec![Segment { frames }], gap: Duration::ZERO };
+    let playback =
+        Playback { segments: vec![Segment { frames }], gap: Duration::ZERO, repeat: false };
     (clock.clone(), SimChip::new(clock, playback))
 }
 

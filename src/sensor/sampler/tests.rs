@@ -102,7 +102,7 @@ impl Clone for Bench {
 
 fn chip(clock: &Arc<ManualClock>, frames: usize) -> SimChip {
     let segments = vec![Segment { frames: vec![[1.0, 2.0, 3.0, 0.1, 0.2, 0.3]; frames] }];
-    SimChip::new(clock.clone(), Playback { segments, gap: Duration::ZERO })
+    SimChip::new(clock.clone(), Playback { segments, gap: Duration::ZERO, repeat: false })
 }
 
 fn open(chip: &SimChip, clock: Arc<dyn Clock>) -> Result<Box<dyn Sensor>, SensorError> {
@@ -157,7 +157,7 @@ fn stalled_machine_makes_scaled_time_slower_and_loses_nothing() {
     let under = Arc::new(ManualClock::auto());
     let clock: Arc<dyn Clock> = Arc::new(ScaledClock::over(under.clone(), 1000.0).unwrap());
     let segments = vec![Segment { frames: vec![[0.0; 6]; 300] }; 2];
-    let playback = Playback { segments, gap: PERIOD * 50 };
+    let playback = Playback { segments, gap: PERIOD * 50, repeat: false };
     let chip = SimChip::new(clock.clone(), playback);
     let bench = Bench::new(clock.clone());
     let done = move |bench: &Bench| {

@@ -10,6 +10,8 @@ pub struct Playback {
     /// Pause between two segments in which the chip makes no samples. From four sample periods on, a
     /// driver sees it as a gap.
     pub gap: Duration,
+    /// Whether it begins again after the last one, for ever.
+    pub repeat: bool,
 }
 
 /// One recording.
@@ -27,15 +29,17 @@ pub(super) struct World {
 
 struct Running {
     period: Duration,
-    /// When each segment begins; its first sample is one period later.
+    /// When each segment of the first round begins; its first sample is one period later.
     begins: Vec<Duration>,
-    /// The next sample: segment and frame.
-    next: (usize, usize),
+    /// How long all of them take, with the pauses.
+    round: Duration,
+    /// The next sample: round, segment and frame.
+    next: (u32, usize, usize),
 }
 
 impl Running {
-    fn sample_time(&self, segment: usize, frame: usize) -> Duration {
-        self.begins[segment] + self.period * (frame as u32 + 1)
+    fn sample_time(&self, (round, segment, frame): (u32, usize, usize)) -> Duration {
+        self.begins[segment] + self.round * round + self.period * (frame as u32 + 1)
     }
 }
 
@@ -49,24 +53,38 @@ impl World {
         if self.running.is_some() {
             return;
         }
-        let begins = self.playback.segments.iter().scan(now, |begin, segment| {
-            let this = *begin;
-            *begin += period * segment.frames.len() as u32 + self.playback.gap;
-            Some(this)
+        let mut end = now;
+        let begins = self.playback.segments.iter().map(|segment| {
+            let begin = end;
+            end += period * segment.frames.len() as u32 + self.playback.gap;
+            begin
         });
-        self.running = Some(Running { period, begins: begins.collect(), next: (0, 0) });
+        let begins = begins.collect();
+        self.running = Some(Running { period, begins, round: end - now, next: (0, 0, 0) });
     }
 
     /// The next sample that is due by `now`.
     pub(super) fn next(&mut self, now: Duration) -> Option<[f32; 6]> {
+        let Playback { segments, repeat, .. } = &self.playback;
         let running = self.running.as_mut()?;
         loop {
-            let (segment, frame) = running.next;
-            match self.playback.segments.get(segment)?.frames.get(frame) {
-                None => running.next = (segment + 1, 0),
-                Some(_) if running.sample_time(segment, frame) > now => return None,
+            let (round, segment, frame) = running.next;
+            let Some(Segment { frames }) = segments.get(segment) else {
+                // A round without a sample would never end.
+                if !repeat || running.round.is_zero() {
+                    return None;
+                }
+                running.next = (round + 1, 0, 0);
+                if running.sample_time(running.next) > now {
+                    return None;
+                }
+                continue;
+            };
+            match frames.get(frame) {
+                None => running.next = (round, segment + 1, 0),
+                Some(_) if running.sample_time(running.next) > now => return None,
                 Some(sample) => {
-                    running.next.1 += 1;
+                    running.next.2 += 1;
                     return Some(*sample);
                 }
             }
@@ -75,9 +93,9 @@ impl World {
 
     pub(super) fn ended(&self) -> bool {
         let Some(running) = &self.running else { return false };
-        let (segment, frame) = running.next;
+        let (_, segment, frame) = running.next;
         let left = self.playback.segments.iter().skip(segment).map(|s| s.frames.len()).sum();
-        frame >= left
+        !self.playback.repeat && frame >= left
     }
 
     pub(super) fn started(&self) -> Option<Duration> {
@@ -94,12 +112,21 @@ impl World {
             .collect()
     }
 
-    pub(super) fn segment_at(&self, time: Duration) -> Option<usize> {
+    pub(super) fn segment_at(&self, time: Duration) -> Option<(u32, usize)> {
         let running = self.running.as_ref()?;
+        let (mut round, mut within) = (0, time);
+        if self.playback.repeat && !running.round.is_zero() {
+            let since = time.checked_sub(self.started()?)?;
+            // A segment's time begins behind its own beginning, as does a round's.
+            let ended =
+                since.saturating_sub(Duration::from_nanos(1)).as_nanos() / running.round.as_nanos();
+            round = u32::try_from(ended).ok()?;
+            within = time - running.round * round;
+        }
         let (_, end) = *self.segments().last()?;
-        if time > end + self.playback.gap {
+        if within > end + self.playback.gap {
             return None;
         }
-        running.begins.iter().rposition(|begin| *begin < time)
+        Some((round, running.begins.iter().rposition(|begin| *begin < within)?))
     }
 }

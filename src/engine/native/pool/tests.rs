@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, LazyLock};
 
 use super::*;
-use crate::engine::threads::Affinity;
+use crate::engine::threads::{Affinity, pin};
 
 /// More threads than the machines that tests run on have cores.
 pub(in super::super) static POOL: LazyLock<Pool> = LazyLock::new(|| pool(8));
@@ -89,15 +89,22 @@ fn helpers_end_with_the_pool() {
 }
 
 #[test]
-fn a_helper_runs_where_the_run_wants_it_and_anywhere_again() {
+fn a_helper_runs_where_the_run_wants_it_and_else_not_on_its_callers_core() {
     let pool = pool(2);
-    let here = Affinity::current();
-    let all: Vec<usize> = (0..1024).filter(|&core| here.has(core)).collect();
-    for (cores, expected) in [(&all[..1], &all[..1]), (&[], &all[..])] {
-        both(&pool.begin(1, cores), || {
-            let found = Affinity::current();
-            let found: Vec<usize> = (0..1024).filter(|&core| found.has(core)).collect();
-            assert!(!is_helper() || found == expected, "{found:?} instead of {expected:?}");
+    let cores = || (0..1024).filter(|&core| Affinity::current().has(core)).collect::<Vec<usize>>();
+    let all = cores();
+    let found = |wanted: &[usize]| {
+        let found = Mutex::new(Vec::new());
+        both(&pool.begin(1, wanted), || {
+            if is_helper() {
+                *lock(&found) = cores();
+            }
         });
-    }
+        found.into_inner().unwrap()
+    };
+    assert_eq!(found(&all[..1]), all[..1]);
+    let here = all[0];
+    pin(here).unwrap();
+    let others: Vec<usize> = all.iter().copied().filter(|&core| core != here).collect();
+    assert_eq!(found(&[]), if others.is_empty() { all } else { others });
 }
