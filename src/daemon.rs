@@ -4,6 +4,7 @@ mod assemble;
 mod channel;
 pub mod control;
 mod doors;
+mod over_broker;
 mod report;
 mod site;
 mod updater;
@@ -335,7 +336,9 @@ fn start_net(
         since: clock.wall(),
     };
     let groups = config.device.groups.iter().map(|group| group.as_str().to_owned()).collect();
-    let subscriptions = Subscriptions { models: config.store_models(), groups };
+    let repository = config.ota.repository.as_ref();
+    let files = repository.is_some_and(|repository| repository.url == config::OVER_BROKER);
+    let subscriptions = Subscriptions { models: config.store_models(), groups, files };
     Ok(Some(net::start(settings, identity, subscriptions)?))
 }
 

@@ -7,11 +7,13 @@ mod backoff;
 mod connection;
 mod courier;
 mod failure;
+mod files;
 mod flight;
 pub mod http;
 mod limits;
 mod outbox;
 mod probe;
+mod responder;
 mod retained;
 pub mod settings;
 mod state;
@@ -19,7 +21,11 @@ pub mod tls;
 pub mod wire;
 mod wishes;
 
+#[cfg(test)]
+pub(crate) use files::respond_to;
+pub use files::{Files, NotGiven};
 pub use probe::probe;
+pub use responder::respond;
 pub use settings::{Identity, MqttSettings, Subscriptions, Timing, TlsSettings};
 pub use state::NetState;
 pub use tls::TlsError;
@@ -85,6 +91,7 @@ pub struct Link {
 struct Shared {
     retained: Retained,
     wishes: Wishes,
+    files: Files,
     board: Board,
 }
 
@@ -114,6 +121,11 @@ impl Link {
     /// What is wished for the models of this board.
     pub fn wishes(&self) -> Wishes {
         self.shared.wishes.clone()
+    }
+
+    /// Where files of the update repository are asked for; they come only with [`Subscriptions::files`].
+    pub fn files(&self) -> Files {
+        self.shared.files.clone()
     }
 
     /// How it is doing.
@@ -167,9 +179,11 @@ pub fn start(
     let topics = Topics::new(settings.prefix.as_deref(), &identity.device);
     let wishes = Wishes::new(subscriptions, &topics);
     let board = Board::new(identity.session.clone());
+    // 52 random bits: a number that every JSON reader holds exactly.
+    let files = Files::new(u64::from_str_radix(&new_session()?.as_str()[..13], 16).unwrap_or(0));
     let (stop, stopping) = watch::channel(None);
     let (end, ended) = mpsc::sync_channel(1);
-    let shared = Shared { retained: Retained::default(), wishes, board };
+    let shared = Shared { retained: Retained::default(), wishes, files, board };
     let link = Link { sink, shared: shared.clone() };
     let courier = Courier::new(settings, identity, topics, tls, intake, shared, stopping);
     thread::Builder::new().name("net".to_owned()).spawn(move || {

@@ -256,7 +256,11 @@ fn status_lines(model: &Value, out: &mut dyn Write) -> std::io::Result<()> {
         Value::Null => String::new(),
         version => format!(" {}", text(version)),
     };
-    writeln!(out, "{}: {}{target}", text(&model["model"]), text(&model["state"]))?;
+    let progress = match (&model["progress"]["bytes"], &model["progress"]["of"]) {
+        (Value::Null, _) | (_, Value::Null) => String::new(),
+        (bytes, of) => format!(", {bytes} of {of} bytes"),
+    };
+    writeln!(out, "{}: {}{target}{progress}", text(&model["model"]), text(&model["state"]))?;
     writeln!(out, "  serves    {}", bundle_words(&model["running"]))?;
     writeln!(out, "  before    {}", bundle_words(&model["previous"]))?;
     let failure = &model["failure"];

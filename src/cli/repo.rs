@@ -9,6 +9,7 @@ mod passphrase;
 mod publish;
 mod retire;
 mod rotate;
+mod serve;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ enum Command {
     Expire(expire::Args),
     /// Gives a role new keys
     Rotate(rotate::Args),
+    /// Serves a repository over a broker, to boards that reach nothing else
+    Serve(serve::Args),
 }
 
 /// Does it.
@@ -54,6 +57,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
         Command::List(args) => list::run(args, out),
         Command::Expire(args) => expire::run(args, out),
         Command::Rotate(args) => rotate::run(args, out),
+        Command::Serve(args) => serve::run(args, out),
     }
 }
 

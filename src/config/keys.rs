@@ -355,7 +355,7 @@ pub(super) const OTA: Table = Table {
             "repository",
             "\"https://models.example/tuf\"",
             "none: an operator brings updates with `edgerun ota apply`",
-            "The signed repository: `https://`, `http://` or `file:///`, the folder with `metadata` and `targets`.",
+            "The signed repository: `https://`, `http://` or `file:///`, the folder with `metadata` and `targets`; or `\"mqtt:\"`, over the broker from `edgerun repo serve`.",
         ),
         optional(
             "root",

@@ -30,7 +30,7 @@ pub struct Ota {
 /// A signed repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
-    /// `https://…`, `http://…` or `file:///…`: the folder with `metadata` and `targets`.
+    /// `https://…`, `http://…` or `file:///…`: the folder with `metadata` and `targets`; or [`OVER_BROKER`].
     pub url: String,
     /// The `root.json` that trust begins with.
     pub root: PathBuf,
@@ -39,6 +39,9 @@ pub struct Repository {
     /// The proxy; `None` for what the environment says.
     pub proxy: Option<String>,
 }
+
+/// The address of a repository whose files come over the broker.
+pub const OVER_BROKER: &str = "mqtt:";
 
 /// Which version is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -77,7 +80,8 @@ impl Ota {
         section.close();
         let usual = Self::default();
         let url = section.get("repository", address);
-        let root = section.get("root", path(base));
+        let has_broker = root.has("mqtt");
+        let trusted = section.get("root", path(base));
         match (section.has("repository"), section.has("root")) {
             // A wrong address comes first.
             (true, false) if url.is_some() => section.missing("root"),
@@ -97,7 +101,14 @@ impl Ota {
                 );
             }
         }
-        let repository = match (url, root) {
+        let over_broker = url.as_deref() == Some(OVER_BROKER);
+        if over_broker && !has_broker {
+            section.wrong("repository", "goes over the broker, and there is none; add [mqtt]");
+        }
+        if over_broker && section.has("proxy") {
+            section.wrong("proxy", "is for https:// and http:// only");
+        }
+        let repository = match (url, trusted) {
             (Some(url), Some(root)) => Some(Repository { url, root, bandwidth, proxy }),
             _ => None,
         };
@@ -135,14 +146,17 @@ fn share(value: &toml::de::DeValue<'_>) -> Result<f32, Bad> {
 
 fn address(value: &toml::de::DeValue<'_>) -> Result<String, Bad> {
     let url = text(value)?;
+    if url == OVER_BROKER {
+        return Ok(url.to_owned());
+    }
     let known = ["https://", "http://", "file:///"];
     if known.iter().any(|start| url.len() > start.len() && url.starts_with(start)) {
         return Ok(url.trim_end_matches('/').to_owned());
     }
     let why = if url.starts_with("mqtt") {
-        "updates over the broker are not in this version; give an https:// or file:/// address"
+        "is \"mqtt:\" where files come over the broker of [mqtt]; no address follows it"
     } else {
-        "begins with none of https://, http:// and file:///; write it as \"https://models.example/tuf\""
+        "begins with none of https://, http:// and file:///, and is not mqtt:; write it as \"https://models.example/tuf\""
     };
     Err(Bad::Says(why.into()))
 }

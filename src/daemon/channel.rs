@@ -5,13 +5,14 @@ use std::sync::atomic::AtomicBool;
 
 use semver::Version;
 
+use super::over_broker::OverBroker;
 use crate::clock::Clock;
 use crate::config;
 use crate::engine::EngineKind;
 use crate::health;
 use crate::model::Digest;
 use crate::model::release::BoardKind;
-use crate::net::tls;
+use crate::net::{Files, tls};
 use crate::storage::Storage;
 use crate::store::Receiving;
 use crate::trust::{
@@ -29,6 +30,7 @@ pub(super) struct Channel {
     board: BoardKind,
     clock: Arc<dyn Clock>,
     checked: Option<Checked>,
+    fingerprint: Option<String>,
 }
 
 impl Channel {
@@ -40,6 +42,7 @@ impl Channel {
         settings: &config::Repository,
         storage: Arc<dyn Storage>,
         clock: Arc<dyn Clock>,
+        files: Option<Files>,
         stop: Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
         let internal = |why: String| Failure::new(Code::Internal, why);
@@ -48,7 +51,10 @@ impl Channel {
         })?;
         let trust = TrustStore::new(storage, &root, build_time())?;
         let url = &settings.url;
-        let source: Arc<dyn Source> = if url.starts_with("file:") {
+        let source: Arc<dyn Source> = if url == config::OVER_BROKER {
+            let files = files.ok_or_else(|| internal("there is no broker".to_owned()))?;
+            Arc::new(OverBroker::new(files, stop.clone()))
+        } else if url.starts_with("file:") {
             Arc::new(FileSource::from_url(url).map_err(internal)?)
         } else {
             let authorities = match url.starts_with("https:") {
@@ -65,12 +71,21 @@ impl Channel {
         };
         let patience =
             Patience { bytes_per_s: settings.bandwidth, stop, ..Patience::new(clock.clone()) };
-        Ok(Self { trust, source, patience, board: this_board(), clock, checked: None })
+        let board = this_board();
+        let (checked, fingerprint) = (None, None);
+        let mut channel = Self { trust, source, patience, board, clock, checked, fingerprint };
+        channel.remember_root();
+        Ok(channel)
     }
 
     /// What people compare with what `edgerun repo init` showed.
     pub(super) fn fingerprint(&self) -> Option<String> {
-        self.trust.root().ok().map(|root| root.fingerprint)
+        self.fingerprint.clone()
+    }
+
+    /// The root may have changed.
+    fn remember_root(&mut self) {
+        self.fingerprint = self.trust.root().ok().map(|root| root.fingerprint);
     }
 
     /// Asks the repository for `model`: this version, or the newest that this board can run.
@@ -79,8 +94,9 @@ impl Channel {
         model: &str,
         version: Option<&Version>,
     ) -> Result<Candidate, Failure> {
-        let asked = self.ask()?;
-        let checked = self.checked.insert(asked);
+        let asked = self.ask();
+        self.remember_root();
+        let checked = self.checked.insert(asked?);
         let mut misfit = None;
         for target in checked.versions_of(model) {
             if version.is_some_and(|wanted| *wanted != target.release.version) {

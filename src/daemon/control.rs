@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::updater::{Answer, Ask, Asker};
+use super::updater::{Answer, Ask, Asker, Standing};
 use crate::model::archive;
 use crate::update::failure::{Code, Failure};
 use crate::update::status;
@@ -116,7 +116,12 @@ fn answer(line: &str, rest: &mut dyn Read, asker: &Asker) -> Result<Value, Failu
     let question: Question = serde_json::from_str(line)
         .map_err(|error| Failure::new(Code::Internal, format!("not understood: {error}")))?;
     let ask = match question {
-        Question::Status => Ask::Status,
+        Question::Status => {
+            let Standing { models, root } = asker.standing();
+            let each =
+                models.iter().map(|(name, report, record)| status::status(name, report, record));
+            return Ok(json!({ "models": each.collect::<Vec<_>>(), "root": root }));
+        }
         Question::Check => Ask::Check,
         Question::Rollback { model } => Ask::RollBack(model),
         Question::Apply { bytes } => {
@@ -126,11 +131,6 @@ fn answer(line: &str, rest: &mut dyn Read, asker: &Asker) -> Result<Value, Failu
         }
     };
     Ok(match asker.ask(ask, ANSWER)? {
-        Answer::Status(models, fingerprint) => {
-            let each =
-                models.iter().map(|(name, report, record)| status::status(name, report, record));
-            json!({ "models": each.collect::<Vec<_>>(), "root": fingerprint })
-        }
         Answer::Begun | Answer::Asked => json!({}),
         Answer::RolledBack(bundle) => json!({ "running": status::installed(&bundle) }),
     })

@@ -146,15 +146,17 @@ pub(super) struct Site {
     channel: Result<Channel, Failure>,
     announce: Box<dyn Announce>,
     stop: Arc<AtomicBool>,
+    called: Arc<AtomicBool>,
 }
 
 impl Site {
+    /// `stops`: the process is to stop; somebody called, and a download gives way.
     pub(super) fn new(
         ota: &config::Ota,
         channel: Result<Channel, Failure>,
         clock: Arc<dyn Clock>,
         announce: Box<dyn Announce>,
-        stop: Arc<AtomicBool>,
+        (stop, called): (Arc<AtomicBool>, Arc<AtomicBool>),
     ) -> Self {
         let limits = Limits {
             shadow_windows: ota.shadow_windows,
@@ -176,6 +178,7 @@ impl Site {
             channel,
             announce,
             stop,
+            called,
         }
     }
 
@@ -435,7 +438,7 @@ impl World for Site {
     }
 
     fn interrupted(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
+        self.stop.load(Ordering::Acquire) || self.called.load(Ordering::Acquire)
     }
 }
 

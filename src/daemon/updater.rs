@@ -40,10 +40,17 @@ pub(super) trait Announce: Send {
     fn changed(&mut self);
 }
 
+/// How all models stand.
+#[derive(Clone, Default)]
+pub(super) struct Standing {
+    /// Each model: name, how it stands, what is known of it.
+    pub(super) models: Vec<(String, Report, Record)>,
+    /// The fingerprint of the root of trust.
+    pub(super) root: Option<String>,
+}
+
 /// What an operator may ask.
 pub(super) enum Ask {
-    /// How all models stand.
-    Status,
     /// To take this bundle, unsigned.
     Apply(Box<Bundle>),
     /// To go back to the version before.
@@ -54,8 +61,6 @@ pub(super) enum Ask {
 
 /// What is answered.
 pub(super) enum Answer {
-    /// Each model: name, how it stands, what is known of it; and the fingerprint of the root of trust.
-    Status(Vec<(String, Report, Record)>, Option<String>),
     /// The update has begun.
     Begun,
     /// This serves again.
@@ -74,9 +79,25 @@ enum Call {
 
 /// Asks the thread; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Asker(SyncSender<Call>);
+pub(super) struct Asker {
+    calls: SyncSender<Call>,
+    /// Raised when something was called: a download gives way, and goes on afterwards.
+    called: Arc<AtomicBool>,
+    announce: Arc<Mutex<Announcer>>,
+}
 
 impl Asker {
+    /// How all models stand; known at once, whatever the thread is at.
+    pub(super) fn standing(&self) -> Standing {
+        lock(&self.announce).standing.clone()
+    }
+
+    fn call(&self, call: Call) -> bool {
+        let sent = self.calls.try_send(call).is_ok();
+        self.called.store(true, Ordering::Release);
+        sent
+    }
+
     /// Asks, and waits for the answer: a self-test that runs comes first.
     ///
     /// # Errors
@@ -84,7 +105,9 @@ impl Asker {
     pub(super) fn ask(&self, ask: Ask, within: Duration) -> Result<Answer, Failure> {
         let busy = || Failure::new(Code::Busy, "updates are busy; try again in a minute");
         let (reply, answer) = sync_channel(1);
-        self.0.try_send(Call::Question(ask, reply)).map_err(|_| busy())?;
+        if !self.call(Call::Question(ask, reply)) {
+            return Err(busy());
+        }
         answer.recv_timeout(within).map_err(|_| busy())?
     }
 }
@@ -95,6 +118,7 @@ pub(super) struct Opened {
     announce: Arc<Mutex<Announcer>>,
     follow: Follow,
     stop: Arc<AtomicBool>,
+    called: Arc<AtomicBool>,
 }
 
 impl Opened {
@@ -106,20 +130,22 @@ impl Opened {
         session: &Session,
     ) -> Result<Self, Failure> {
         let (session, clock) = (session.clone(), around.clock.clone());
-        let announcer = Announcer { link, reporter: None, session, clock };
+        let files = link.as_ref().map(Link::files);
+        let standing = Standing::default();
+        let announcer = Announcer { link, reporter: None, session, clock, standing };
         let announce = Arc::new(Mutex::new(announcer));
-        let stop = Arc::new(AtomicBool::new(false));
+        let [stop, called] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         let models = config.store_models();
         let follow = config.ota.follow;
         if models.is_empty() {
-            return Ok(Self { updates: None, announce, follow, stop });
+            return Ok(Self { updates: None, announce, follow, stop, called });
         }
         let store = Store::open(Arc::new(OsDisk), &around.store)?;
         let shared = Box::new(Shared(announce.clone()));
         let channel = match &config.ota.repository {
             Some(repository) => {
                 let (storage, clock) = (around.storage.clone(), around.clock.clone());
-                Channel::new(repository, storage, clock, stop.clone())
+                Channel::new(repository, storage, clock, files, called.clone())
             }
             None => {
                 let message = "no [ota] repository is configured; `edgerun ota apply FILE` takes a bundle file";
@@ -129,10 +155,12 @@ impl Opened {
         if let (Err(failure), true) = (&channel, config.ota.repository.is_some()) {
             log::error!("no updates from the repository: {failure}");
         }
-        let mut site = Site::new(&config.ota, channel, around.clock.clone(), shared, stop.clone());
+        let clock = around.clock.clone();
+        let stops = (stop.clone(), called.clone());
+        let mut site = Site::new(&config.ota, channel, clock, shared, stops);
         let storage = around.storage.clone();
         let updates = Updates::open(&models, store, storage, config.ota.check, &mut site)?;
-        Ok(Self { updates: Some((updates, site)), announce, follow, stop })
+        Ok(Self { updates: Some((updates, site)), announce, follow, stop, called })
     }
 
     /// What `model` is to serve first; `None`, said in the log, when there is nothing good yet.
@@ -154,19 +182,25 @@ impl Opened {
         lock(&self.announce).reporter = Some(reporter.clone());
         let (sender, calls) = sync_channel(WAITING);
         let (stop, follow) = (self.stop.clone(), self.follow);
-        let wishes = lock(&self.announce).link.as_ref().map(Link::wishes);
+        let (called, announce) = (self.called.clone(), self.announce.clone());
+        let asker = Asker { calls: sender, called: self.called, announce: self.announce };
+        let wishes = lock(&announce).link.as_ref().map(Link::wishes);
         let wishes = wishes.filter(|_| follow == Follow::Desired);
         if let Some(wishes) = &wishes {
-            let sender = sender.clone();
+            let asker = asker.clone();
             // Where the queue is full the thread is awake, and looks.
-            wishes.on_change(move || drop(sender.try_send(Call::Look)));
+            wishes.on_change(move || {
+                asker.call(Call::Look);
+            });
         }
-        let work = Work { updates, site, calls, wishes, stop: stop.clone() };
+        let mut work = Work { updates, site, calls, called, announce, wishes, stop: stop.clone() };
+        // Whoever asks from now on gets an answer.
+        work.stand();
         let thread = std::thread::Builder::new()
             .name("update".to_owned())
             .spawn(move || work.run(follow))
             .context("cannot start a thread")?;
-        Ok(Some(Updater { asker: Asker(sender), stop, thread }))
+        Ok(Some(Updater { asker, stop, thread }))
     }
 }
 
@@ -187,7 +221,7 @@ impl Updater {
     pub(super) fn stop(self) {
         self.stop.store(true, Ordering::Release);
         // Where the queue is full it is awake.
-        self.asker.0.try_send(Call::Look).ok();
+        self.asker.call(Call::Look);
         if self.thread.join().is_err() {
             log::error!("thread update ended with a panic");
         }
@@ -198,6 +232,9 @@ struct Work {
     updates: Updates,
     site: Site,
     calls: Receiver<Call>,
+    /// Something was called since it was last lowered.
+    called: Arc<AtomicBool>,
+    announce: Arc<Mutex<Announcer>>,
     /// What the broker says is wished; `None` where that is not followed.
     wishes: Option<Wishes>,
     stop: Arc<AtomicBool>,
@@ -217,23 +254,50 @@ impl Work {
         }
         self.updates.tell_all(&mut self.site);
         while !self.stop.load(Ordering::Acquire) {
+            self.called.store(false, Ordering::Release);
+            // What was called before that; whatever comes later raises it again.
+            while let Ok(call) = self.calls.try_recv() {
+                self.take(call);
+            }
+            if self.stop.load(Ordering::Acquire) {
+                break;
+            }
             self.hear();
+            self.stand();
             let wait = match self.updates.turn(&mut self.site) {
                 Next::AtOnce => Duration::ZERO,
                 Next::After(wait) => wait.min(TURN),
                 Next::Nothing => TURN,
             };
+            self.stand();
             match self.calls.recv_timeout(wait) {
-                Ok(Call::Question(ask, reply)) => {
-                    let answer = self.answer(ask);
-                    // Whoever asked may have gone away.
-                    reply.try_send(answer).ok();
-                }
-                Ok(Call::Look) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(call) => self.take(call),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         self.updates.stop();
+    }
+
+    fn take(&mut self, call: Call) {
+        if let Call::Question(ask, reply) = call {
+            let answer = self.answer(ask);
+            self.stand();
+            // Whoever asked may have gone away.
+            reply.try_send(answer).ok();
+        }
+    }
+
+    /// Shows how everything stands now.
+    fn stand(&mut self) {
+        let Self { updates, site, .. } = self;
+        let models = updates.names().filter_map(|name| {
+            let (report, record) = (updates.report(name)?, updates.record(name)?.clone());
+            Some((name.to_owned(), report, record))
+        });
+        let models = models.collect();
+        let root = site.channel().ok().and_then(|channel| channel.fingerprint());
+        lock(&self.announce).standing = Standing { models, root };
     }
 
     /// Follows what is wished at present.
@@ -258,15 +322,6 @@ impl Work {
     fn answer(&mut self, ask: Ask) -> Result<Answer, Failure> {
         let Self { updates, site, .. } = self;
         match ask {
-            Ask::Status => {
-                let each = updates.names().filter_map(|name| {
-                    let (report, record) = (updates.report(name)?, updates.record(name)?.clone());
-                    Some((name.to_owned(), report, record))
-                });
-                let models = each.collect();
-                let fingerprint = site.channel().ok().and_then(|channel| channel.fingerprint());
-                Ok(Answer::Status(models, fingerprint))
-            }
             Ask::Apply(bundle) => updates.apply(&bundle, site).map(|()| Answer::Begun),
             Ask::RollBack(model) => updates.roll_back(&model, site).map(Answer::RolledBack),
             Ask::Check => {
@@ -283,6 +338,7 @@ struct Announcer {
     reporter: Option<Arc<Mutex<Reporter>>>,
     session: Session,
     clock: Arc<dyn Clock>,
+    standing: Standing,
 }
 
 impl Announcer {
@@ -327,7 +383,11 @@ impl Announce for Shared {
             }
             None => log::info!("model {model}: {} {target}", report.state),
         }
-        let announcer = lock(&self.0);
+        let mut announcer = lock(&self.0);
+        let stands = announcer.standing.models.iter_mut().find(|(name, ..)| name == model);
+        if let Some((_, stands, _)) = stands {
+            stands.clone_from(report);
+        }
         if let Some(link) = &announcer.link {
             link.publish_reported(model, &announcer.reported(report));
         }

@@ -229,7 +229,7 @@ impl Story {
             return Ok(None);
         };
         if reported.target.as_deref() == Some(chapter.version) {
-            return Ok(Some(Turn::Step(reported.state.replace('_', "-"))));
+            return Ok(Some(Turn::Step(reported.state)));
         }
         let failure =
             reported.failure.filter(|failure| failure.version.as_deref() == Some(chapter.version));

@@ -159,12 +159,16 @@ impl Courier {
                     Happening::NotSubscribed(id, reason) => {
                         self.not_subscribed(&mut accepted, id, reason);
                     }
+                    Happening::Heard { topic, payload } if topic == self.topics.fetch_chunk() => {
+                        self.shared.files.hear(&payload);
+                    }
                     Happening::Heard { topic, payload } => {
                         self.shared.wishes.hear(&topic, &payload);
                     }
                 },
                 () = self.intake.filled() => {}
                 () = self.shared.retained.changed() => {}
+                () = self.shared.files.asked() => {}
                 asked = self.stop.changed(), if deadline.is_none() => {
                     deadline = *self.stop.borrow_and_update();
                     if asked.is_err() || deadline.is_none() || accepted.is_none() {
@@ -198,6 +202,7 @@ impl Courier {
 
     fn accepted(&mut self, limits: Limits) -> Accepted {
         self.shared.retained.rewind();
+        self.shared.files.rewind();
         let given_up = self.outbox.rewind();
         self.accepted_at = Some(Instant::now());
         let again = std::mem::replace(&mut self.ever_accepted, true);
@@ -250,7 +255,7 @@ impl Courier {
         let message = format!("the broker at {address} refused to subscribe us to {filter}: {why}");
         self.shared.board.update(|state| state.last_error = Some(message.clone()));
         if self.said_unheard.insert(message.clone()) {
-            log::error!("{message}; wishes for models on it are not heard");
+            log::error!("{message}; updates that come on it are not heard of");
         }
     }
 
@@ -296,6 +301,7 @@ impl Courier {
                 "a result or event".to_owned()
             }
             Some(Cargo::Retained(slot)) => slot.to_string(),
+            Some(Cargo::Passing) => "a question for a file of the update repository".to_owned(),
             Some(Cargo::Subscription(_)) | None => return,
         };
         let hint = match reason {
@@ -394,6 +400,9 @@ impl Courier {
                         return false;
                     }
                     continue;
+                } else if let Some(request) = self.shared.files.next() {
+                    let topic = self.topics.fetch_request();
+                    (Cargo::Passing, topic, QoS::AtLeastOnce, false, request)
                 } else if let Some((id, message, late)) = self.outbox.depart() {
                     let mut payload = message.payload.clone();
                     if late {

@@ -21,6 +21,8 @@ pub(super) enum Cargo {
     /// A subscription, by its place in the list of this connection. In the window like a publish, because it
     /// takes its packet id from the same few.
     Subscription(usize),
+    /// A question or an answer that nobody misses: it is asked again.
+    Passing,
 }
 
 #[derive(Debug)]
@@ -93,7 +95,7 @@ impl Flight {
     pub(super) fn subscribed(&mut self, packet_id: u16) -> Option<usize> {
         match self.answered(packet_id, |cargo| matches!(cargo, Cargo::Subscription(_)))? {
             Cargo::Subscription(index) => Some(index),
-            Cargo::Retained(_) | Cargo::Stored(_) => None,
+            Cargo::Retained(_) | Cargo::Stored(_) | Cargo::Passing => None,
         }
     }
 

@@ -77,6 +77,8 @@ pub struct Subscriptions {
     pub models: Vec<String>,
     /// The device's groups, each once, the one that counts first: `[A-Za-z0-9_-]{1,64}`.
     pub groups: Vec<String>,
+    /// Whether files of the update repository come over the broker.
+    pub files: bool,
 }
 
 /// TLS to the broker. Its certificate is always checked.

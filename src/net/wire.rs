@@ -4,12 +4,14 @@
 //! `CHANGELOG.md`, described in `docs/mqtt.md` and checked against `docs/schema/`.
 
 mod desired;
+mod fetch;
 mod health;
 mod info;
 mod reported;
 mod status;
 
 pub use desired::{DESIRED_BYTES_MAX, Desired, Effective, NotDesired, Said, effective};
+pub use fetch::{CHUNK_BYTES_MAX, Chunk, FetchRequest, NoPart, Part};
 pub use health::{
     Board, Health, MqttHealth, PipelineHealth, Process, SensorHealth, SensorState, Verdict,
 };
@@ -64,6 +66,16 @@ impl Topics {
     /// Retained: which version of `model` runs, and how its updates go.
     pub fn reported(&self, model: &str) -> String {
         format!("{}/model/{model}/reported", self.root)
+    }
+
+    /// Which part of a file of the update repository the device asks for.
+    pub fn fetch_request(&self) -> String {
+        self.of_device("fetch/request")
+    }
+
+    /// From outside: parts of such files.
+    pub fn fetch_chunk(&self) -> String {
+        self.of_device("fetch/chunk")
     }
 
     /// A topic of the device as a whole.

@@ -43,6 +43,7 @@ struct Shared {
     topics: Vec<String>,
     by_topic: HashMap<String, usize>,
     wildcards: Vec<Subscription>,
+    chunks: Option<Subscription>,
     table: Mutex<Table>,
     changed: Condvar,
     wake: Mutex<Option<Wake>>,
@@ -63,7 +64,7 @@ impl fmt::Debug for Wishes {
 
 impl Wishes {
     pub(super) fn new(subscriptions: Subscriptions, topics: &Topics) -> Self {
-        let Subscriptions { models, groups } = subscriptions;
+        let Subscriptions { models, groups, files } = subscriptions;
         let sources = 1 + groups.len();
         // By model, then by source.
         let topic = |model: &str, source: usize| match source.checked_sub(1) {
@@ -74,12 +75,16 @@ impl Wishes {
             .iter()
             .flat_map(|model| (0..sources).map(|source| topic(model, source)).collect::<Vec<_>>())
             .collect();
+        // Not a wish, but of the same kind to the connection.
+        let chunks =
+            files.then(|| Subscription { filter: topics.fetch_chunk(), places: Vec::new() });
         let wildcards = (0..sources)
             .filter(|_| !models.is_empty())
             .map(|source| Subscription {
                 filter: topic("+", source),
                 places: (0..models.len()).map(|model| model * sources + source).collect(),
             })
+            .chain(chunks.clone())
             .collect();
         let places = all.iter().map(|_| Place::default()).collect();
         let by_topic =
@@ -90,6 +95,7 @@ impl Wishes {
             topics: all,
             by_topic,
             wildcards,
+            chunks,
             table: Mutex::new(Table { places, changes: 0 }),
             changed: Condvar::new(),
             wake: Mutex::new(None),
@@ -154,6 +160,7 @@ impl Wishes {
         let topics = self.0.topics.iter().enumerate();
         topics
             .map(|(place, topic)| Subscription { filter: topic.clone(), places: vec![place] })
+            .chain(self.0.chunks.clone())
             .collect()
     }
 
@@ -225,8 +232,8 @@ mod tests {
 
     fn wishes() -> Wishes {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let subscriptions =
-            Subscriptions { models: names(&["gestures", "pump"]), groups: names(&["line-3"]) };
+        let models = names(&["gestures", "pump"]);
+        let subscriptions = Subscriptions { models, groups: names(&["line-3"]), files: false };
         Wishes::new(subscriptions, &Topics::new(None, "bench-07"))
     }
 
@@ -344,6 +351,14 @@ mod tests {
                 "edgerun/group/line-3/model/pump/desired",
             ]
         );
+        let files = Subscriptions { files: true, ..Subscriptions::default() };
+        let chunks = Wishes::new(files, &Topics::new(None, "bench-07"));
+        for wildcards in [true, false] {
+            let [only] = &chunks.subscriptions(wildcards)[..] else { panic!("one topic") };
+            assert_eq!(only.filter, "edgerun/bench-07/fetch/chunk");
+            chunks.doubt(only);
+            chunks.settle(only);
+        }
         let nothing = Wishes::new(Subscriptions::default(), &Topics::new(None, "bench-07"));
         assert!(nothing.subscriptions(true).is_empty() && nothing.subscriptions(false).is_empty());
     }

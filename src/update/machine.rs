@@ -233,7 +233,9 @@ impl Updates {
         };
         if let Some(update) = busy {
             let (version, phase) = (&update.candidate.bundle.version, update.phase.as_str());
-            let message = format!("model {name}: version {version} is {phase}; try again after it");
+            let message = format!(
+                "model {name}: version {version} is under way ({phase}); try again after it"
+            );
             return Err(Failure::new(Code::Busy, message));
         }
         let length = self.store.import(bundle)?;

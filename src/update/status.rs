@@ -19,6 +19,7 @@ pub fn status(model: &str, report: &Report, record: &Record) -> Value {
         "running": report.running.as_ref().map(installed),
         "previous": report.previous.as_ref().map(installed),
         "target": report.target.as_ref().map(ToString::to_string),
+        "progress": report.progress.map(|(bytes, of)| json!({ "bytes": bytes, "of": of })),
         "failure": failure,
         "history": record.history,
         "rejected": record.rejected,

@@ -1,6 +1,8 @@
 //! Models of the store are updated while they serve, by an operator on the board: tested in a confined child,
 //! compared on live windows, watched at work, and taken back.
 
+mod over_broker;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;

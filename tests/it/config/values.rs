@@ -213,12 +213,12 @@ fn each_wrong_value_is_named_with_what_to_write() {
         (
             "[ota]",
             "repository = \"ftp://a\"",
-            "ota.repository: begins with none of https://, http:// and file:///; write it as \"https://models.example/tuf\"",
+            "ota.repository: begins with none of https://, http:// and file:///, and is not mqtt:; write it as \"https://models.example/tuf\"",
         ),
         (
             "[ota]",
-            "repository = \"mqtt:\"",
-            "ota.repository: updates over the broker are not in this version; give an https:// or file:/// address",
+            "repository = \"mqtts://broker.example\"",
+            "ota.repository: is \"mqtt:\" where files come over the broker of [mqtt]; no address follows it",
         ),
         ("[ota]", "agreement = 60", "ota.agreement: must be 0 to 1, is 60"),
         (
@@ -262,4 +262,19 @@ fn a_secret_in_the_file_is_refused_and_never_repeated() {
          /etc/edgerun/credentials/mqtt-password that only edgerun's user can read, and write \
          \"credential:mqtt-password\""
     ));
+}
+
+#[test]
+fn a_repository_over_the_broker_needs_one_and_no_proxy() {
+    let ota = "[ota]\nrepository = \"mqtt:\"\nroot = \"root.json\"\nproxy = \"http://p:3128\"\n";
+    let said = says(&format!("{GOOD}\n{ota}"));
+    assert!(said.ends_with("ota.proxy: is for https:// and http:// only"), "{said}");
+    let (before, rest) = GOOD.split_once("[mqtt]").unwrap();
+    let without = &rest[rest.find("\n[").unwrap()..];
+    let said =
+        says(&format!("{before}{without}\n{}", ota.replace("proxy = \"http://p:3128\"\n", "")));
+    assert!(
+        said.contains("ota.repository: goes over the broker, and there is none; add [mqtt]"),
+        "{said}"
+    );
 }
