@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use semver::Version;
 use serde_json::{Value, json};
 
 use super::{ConfigArgs, Outcome};
@@ -44,15 +45,35 @@ enum Command {
         /// The bundle file (.edge)
         file: PathBuf,
     },
-    /// Goes back to the version before; needs no network
+    /// Goes back to the version before, or to another one that is kept; needs no network
     Rollback {
         /// The model; may be left out where there is only one
         model: Option<String>,
+
+        /// Goes back to this version: the one before, or a pinned one
+        #[arg(long, value_name = "VERSION")]
+        to: Option<Version>,
     },
+    /// Keeps a version on the board whatever comes after it, at most 4 of a model
+    #[command(disable_version_flag = true)]
+    Pin(PinArgs),
+    /// Keeps a version no longer than any other
+    #[command(disable_version_flag = true)]
+    Unpin(PinArgs),
     /// Shows how past updates ended
     History,
     /// Asks the repository now, not only every hour
     Check,
+}
+
+#[derive(clap::Args)]
+struct PinArgs {
+    /// The model; may be left out where there is only one
+    model: Option<String>,
+
+    /// The version; the one that serves where it is left out
+    #[arg(long, value_name = "VERSION")]
+    version: Option<Version>,
 }
 
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
@@ -83,12 +104,14 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
             }
             Ok(Outcome::Good)
         }
-        Command::Rollback { model } => {
+        Command::Pin(what) => pin(&board, what, true, args.json, out),
+        Command::Unpin(what) => pin(&board, what, false, args.json, out),
+        Command::Rollback { model, to } => {
             let model = the_model(model.as_deref(), &models)?;
-            let question = Question::Rollback { model: model.clone() };
+            let question = Question::Rollback { model: model.clone(), version: to.clone() };
             let running = match board.ask(&question, &[])? {
                 Some(answer) => answer["running"].clone(),
-                None => Offline::open(&config)?.roll_back(&model)?,
+                None => Offline::open(&config)?.roll_back(&model, to.as_ref())?,
             };
             if args.json {
                 writeln!(out, "{}", json!({ "model": model, "running": running }))?;
@@ -138,6 +161,29 @@ fn the_model(wanted: Option<&str>, models: &[String]) -> anyhow::Result<String> 
         (Some(name), _) => bail!("no model is called {name:?}; there are: {}", models.join(", ")),
         (None, _) => bail!("say which model: {}", models.join(", ")),
     }
+}
+
+fn pin(
+    board: &Board<'_>,
+    what: &PinArgs,
+    pinned: bool,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<Outcome> {
+    let model = the_model(what.model.as_deref(), &board.config.store_models())?;
+    let version = what.version.clone();
+    let question = Question::Pin { model: model.clone(), version: version.clone(), pinned };
+    let bundle = match board.ask(&question, &[])? {
+        Some(bundle) => bundle,
+        None => Offline::open(board.config)?.pin(&model, version.as_ref(), pinned)?,
+    };
+    if json {
+        writeln!(out, "{}", json!({ "model": model, "bundle": bundle, "pinned": pinned }))?;
+    } else {
+        let words = if pinned { "is kept" } else { "is kept no longer than others" };
+        writeln!(out, "model {model}: version {} {words}", text(&bundle["version"]))?;
+    }
+    Ok(Outcome::Good)
 }
 
 fn apply(
@@ -263,6 +309,9 @@ fn status_lines(model: &Value, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "{}: {}{target}{progress}", text(&model["model"]), text(&model["state"]))?;
     writeln!(out, "  serves    {}", bundle_words(&model["running"]))?;
     writeln!(out, "  before    {}", bundle_words(&model["previous"]))?;
+    for pinned in model["pinned"].as_array().into_iter().flatten() {
+        writeln!(out, "  pinned    {}", bundle_words(pinned))?;
+    }
     let failure = &model["failure"];
     if !failure.is_null() {
         let version = match &failure["version"] {

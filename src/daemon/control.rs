@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -44,6 +45,17 @@ pub enum Question {
     Rollback {
         /// Of this model.
         model: String,
+        /// To this version instead, which is kept.
+        version: Option<Version>,
+    },
+    /// To keep a version whatever comes, or that no longer.
+    Pin {
+        /// Of this model.
+        model: String,
+        /// Which; the one that serves where none is named.
+        version: Option<Version>,
+        /// Whether it is to be kept.
+        pinned: bool,
     },
     /// To ask the repository now.
     Check,
@@ -123,7 +135,8 @@ fn answer(line: &str, rest: &mut dyn Read, asker: &Asker) -> Result<Value, Failu
             return Ok(json!({ "models": each.collect::<Vec<_>>(), "root": root }));
         }
         Question::Check => Ask::Check,
-        Question::Rollback { model } => Ask::RollBack(model),
+        Question::Rollback { model, version } => Ask::RollBack(model, version),
+        Question::Pin { model, version, pinned } => Ask::Pin(model, version, pinned),
         Question::Apply { bytes } => {
             let bundle = archive::read(&mut rest.take(bytes));
             let bundle = bundle.map_err(|error| Failure::new(Code::Incompatible, error))?;
@@ -132,6 +145,7 @@ fn answer(line: &str, rest: &mut dyn Read, asker: &Asker) -> Result<Value, Failu
     };
     Ok(match asker.ask(ask, ANSWER)? {
         Answer::Begun | Answer::Asked => json!({}),
+        Answer::Pinned(bundle) => status::installed(&bundle),
         Answer::RolledBack(bundle) => json!({ "running": status::installed(&bundle) }),
     })
 }

@@ -53,8 +53,10 @@ pub(super) struct Standing {
 pub(super) enum Ask {
     /// To take this bundle, unsigned.
     Apply(Box<Bundle>),
-    /// To go back to the version before.
-    RollBack(String),
+    /// To go back to the version before, or to this one.
+    RollBack(String, Option<Version>),
+    /// To keep a version of a model, or that no longer; the one that serves where none is named.
+    Pin(String, Option<Version>, bool),
     /// To ask the repository now.
     Check,
 }
@@ -65,6 +67,8 @@ pub(super) enum Answer {
     Begun,
     /// This serves again.
     RolledBack(Installed),
+    /// This is kept, or that no longer.
+    Pinned(Installed),
     /// The repository is asked.
     Asked,
 }
@@ -323,7 +327,12 @@ impl Work {
         let Self { updates, site, .. } = self;
         match ask {
             Ask::Apply(bundle) => updates.apply(&bundle, site).map(|()| Answer::Begun),
-            Ask::RollBack(model) => updates.roll_back(&model, site).map(Answer::RolledBack),
+            Ask::RollBack(model, to) => {
+                updates.roll_back(&model, to.as_ref(), site).map(Answer::RolledBack)
+            }
+            Ask::Pin(model, version, pinned) => {
+                updates.pin(&model, version.as_ref(), pinned).map(Answer::Pinned)
+            }
             Ask::Check => {
                 updates.look_again();
                 Ok(Answer::Asked)

@@ -257,16 +257,48 @@ impl Updates {
         Ok(())
     }
 
-    /// Goes back to the version before, without any network.
+    /// Keeps a version of `model` in the store, or that no longer: the one that serves where none is named.
+    ///
+    /// # Errors
+    /// When it is not there, or the record cannot be written.
+    pub fn pin(
+        &mut self,
+        model: &str,
+        version: Option<&Version>,
+        pinned: bool,
+    ) -> Result<Installed, Failure> {
+        let none = || Failure::new(Code::NotFound, format!("no model is called {model}"));
+        let known = self.models.get_mut(model).ok_or_else(none)?;
+        let kept = known.record.clone();
+        let serves = kept.current.as_ref().map(|current| current.version.clone());
+        let bundle = match (pinned, version.or(serves.as_ref())) {
+            (false, Some(version)) => known.record.unpin(version)?,
+            (_, version) => known.record.pin(version)?,
+        };
+        self.keep(model).inspect_err(|_| {
+            if let Some(known) = self.models.get_mut(model) {
+                known.record = kept;
+            }
+        })?;
+        self.collect();
+        Ok(bundle)
+    }
+
+    /// Goes back to the version before, or to the one `to` that is kept, without any network.
     ///
     /// # Errors
     /// When there is none.
-    pub fn roll_back(&mut self, model: &str, world: &mut dyn World) -> Result<Installed, Failure> {
+    pub fn roll_back(
+        &mut self,
+        model: &str,
+        to: Option<&Version>,
+        world: &mut dyn World,
+    ) -> Result<Installed, Failure> {
         let none = || Failure::new(Code::NotFound, format!("no model is called {model}"));
         let known = self.models.get_mut(model).ok_or_else(none)?;
         let kept = known.record.clone();
         let time = world.time();
-        known.record.roll_back(&time)?;
+        known.record.roll_back(to, &time)?;
         known.staged = false;
         known.failure = None;
         let current = known.record.current.clone().ok_or_else(none)?;
@@ -388,6 +420,10 @@ impl Updates {
                     }
                 }
             }
+            Err(_) if world.interrupted() => {
+                model.due = Some(now);
+                Next::AtOnce
+            }
             Err(failure) => {
                 // What the network or the repository lacks may be there soon; the rest only with a new wish or
                 // another bundle.
@@ -414,7 +450,7 @@ impl Updates {
             receiving.sync()?;
             drop(receiving);
             if world.interrupted() && fetched.is_err() {
-                return Ok(Next::Nothing);
+                return Ok(Next::AtOnce);
             }
             fetched?;
             self.store.admit(digest)?;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::failure::{Code, Failure};
@@ -18,6 +19,8 @@ const CRASHES_FORGIVEN: u32 = 1;
 const BOOTS_FORGIVEN: u32 = 4;
 /// Refused bundles and past updates that are remembered.
 const REMEMBERED: usize = 32;
+/// Versions of a model that an operator may keep: the store is bounded.
+pub const PINNED_MAX: usize = 4;
 
 /// The record of one model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,8 +32,8 @@ pub struct Record {
     pub previous: Option<Installed>,
     /// What the operator went back from: not taken again until something else is wished or it is asked for.
     pub held: Option<Digest>,
-    /// Kept in the store whatever happens.
-    pub pinned: BTreeSet<Digest>,
+    /// Kept in the store whatever happens; at most [`PINNED_MAX`].
+    pub pinned: Vec<Installed>,
     /// The update that is under way.
     pub update: Option<Underway>,
     /// Bundles that failed here and are not tried again, the newest last.
@@ -43,7 +46,7 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
     /// The manifest's version.
-    pub version: semver::Version,
+    pub version: Version,
     /// The bundle file's.
     pub digest: Digest,
     /// Where it came from.
@@ -292,14 +295,32 @@ impl Record {
         remember(&mut self.history, Past { bundle, outcome, time: time.to_owned(), failure: None });
     }
 
-    /// The operator goes back to the bundle before; a trial that runs ends with that.
+    /// The operator goes back to the bundle before, or to the version `to` that is before or pinned; a trial that
+    /// runs ends with that.
     ///
     /// # Errors
     /// When there is none.
-    pub fn roll_back(&mut self, time: &str) -> Result<(), Failure> {
-        let Some(previous) = self.previous.take() else {
-            return Err(Failure::new(Code::NotFound, "there is no previous version to return to"));
+    pub fn roll_back(&mut self, to: Option<&Version>, time: &str) -> Result<(), Failure> {
+        let kept = self.previous.iter().chain(&self.pinned);
+        let found = match to {
+            None => self.previous.clone(),
+            Some(version) => kept.clone().find(|bundle| bundle.version == *version).cloned(),
         };
+        let Some(previous) = found else {
+            let message = match to {
+                None => "there is no previous version to return to".to_owned(),
+                Some(version) => {
+                    let kept: Vec<_> = kept.map(|bundle| bundle.version.to_string()).collect();
+                    let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(", ") };
+                    format!("version {version} is not kept; there is: {kept}")
+                }
+            };
+            return Err(Failure::new(Code::NotFound, message));
+        };
+        if self.current.as_ref() == Some(&previous) {
+            let message = format!("version {} serves already", previous.version);
+            return Err(Failure::new(Code::BadRequest, message));
+        }
         self.update = None;
         // The version that is left is kept: a roll-back can be taken back.
         self.previous = self.current.replace(previous.clone());
@@ -308,6 +329,42 @@ impl Record {
         let past = Past { bundle: previous, outcome, time: time.to_owned(), failure: None };
         remember(&mut self.history, past);
         Ok(())
+    }
+
+    /// Keeps `version`, or what serves, whatever comes after it.
+    ///
+    /// # Errors
+    /// When it is not in the store, or enough are kept.
+    pub fn pin(&mut self, version: Option<&Version>) -> Result<Installed, Failure> {
+        let there = self.current.iter().chain(&self.previous).chain(&self.pinned);
+        let wanted = |bundle: &&Installed| version.is_none_or(|wanted| bundle.version == *wanted);
+        let Some(bundle) = there.into_iter().find(wanted).cloned() else {
+            let version = version.map(|version| format!("version {version}"));
+            let what = version.unwrap_or_else(|| "any version".to_owned());
+            let message = format!("this board does not have {what}, so it cannot be kept");
+            return Err(Failure::new(Code::NotFound, message));
+        };
+        if !self.pinned.contains(&bundle) {
+            if self.pinned.len() >= PINNED_MAX {
+                let pinned: Vec<_> = self.pinned.iter().map(|b| b.version.to_string()).collect();
+                let message =
+                    format!("{} are pinned, and no more can be; unpin one", pinned.join(", "));
+                return Err(Failure::new(Code::NoSpace, message));
+            }
+            self.pinned.push(bundle.clone());
+        }
+        Ok(bundle)
+    }
+
+    /// Keeps `version` no longer than any other.
+    ///
+    /// # Errors
+    /// When it is not pinned.
+    pub fn unpin(&mut self, version: &Version) -> Result<Installed, Failure> {
+        let place = self.pinned.iter().position(|bundle| bundle.version == *version);
+        place
+            .map(|place| self.pinned.remove(place))
+            .ok_or_else(|| Failure::new(Code::NotFound, format!("version {version} is not pinned")))
     }
 
     /// An orderly stop is no crash. Whether that changes anything.
@@ -333,7 +390,7 @@ impl Record {
         let older = update.and_then(|update| update.older.as_ref());
         let bundles = [self.current.as_ref(), self.previous.as_ref(), candidate, older];
         let kept = bundles.into_iter().flatten().map(|bundle| bundle.digest.clone());
-        kept.chain(self.pinned.iter().cloned()).collect()
+        kept.chain(self.pinned.iter().map(|bundle| bundle.digest.clone())).collect()
     }
 
     /// The bundle that is being received.

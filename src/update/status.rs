@@ -18,6 +18,7 @@ pub fn status(model: &str, report: &Report, record: &Record) -> Value {
         "state": report.state,
         "running": report.running.as_ref().map(installed),
         "previous": report.previous.as_ref().map(installed),
+        "pinned": record.pinned.iter().map(installed).collect::<Vec<_>>(),
         "target": report.target.as_ref().map(ToString::to_string),
         "progress": report.progress.map(|(bytes, of)| json!({ "bytes": bytes, "of": of })),
         "failure": failure,

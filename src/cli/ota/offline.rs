@@ -50,9 +50,19 @@ impl Offline {
     }
 
     /// What serves from the next start on.
-    pub(super) fn roll_back(mut self, model: &str) -> anyhow::Result<Value> {
-        let running = self.updates.roll_back(model, &mut self.bench)?;
+    pub(super) fn roll_back(mut self, model: &str, to: Option<&Version>) -> anyhow::Result<Value> {
+        let running = self.updates.roll_back(model, to, &mut self.bench)?;
         Ok(status::installed(&running))
+    }
+
+    /// Keeps a version, or that no longer.
+    pub(super) fn pin(
+        mut self,
+        model: &str,
+        version: Option<&Version>,
+        pinned: bool,
+    ) -> anyhow::Result<Value> {
+        Ok(status::installed(&self.updates.pin(model, version, pinned)?))
     }
 
     /// Takes the bundle up to its trial, which the daemon watches over when it starts.

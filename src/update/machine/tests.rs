@@ -59,6 +59,7 @@ struct Site {
     watched: bool,
     fetched: u64,
     reports: Vec<Report>,
+    called: bool,
 }
 
 impl Site {
@@ -73,6 +74,7 @@ impl Site {
             watched: false,
             fetched: 0,
             reports: Vec::new(),
+            called: false,
         }
     }
 
@@ -214,7 +216,7 @@ impl World for Site {
     }
 
     fn interrupted(&self) -> bool {
-        false
+        self.called
     }
 }
 
@@ -369,7 +371,7 @@ fn a_roll_back_holds_until_something_else_is_wished() {
     updates.wish(NAME, Wish::Newest, &mut site);
     settle(&mut updates, &mut site);
     site.faults.push((version("1.0.0"), Fault::Unreachable));
-    assert_eq!(updates.roll_back(NAME, &mut site).unwrap().version, version("1.0.0"));
+    assert_eq!(updates.roll_back(NAME, None, &mut site).unwrap().version, version("1.0.0"));
     assert_eq!(site.serving, Some(bundle("1.0.0").digest));
     site.now += CHECK;
     updates.look_again();
@@ -379,6 +381,55 @@ fn a_roll_back_holds_until_something_else_is_wished() {
     updates.look_again();
     settle(&mut updates, &mut site);
     assert_eq!(runs(&updates), "1.2.0");
+}
+
+#[test]
+fn a_pinned_version_stays_and_can_be_gone_back_to_without_a_network() {
+    let (disk, mut site, mut updates) = board(&["1.0.0", "1.1.0", "1.2.0", "1.3.0"]);
+    for number in ["1.1.0", "1.2.0", "1.3.0"] {
+        updates.wish(NAME, wish(number), &mut site);
+        settle(&mut updates, &mut site);
+        if number == "1.1.0" {
+            let pinned = updates.pin(NAME, Some(&version("1.0.0")), true).unwrap();
+            assert_eq!(pinned.version, version("1.0.0"));
+        }
+    }
+    assert_eq!(names(&disk).len(), 3);
+    site.faults.push((version("1.0.0"), Fault::Unreachable));
+    let gone = updates.roll_back(NAME, Some(&version("1.1.0")), &mut site).unwrap_err();
+    assert_eq!(gone.message, "version 1.1.0 is not kept; there is: 1.2.0, 1.0.0");
+    updates.roll_back(NAME, Some(&version("1.0.0")), &mut site).unwrap();
+    assert_eq!(site.serving, Some(bundle("1.0.0").digest));
+    let again = updates.roll_back(NAME, Some(&version("1.0.0")), &mut site).unwrap_err();
+    assert_eq!(again.code, Code::BadRequest);
+    drop(updates);
+    let mut updates = start(&disk, &mut site).unwrap();
+    updates.pin(NAME, Some(&version("1.0.0")), false).unwrap();
+    assert_eq!(updates.pin(NAME, Some(&version("1.0.0")), false).unwrap_err().code, Code::NotFound);
+    assert_eq!(names(&disk).len(), 2, "what serves, and what did before");
+}
+
+#[test]
+fn whoever_calls_interrupts_the_network_and_no_update_fails_for_it() {
+    let (_disk, mut site, mut updates) = board(&["1.0.0", "1.1.0"]);
+    updates.wish(NAME, wish("1.1.0"), &mut site);
+    // First where the repository is asked, then where it is fetched from.
+    for (fault, state) in [(Fault::Unreachable, "committed"), (Fault::Cut, "fetching")] {
+        site.faults.push((version("1.1.0"), fault));
+        site.called = true;
+        for _ in 0..3 {
+            assert_eq!(updates.turn(&mut site), Next::AtOnce, "{state}");
+        }
+        let report = updates.report(NAME).unwrap();
+        assert_eq!((report.state, report.failure), (state, None));
+        site.called = false;
+        site.faults.clear();
+        if state == "committed" {
+            assert_eq!(updates.turn(&mut site), Next::AtOnce, "found");
+        }
+    }
+    settle(&mut updates, &mut site);
+    assert_eq!(runs(&updates), "1.1.0");
 }
 
 #[test]
@@ -416,7 +467,7 @@ fn a_full_disk_refuses_before_anything_begins_and_still_rolls_back() {
     settle(&mut updates, &mut site);
     let (_, failure) = updates.report(NAME).unwrap().failure.unwrap();
     assert_eq!(failure.code, Code::NoSpace, "{failure}");
-    updates.roll_back(NAME, &mut site).unwrap();
+    updates.roll_back(NAME, None, &mut site).unwrap();
     drop(updates);
     let updates = start(&disk, &mut site).unwrap();
     assert_eq!(runs(&updates), "1.0.0");

@@ -117,14 +117,36 @@ fn stops_are_no_crashes_and_power_cuts_are_forgiven_for_longer() {
 #[test]
 fn a_roll_back_needs_nothing_but_the_record_and_can_be_taken_back() {
     let mut record = underway(Phase::Trial);
-    record.roll_back("t").unwrap();
+    record.roll_back(None, "t").unwrap();
     assert_eq!((&record.current, &record.previous), (&Some(bundle(2)), &Some(bundle(3))));
     assert!(record.update.is_none());
-    record.roll_back("t").unwrap();
+    record.roll_back(None, "t").unwrap();
     assert_eq!((&record.current, &record.previous), (&Some(bundle(3)), &Some(bundle(2))));
     let mut fresh = Record { current: Some(bundle(1)), ..Record::default() };
-    assert_eq!(fresh.roll_back("t").unwrap_err().code, Code::NotFound);
+    assert_eq!(fresh.roll_back(None, "t").unwrap_err().code, Code::NotFound);
     assert_eq!(fresh.current, Some(bundle(1)));
+}
+
+#[test]
+fn only_a_few_versions_can_be_pinned() {
+    let mut record = Record::default();
+    assert_eq!(record.pin(None).unwrap_err().code, Code::NotFound);
+    for number in 1..=4 {
+        record.current = Some(bundle(number));
+        assert_eq!(record.pin(None).unwrap(), bundle(number));
+        assert_eq!(record.pin(None).unwrap(), bundle(number), "said twice");
+    }
+    record.current = Some(bundle(5));
+    let full = record.pin(None).unwrap_err();
+    assert_eq!(full.code, Code::NoSpace);
+    record.unpin(&bundle(2).version).unwrap();
+    record.pin(None).unwrap();
+    let kept: Vec<_> = [1, 3, 4, 5].map(|number| bundle(number).digest).into();
+    assert_eq!(record.kept().into_iter().collect::<Vec<_>>(), {
+        let mut kept = kept;
+        kept.sort();
+        kept
+    });
 }
 
 #[test]
@@ -188,7 +210,7 @@ proptest! {
                 }
                 Deed::Commit => record.commit("t"),
                 Deed::RollBack => {
-                    record.roll_back("t").ok();
+                    record.roll_back(None, "t").ok();
                 }
                 Deed::Stop => {
                     record.stop();
