@@ -152,9 +152,29 @@ impl Daemon {
                     Err(why) => Err(anyhow!("the model store cannot be used: {why}")),
                 },
             };
-            let started = bundle.and_then(|bundle| {
+            let mut fan = fan;
+            let mut start = |bundle| {
+                let fan = fan.as_deref_mut();
                 start_pipeline(settings, bundle, fan, &around, link.as_ref(), &session)
-            });
+            };
+            let mut started = bundle.and_then(&mut start);
+            // Another version may fit: the pipeline waits for it, and nobody need come to the board.
+            if let (ModelSource::Store(model), Ok(updates), Err(error)) =
+                (&settings.model, &mut updates, &started)
+            {
+                let why = explained(error);
+                log::error!("pipeline {name}: {why}");
+                started = updates
+                    .cannot_serve(model, &why)
+                    .and_then(|before| start(Some(before)).ok())
+                    .map_or_else(|| start(None), Ok);
+                if let Ok(Started { state: PartState::Running { stats, current, .. }, .. }) =
+                    &started
+                    && current.get().is_none()
+                {
+                    stats.set_error(Some(why));
+                }
+            }
             let state = started.map(|started| {
                 threads.extend(started.thread);
                 if let Ok(updates) = &mut updates {

@@ -293,7 +293,10 @@ impl Reporter {
             }
         };
         let Some(loaded) = current.get() else {
-            let why = format!("pipeline {name} waits for the first version of its model");
+            let why = match stats.last_error() {
+                None => format!("pipeline {name} waits for the first version of its model"),
+                Some(why) => format!("pipeline {name} waits for a version that can serve: {why}"),
+            };
             reasons.push(why.clone());
             let (state, last_error) = (Verdict::Failing, Some(why));
             return PipelineHealth { name, state, last_error, ..PipelineHealth::default() };

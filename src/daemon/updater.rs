@@ -173,6 +173,12 @@ impl Opened {
         updates.current(model).map_err(|failure| log::warn!("{failure}")).ok()
     }
 
+    /// What [`Opened::serving`] gave cannot serve: the version before it, if a trial ends with that.
+    pub(super) fn cannot_serve(&mut self, model: &str, why: &str) -> Option<Bundle> {
+        let (updates, site) = self.updates.as_mut()?;
+        updates.cannot_serve(model, why, site)
+    }
+
     /// A pipeline that was started.
     pub(super) fn add(&mut self, slot: Slot) {
         if let Some((_, site)) = &mut self.updates {

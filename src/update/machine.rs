@@ -145,6 +145,23 @@ impl Updates {
         }
     }
 
+    /// What is to serve for `model` cannot, as the process starts. A trial ends with that; then the version before is
+    /// to serve, and is returned. Otherwise the model waits for another version.
+    pub fn cannot_serve(
+        &mut self,
+        model: &str,
+        why: &str,
+        world: &mut dyn World,
+    ) -> Option<Bundle> {
+        let update = self.models.get(model)?.record.update.as_ref()?;
+        if update.phase < Phase::Trial {
+            return None;
+        }
+        let message = format!("it cannot serve: {why}");
+        self.fail(model, Failure::new(Code::TrialFailed, message), world);
+        self.current(model).ok()
+    }
+
     /// What is known of `model`.
     pub fn record(&self, model: &str) -> Option<&Record> {
         self.models.get(model).map(|model| &model.record)

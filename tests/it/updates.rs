@@ -322,6 +322,30 @@ fn without_a_version_the_daemon_waits_and_takes_the_first() {
 }
 
 #[test]
+fn a_version_that_cannot_serve_at_the_start_gives_way_to_the_one_before_or_the_next() {
+    let board = board("");
+    let misfit = |version: &str| bundle(&board, version, |text| text.replace("gyro_x", "gyro_q"));
+    // At rest nobody knows the sensors yet.
+    assert!(apply(&board, &misfit("1.0.0")).0);
+    let mut daemon = board.run_until_ready(&[]);
+    let status = until(&board, |status| status["state"] == "reverted");
+    let message = status["failure"]["message"].as_str().unwrap();
+    assert!(message.contains("model gestures takes channel gyro_q, the sensor has"), "{message}");
+    assert_eq!(status["running"], Value::Null);
+    assert!(apply(&board, &bundle(&board, "1.1.0", same)).0);
+    until(&board, |status| status["state"] == "committed");
+    until_results(&board, &["1.1.0"]);
+    assert_eq!(daemon.terminate(), Some(0));
+
+    assert!(apply(&board, &misfit("1.2.0")).0);
+    fs::remove_file(board.path("notify")).unwrap();
+    let _daemon = board.run_until_ready(&[]);
+    let status = until(&board, |status| status["state"] == "reverted");
+    assert_eq!(status["running"]["version"], "1.1.0");
+    until_results(&board, &["1.1.0"]);
+}
+
+#[test]
 fn two_daemons_cannot_have_one_store() {
     let (board, _daemon) = serving("");
     let output = board.output(&["run"]);
