@@ -364,6 +364,12 @@ pub(super) const OTA: Table = Table {
             "The publisher's `root.json`, put there by whoever sets up the board: trust begins with it.",
         ),
         optional(
+            "ca",
+            "\"ca.pem\"",
+            "those of the operating system",
+            "PEM file of the authorities to believe for `https://`, as of a server in your own network.",
+        ),
+        optional(
             "follow",
             "\"desired\"",
             "`\"desired\"`",

@@ -34,6 +34,8 @@ pub struct Repository {
     pub url: String,
     /// The `root.json` that trust begins with.
     pub root: PathBuf,
+    /// PEM file of the authorities to believe instead of the system's; for `https://` only.
+    pub ca: Option<PathBuf>,
     /// Most bytes a second; `None` for as fast as they come.
     pub bandwidth: Option<u64>,
     /// The proxy; `None` for what the environment says.
@@ -92,8 +94,12 @@ impl Ota {
         if bandwidth.is_some_and(|bytes| bytes < 1024) {
             section.wrong("bandwidth", "is below 1 KiB a second, which no update survives");
         }
+        let ca = section.get("ca", path(base));
+        if ca.is_some() && url.as_deref().is_some_and(|url| !url.starts_with("https:")) {
+            section.wrong("ca", "is for https:// only");
+        }
         let proxy = section.get("proxy", |value| text(value).map(str::to_owned));
-        for key in ["bandwidth", "proxy", "follow"] {
+        for key in ["ca", "bandwidth", "proxy", "follow"] {
             if section.has(key) && !section.has("repository") {
                 section.wrong(
                     key,
@@ -109,7 +115,7 @@ impl Ota {
             section.wrong("proxy", "is for https:// and http:// only");
         }
         let repository = match (url, trusted) {
-            (Some(url), Some(root)) => Some(Repository { url, root, bandwidth, proxy }),
+            (Some(url), Some(root)) => Some(Repository { url, root, ca, bandwidth, proxy }),
             _ => None,
         };
         let agreement = section.get("agreement", share).unwrap_or(usual.agreement);

@@ -58,7 +58,7 @@ impl Channel {
             Arc::new(FileSource::from_url(url).map_err(internal)?)
         } else {
             let authorities = match url.starts_with("https:") {
-                true => tls::authorities("[ota] repository", None)
+                true => tls::authorities("[ota] ca", settings.ca.as_deref())
                     .map_err(|error| internal(error.to_string()))?,
                 false => Vec::new(),
             };

@@ -5,6 +5,7 @@ mod attacks;
 mod clocks;
 mod downloads;
 mod http;
+mod mutations;
 mod power;
 mod roots;
 mod world;

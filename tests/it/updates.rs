@@ -1,6 +1,7 @@
 //! Models of the store are updated while they serve, by an operator on the board: tested in a confined child,
 //! compared on live windows, watched at work, and taken back.
 
+mod https;
 mod over_broker;
 
 use std::fs;
@@ -403,6 +404,9 @@ fn the_newest_signed_version_is_followed_and_anything_else_is_not() {
     let publisher = Publisher { board: &board };
     let init: Value = serde_json::from_str(&publisher.repo(&["init", "repo", "--json"])).unwrap();
     publisher.publish("1.0.0", same);
+    let text = said(&board.output(&["check"]));
+    let root = format!("fingerprint {}", init["fingerprint"].as_str().unwrap());
+    assert!(text.contains("ota.root") && text.contains(&root), "{text}");
     let _daemon = board.run_until_ready(&[]);
     let status = until(&board, |status| status["state"] == "committed");
     assert_eq!(

@@ -2,12 +2,15 @@
 
 use std::fs::{self, File};
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::{Config, CredentialName, Credentials};
+use crate::storage::MemoryStorage;
+use crate::trust::{TrustStore, build_time};
 
 /// One thing that `edgerun check` looks at.
 pub(crate) struct Step<'a> {
@@ -66,7 +69,21 @@ pub(super) fn files<'a>(config: &'a Config, credentials: &'a Credentials) -> Vec
             steps.push(Step::configuration("mqtt.client_cert", look));
         }
     }
+    if let Some(repository) = &config.ota.repository {
+        if let Some(ca) = &repository.ca {
+            steps.push(Step::configuration("ota.ca", || certificates(ca)));
+        }
+        steps.push(Step::configuration("ota.root", || root_of_trust(&repository.root)));
+    }
     steps
+}
+
+fn root_of_trust(file: &Path) -> anyhow::Result<String> {
+    let shown = file.display();
+    let bytes = fs::read(file).with_context(|| format!("cannot read {shown}"))?;
+    let trust = TrustStore::new(Arc::new(MemoryStorage::default()), &bytes, build_time());
+    let root = trust.and_then(|trust| trust.root()).with_context(|| format!("{shown}"))?;
+    Ok(format!("{shown}, fingerprint {}", root.fingerprint))
 }
 
 /// The folder for state.
