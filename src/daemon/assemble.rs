@@ -62,8 +62,12 @@ impl Loaded {
     /// # Errors
     /// As [`Loaded::predictor`].
     pub fn serving(&self, columns: Vec<usize>) -> anyhow::Result<Box<Serving>> {
-        let Manifest { name, version, .. } = &self.manifest;
-        Ok(Box::new(Serving::new(name, &version.to_string(), columns, self.predictor()?)))
+        let Manifest { name, version, recipe, .. } = &self.manifest;
+        let mut predictor = self.predictor()?;
+        // Once around, so that no live window is the first to touch its memory. What comes of it is nobody's.
+        predictor.predict(&vec![0.0; recipe.frames * recipe.channels.len()]).ok();
+        predictor.reset();
+        Ok(Box::new(Serving::new(name, &version.to_string(), columns, predictor)))
     }
 }
 
