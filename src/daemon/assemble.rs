@@ -28,6 +28,7 @@ impl Loaded {
     /// # Errors
     /// When no engine takes the model, or the manifest does not describe it.
     pub fn new(bundle: &Bundle, settings: &config::Pipeline) -> anyhow::Result<Self> {
+        bundle.manifest.runs_here().map_err(anyhow::Error::msg)?;
         let bundle_path = match &settings.model {
             ModelSource::Path(path) => path.clone(),
             ModelSource::Store(name) => PathBuf::from(name),

@@ -328,6 +328,7 @@ impl World for Site {
     }
 
     fn verify(&mut self, model: &str, bundle: &Bundle) -> Result<(), Failure> {
+        bundle.manifest.runs_here().map_err(|why| Failure::new(Code::Incompatible, why))?;
         for (_, slot) in self.of(model) {
             slot.fit(bundle).map_err(|error| {
                 let message = format!("pipeline {}: {error}", slot.settings.name);

@@ -26,6 +26,8 @@ pub struct Manifest {
     pub origin: String,
     /// The oldest edgerun that can run it.
     pub edgerun: semver::Version,
+    /// Architectures that it was compiled for, as in `aarch64`; empty for any.
+    pub targets: Vec<String>,
     /// File name beside the manifest.
     pub model: String,
     /// Class names, by index; empty where there are no classes.
@@ -240,6 +242,8 @@ mod raw {
         #[serde(default)]
         pub origin: String,
         pub edgerun: semver::Version,
+        #[serde(default)]
+        pub targets: Vec<String>,
         pub model: String,
         #[serde(default)]
         pub labels: Vec<String>,
@@ -368,6 +372,22 @@ impl Manifest {
         self.inputs.iter().map(|spec| spec.shape.clone()).collect()
     }
 
+    /// Whether it is for machines like this one.
+    ///
+    /// # Errors
+    /// Says for which it is.
+    pub fn runs_here(&self) -> Result<(), String> {
+        let here = std::env::consts::ARCH;
+        if self.targets.is_empty() || self.targets.iter().any(|target| target == here) {
+            return Ok(());
+        }
+        Err(format!(
+            "model {} is for {}, this machine is {here}",
+            self.name,
+            self.targets.join(" or ")
+        ))
+    }
+
     /// Whether `name` may be a model's: 1 to 64 of a-z, 0-9, `_` and `-`, a letter or digit first.
     pub fn is_name(name: &str) -> bool {
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
@@ -403,6 +423,14 @@ impl Manifest {
             let wanted = raw.edgerun;
             return wrong("edgerun", format!("needs edgerun {wanted} or newer, this is {running}"));
         }
+        let word = |word: &String| {
+            (1..=64).contains(&word.len())
+                && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        if raw.targets.len() > 16 || !raw.targets.iter().all(word) {
+            let why = "names at most 16 architectures, as in [\"aarch64\"]";
+            return wrong("targets", why.into());
+        }
         let golden = raw.golden.unwrap_or(Golden { tolerance: 0.0 });
         if !(golden.tolerance >= 0.0 && golden.tolerance.is_finite()) {
             return wrong("golden.tolerance", "must be 0 or above".into());
@@ -414,6 +442,7 @@ impl Manifest {
             license: raw.license,
             origin: raw.origin,
             edgerun: raw.edgerun,
+            targets: raw.targets,
             model: raw.model,
             labels: raw.labels,
             inputs,

@@ -231,6 +231,11 @@ fn a_version_for_other_sensors_or_windows_is_refused_with_the_reason() {
         bundle(&board, "1.1.0", |text| text.replace("name = \"gestures\"", "name = \"stranger\""));
     let (_, text) = apply(&board, &stranger);
     assert!(text.contains("no pipeline of this board runs a model called stranger"), "{text}");
+    let elsewhere =
+        |text: String| text.replacen("model = ", "targets = [\"riscv64\"]\nmodel = ", 1);
+    let (_, text) = apply(&board, &bundle(&board, "1.1.0", elsewhere));
+    let wanted = "model gestures is for riscv64, this machine is";
+    assert!(text.contains(wanted), "{text}");
     let torn = board.path("torn.edge");
     fs::write(&torn, &fs::read(bundle(&board, "1.2.0", same)).unwrap()[..5000]).unwrap();
     let (_, text) = apply(&board, &torn);

@@ -62,7 +62,11 @@ fn as_text(
     writeln!(out, "  digest    {}", bundle.digest)?;
     writeln!(out, "  licence   {}", said(license))?;
     writeln!(out, "  data      {}", said(origin))?;
-    writeln!(out, "  needs     edgerun {edgerun} or newer")?;
+    let targets = match &bundle.manifest.targets[..] {
+        [] => String::new(),
+        targets => format!(", on {}", targets.join(" or ")),
+    };
+    writeln!(out, "  needs     edgerun {edgerun} or newer{targets}")?;
     let rate = recipe.rate_hz.map(|hz| format!(" at {hz} Hz")).unwrap_or_default();
     writeln!(
         out,

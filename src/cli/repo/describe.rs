@@ -32,7 +32,7 @@ pub(super) fn describe(path: &Path) -> anyhow::Result<Release> {
         version: manifest.version.clone(),
         edgerun: manifest.edgerun.clone(),
         engine,
-        needs: Needs { peak_bytes: peak as u64, ops, targets: Vec::new() },
+        needs: Needs { peak_bytes: peak as u64, ops, targets: manifest.targets.clone() },
         model_bytes: file.bytes.len() as u64,
         digest: bundle.digest.to_string(),
         retired: false,
