@@ -33,7 +33,7 @@ pub use http::Http;
 pub use machine::Machine;
 pub use mqtt::{ClientCertificate, Login, Mqtt};
 pub use name::{CredentialName, DeviceId, GroupName, NameError, PipelineName, SensorName};
-pub use ota::{Follow, OVER_BROKER, Ota, Repository};
+pub use ota::{Follow, OVER_BROKER, Ota, Repository, Unsynced};
 pub use pipeline::{Feed, JsonLines, ModelSource, Overload, Pipeline, Publish, Qos, Window};
 pub use problem::{ConfigError, Problem};
 pub use sensor::{Driver, Mpu6050, Replay, Sensor};

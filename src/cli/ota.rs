@@ -42,7 +42,8 @@ enum Command {
     Status,
     /// Takes a bundle file of your own, not signed: tested and tried like any other
     Apply {
-        /// The bundle file (.edge)
+        /// The bundle file (.edge), as a path or as file:///…
+        #[arg(value_parser = local_path)]
         file: PathBuf,
     },
     /// Goes back to the version before, or to another one that is kept; needs no network
@@ -64,6 +65,15 @@ enum Command {
     History,
     /// Asks the repository now, not only every hour
     Check,
+}
+
+/// A path as it is, or that of a `file://` address.
+fn local_path(text: &str) -> Result<PathBuf, String> {
+    if !text.starts_with("file:") {
+        return Ok(PathBuf::from(text));
+    }
+    let parsed = url::Url::parse(text).ok().and_then(|url| url.to_file_path().ok());
+    parsed.ok_or_else(|| "names no file of this machine: write file:///FOLDER/FILE".to_owned())
 }
 
 #[derive(clap::Args)]

@@ -382,6 +382,12 @@ pub(super) const OTA: Table = Table {
             "How often the repository is asked, 10 s or longer.",
         ),
         optional(
+            "unsynced",
+            "\"take\"",
+            "`\"take\"`",
+            "While the clock is not synchronised: `\"take\"` what has not surely expired, or `\"wait\"` until it is.",
+        ),
+        optional(
             "bandwidth",
             "\"200 KiB\"",
             "as fast as it comes",

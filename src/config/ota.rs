@@ -36,6 +36,8 @@ pub struct Repository {
     pub root: PathBuf,
     /// PEM file of the authorities to believe instead of the system's; for `https://` only.
     pub ca: Option<PathBuf>,
+    /// Whether updates are taken while the clock is not synchronised, so that their age is not known.
+    pub unsynced: Unsynced,
     /// Most bytes a second; `None` for as fast as they come.
     pub bandwidth: Option<u64>,
     /// The proxy; `None` for what the environment says.
@@ -55,6 +57,17 @@ pub enum Follow {
     Latest,
 }
 
+/// What becomes of an update while the clock is not synchronised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Unsynced {
+    /// It is taken, unless it has surely expired.
+    #[default]
+    Take,
+    /// It waits until the clock is right.
+    Wait,
+}
+
+const UNSYNCED: &[(&str, Unsynced)] = &[("take", Unsynced::Take), ("wait", Unsynced::Wait)];
 const FOLLOW: &[(&str, Follow)] = &[("desired", Follow::Desired), ("latest", Follow::Latest)];
 const CHECK: Duration = Duration::from_secs(3600);
 const CHECK_LEAST: Duration = Duration::from_secs(10);
@@ -98,8 +111,9 @@ impl Ota {
         if ca.is_some() && url.as_deref().is_some_and(|url| !url.starts_with("https:")) {
             section.wrong("ca", "is for https:// only");
         }
+        let unsynced = section.get("unsynced", one_of(UNSYNCED)).unwrap_or_default();
         let proxy = section.get("proxy", |value| text(value).map(str::to_owned));
-        for key in ["ca", "bandwidth", "proxy", "follow"] {
+        for key in ["ca", "unsynced", "bandwidth", "proxy", "follow"] {
             if section.has(key) && !section.has("repository") {
                 section.wrong(
                     key,
@@ -115,7 +129,9 @@ impl Ota {
             section.wrong("proxy", "is for https:// and http:// only");
         }
         let repository = match (url, trusted) {
-            (Some(url), Some(root)) => Some(Repository { url, root, ca, bandwidth, proxy }),
+            (Some(url), Some(root)) => {
+                Some(Repository { url, root, ca, unsynced, bandwidth, proxy })
+            }
             _ => None,
         };
         let agreement = section.get("agreement", share).unwrap_or(usual.agreement);

@@ -29,6 +29,7 @@ pub(super) struct Channel {
     patience: Patience,
     board: BoardKind,
     clock: Arc<dyn Clock>,
+    unsynced: config::Unsynced,
     checked: Option<Checked>,
     fingerprint: Option<String>,
 }
@@ -73,7 +74,9 @@ impl Channel {
             Patience { bytes_per_s: settings.bandwidth, stop, ..Patience::new(clock.clone()) };
         let board = this_board();
         let (checked, fingerprint) = (None, None);
-        let mut channel = Self { trust, source, patience, board, clock, checked, fingerprint };
+        let unsynced = settings.unsynced;
+        let mut channel =
+            Self { trust, source, patience, board, clock, unsynced, checked, fingerprint };
         channel.remember_root();
         Ok(channel)
     }
@@ -146,6 +149,11 @@ impl Channel {
             log::debug!("the repository's {name} is no bundle: {why}");
         }
         if checked.verdict == Verdict::TimeUnknown {
+            if self.unsynced == config::Unsynced::Wait {
+                let message = "the clock is not synchronised, so nobody knows how old the repository's word is; \
+                               [ota] unsynced says to wait";
+                return Err(Failure::new(Code::FetchFailed, message));
+            }
             log::info!(
                 "the clock is not synchronised: the repository has surely not expired, no more is known"
             );
@@ -177,5 +185,50 @@ impl From<TrustError> for Failure {
         // The names are the same closed list.
         let code = serde_json::from_value(error.code().into()).unwrap_or(Code::Internal);
         Self::new(code, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::clock::{ManualClock, SystemClock};
+    use crate::config::Unsynced;
+    use crate::data::{ClockState, Secret, Timestamp};
+    use crate::publish::{Keyring, Plan, Publisher};
+    use crate::storage::MemoryStorage;
+
+    /// A board's channel to an empty repository, with a clock that is right and synchronised or not.
+    fn channel(folder: &Path, unsynced: Unsynced, state: ClockState) -> Channel {
+        let clock = ManualClock::new();
+        clock.set_wall(Timestamp { clock: state, ..SystemClock.wall() });
+        let settings = config::Repository {
+            url: format!("file://{}", folder.join("repository").display()),
+            root: folder.join("root.json"),
+            ca: None,
+            unsynced,
+            bandwidth: None,
+            proxy: None,
+        };
+        let storage = Arc::new(MemoryStorage::default());
+        Channel::new(&settings, storage, Arc::new(clock), None, Arc::default()).unwrap()
+    }
+
+    #[test]
+    fn an_update_waits_for_the_clock_only_where_it_is_told_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("publisher");
+        let keyring = Keyring::new(Vec::new(), Box::new(|_: &Path| Ok(Secret::new(""))));
+        let now = SystemClock.wall().since_epoch.as_secs();
+        Publisher::init(&folder, &Plan::default(), keyring, now).unwrap();
+        for (unsynced, state, code) in [
+            (Unsynced::Wait, ClockState::Unsynced, Code::FetchFailed),
+            (Unsynced::Wait, ClockState::Synced, Code::NotFound),
+            (Unsynced::Take, ClockState::Unsynced, Code::NotFound),
+        ] {
+            let failure = channel(&folder, unsynced, state).find("gestures", None).unwrap_err();
+            assert_eq!(failure.code, code, "{unsynced:?} {state:?}: {failure}");
+        }
     }
 }

@@ -169,7 +169,7 @@ fn results(board: &Board) -> (Vec<String>, bool) {
 fn a_better_version_takes_over_between_two_windows_and_can_be_taken_back() {
     let (board, mut daemon) = serving("");
     let second = bundle(&board, "1.1.0", same);
-    let (good, text) = apply(&board, &second);
+    let (good, text) = apply(&board, Path::new(&format!("file://{}", second.display())));
     assert!(good, "{text}");
     assert!(text.contains("model gestures: version 1.1.0 serves"), "{text}");
     let status = until(&board, |status| status["state"] == "committed");
