@@ -338,6 +338,7 @@ pub fn mqtt_settings(config: &Config, secrets: &Secrets) -> Option<MqttSettings>
         username: mqtt.login.as_ref().map(|login| login.username.clone()),
         password: secrets.mqtt_password.clone(),
         keep_alive: mqtt.keep_alive,
+        prefix: mqtt.prefix.clone(),
         ..MqttSettings::new(mqtt.url.host(), mqtt.url.port(), id)
     })
 }

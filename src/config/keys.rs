@@ -132,11 +132,16 @@ pub(super) const MQTT: Table = Table {
             "`\"30 s\"`",
             "The broker publishes the last will after 1.5 times this silence; `\"5 s\"` to `\"18 h\"`, whole seconds.",
         ),
+        optional(
+            "prefix",
+            "\"tenant-a\"",
+            "none",
+            "What stands before `edgerun/` in every topic, on brokers that tenants share.",
+        ),
     ],
     later: &[
         later("spool", "keeping results on disk while the broker is away"),
         later("protocol", "choosing MQTT 3.1.1"),
-        later("prefix", "a topic prefix"),
         later("commands", "commands over MQTT"),
         later("discovery", "Home Assistant discovery"),
     ],

@@ -23,6 +23,9 @@ pub struct Mqtt {
     pub login: Option<Login>,
     /// Whole seconds, 5 s to 18 h.
     pub keep_alive: Duration,
+    /// What stands before `edgerun/` in every topic, on brokers that tenants share; levels without wildcards, no
+    /// slash at an end.
+    pub prefix: Option<String>,
 }
 
 /// A certificate and its key.
@@ -60,6 +63,8 @@ impl Mqtt {
         let password = section.get("password", credential("mqtt-password"));
         let keep_alive = section.get("keep_alive", keep_alive).unwrap_or(KEEP_ALIVE);
 
+        let prefix = section.get("prefix", |value| topic_prefix(text(value)?).map_err(Bad::Says));
+
         match (section.has("client_cert"), section.has("client_key")) {
             (true, false) => section.missing("client_key"),
             (false, true) => section.missing("client_cert"),
@@ -83,8 +88,21 @@ impl Mqtt {
             _ => None,
         };
         let login = username.map(|username| Login { username, password });
-        Some(Self { url, ca, client, login, keep_alive })
+        Some(Self { url, ca, client, login, keep_alive, prefix })
     }
+}
+
+/// `text`, if it can stand before `edgerun/` in a topic: levels of plain characters, without wildcards.
+///
+/// # Errors
+/// Says what it must be.
+pub fn topic_prefix(text: &str) -> Result<String, String> {
+    let plain = |c: char| !c.is_control() && !matches!(c, '+' | '#' | '$') && !c.is_whitespace();
+    let good = |level: &str| !level.is_empty() && level.chars().all(plain);
+    if text.len() <= 128 && text.split('/').all(good) {
+        return Ok(text.to_owned());
+    }
+    Err("must be 1 to 128 bytes of topic levels, without blanks, +, #, $ and a slash at an end; write it as in \"tenant-a\"".into())
 }
 
 fn username(value: &toml::de::DeValue<'_>) -> Result<String, Bad> {

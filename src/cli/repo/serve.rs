@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::Outcome;
-use crate::config::BrokerUrl;
+use crate::config::{BrokerUrl, topic_prefix};
 use crate::data::Secret;
 use crate::net::wire::{CHUNK_BYTES_MAX, Chunk, FetchRequest, NoPart, Part};
 use crate::net::{self, MqttSettings, TlsSettings};
@@ -27,6 +27,10 @@ pub(super) struct Args {
     /// The broker, as in mqtts://broker.example:8883
     #[arg(long, value_name = "URL")]
     mqtt: BrokerUrl,
+
+    /// What stands before `edgerun/` in topics, as in the boards' [mqtt] prefix
+    #[arg(long, value_name = "PREFIX", value_parser = topic_prefix)]
+    prefix: Option<String>,
 
     /// User name at the broker
     #[arg(long, value_name = "NAME")]
@@ -63,7 +67,11 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     out.flush()?;
     let source = FileSource::new(folder);
     let mut answer = |topic: &str, payload: &[u8]| answer(&source, topic, payload);
-    net::respond(settings, ASKED, &mut answer, &stop)?;
+    let asked = match &args.prefix {
+        Some(prefix) => format!("{prefix}/{ASKED}"),
+        None => ASKED.to_owned(),
+    };
+    net::respond(settings, &asked, &mut answer, &stop)?;
     Ok(Outcome::Good)
 }
 

@@ -57,8 +57,8 @@ fn each_wrong_value_is_named_with_what_to_write() {
         ),
         (
             "[mqtt]",
-            "prefix = \"tenant-a\"",
-            "mqtt.prefix: a topic prefix is not in this version; remove it",
+            "prefix = \"/tenant-a\"",
+            "mqtt.prefix: must be 1 to 128 bytes of topic levels, without blanks, +, #, $ and a slash at an end; write it as in \"tenant-a\"",
         ),
         (
             "[mqtt]",

@@ -16,7 +16,8 @@ impl Serving {
     fn start(board: &Board, port: u16) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_edgerun"));
         command.current_dir(board.dir.path()).args(["repo", "serve", "repo", "--mqtt"]);
-        command.arg(format!("mqtt://127.0.0.1:{port}")).stdout(Stdio::piped());
+        command.arg(format!("mqtt://127.0.0.1:{port}")).args(["--prefix", "farm/north"]);
+        command.stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         let mut output = BufReader::new(child.stdout.take().unwrap());
@@ -39,12 +40,13 @@ impl Drop for Serving {
     }
 }
 
-/// A board with 1.0.0 in a repository that comes over the broker.
+/// A board with 1.0.0 in a repository that comes over a broker that others use as well.
 fn over_broker(broker: &Mosquitto, more: &str) -> Board {
     let keys = format!("repository = \"mqtt:\"\nroot = \"repo/root.json\"\n{more}");
     let board = board(&keys);
     let text = fs::read_to_string(board.path("edgerun.toml")).unwrap();
-    let mqtt = format!("[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\n[[sensor]]", broker.port());
+    let url = format!("url = \"mqtt://127.0.0.1:{}\"", broker.port());
+    let mqtt = format!("[mqtt]\n{url}\nprefix = \"farm/north\"\n[[sensor]]");
     fs::write(board.path("edgerun.toml"), text.replacen("[[sensor]]", &mqtt, 1)).unwrap();
     let publisher = Publisher { board: &board };
     publisher.repo(&["init", "repo"]);
@@ -82,7 +84,7 @@ fn large(board: &Board, version: &str) -> u64 {
 
 fn desire(broker: &Mosquitto, version: &str) {
     let payload = format!("{{\"version\":\"{version}\"}}");
-    publish_retained(broker.port(), "edgerun/board-1/model/gestures/desired", &payload);
+    publish_retained(broker.port(), "farm/north/edgerun/board-1/model/gestures/desired", &payload);
 }
 
 #[test]
@@ -119,7 +121,7 @@ fn a_broker_that_goes_away_in_the_middle_costs_no_more_than_what_was_on_its_way(
         }
         asked.len()
     };
-    let requests = Subscriber::new(broker.port(), "edgerun/board-1/fetch/request");
+    let requests = Subscriber::new(broker.port(), "farm/north/edgerun/board-1/fetch/request");
     desire(&broker, "1.1.0");
     while count(&requests.next().payload) < 4 {}
     broker.stop();
@@ -127,7 +129,7 @@ fn a_broker_that_goes_away_in_the_middle_costs_no_more_than_what_was_on_its_way(
     broker.start_again();
     // Nothing is said again by a broker that keeps nothing.
     desire(&broker, "1.1.0");
-    let requests = Subscriber::new(broker.port(), "edgerun/board-1/fetch/request");
+    let requests = Subscriber::new(broker.port(), "farm/north/edgerun/board-1/fetch/request");
     // The last part of the file, or what began after it: the one before is known to be there.
     while count(&requests.next().payload) as u64 * (16 << 10) < length {}
     until(&board, |status| {
@@ -161,7 +163,8 @@ fn an_operator_is_answered_during_a_download_and_may_go_back() {
 fn without_anybody_who_serves_the_repository_the_board_says_so() {
     let Some(broker) = Mosquitto::start() else { return };
     let board = over_broker(&broker, "");
-    let reports = Subscriber::new(broker.port(), "edgerun/board-1/model/gestures/reported");
+    let reports =
+        Subscriber::new(broker.port(), "farm/north/edgerun/board-1/model/gestures/reported");
     // The file is not there.
     fs::remove_file(board.path("repo/repository/metadata/timestamp.json")).unwrap();
     let _serving = Serving::start(&board, broker.port());
