@@ -142,7 +142,7 @@ impl Daemon {
         for settings in &config.pipelines {
             let name = settings.name.as_str().to_owned();
             let sensor = settings.feed.as_ref().map_or("", |feed| feed.sensor.as_str()).to_owned();
-            let fan = fans.iter_mut().find(|fan| fan.name == sensor);
+            let mut fan = fans.iter_mut().find(|fan| fan.name == sensor);
             let bundle = match &settings.model {
                 ModelSource::Path(path) => {
                     (around.open_bundle)(path).map(Some).map_err(anyhow::Error::from)
@@ -152,7 +152,6 @@ impl Daemon {
                     Err(why) => Err(anyhow!("the model store cannot be used: {why}")),
                 },
             };
-            let mut fan = fan;
             let mut start = |bundle| {
                 let fan = fan.as_deref_mut();
                 start_pipeline(settings, bundle, fan, &around, link.as_ref(), &session)

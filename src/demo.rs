@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 
 use crate::clock::{Clock, ScaledClock, Stopwatch, SystemClock};
 use crate::config::{Config, Machine, Secrets};
@@ -55,6 +55,8 @@ pub struct Options {
 
 /// Pause between two recordings, in stream time: long enough that no driver takes it for jitter.
 const PAUSE: Duration = Duration::from_secs(2);
+/// After so long without a message something is broken.
+const SILENCE: Duration = Duration::from_secs(60);
 /// How long the last messages may take once everything has been played.
 const LAST_MESSAGES: Duration = Duration::from_secs(10);
 /// The id in the demo's topics.
@@ -92,9 +94,15 @@ pub fn run(options: &Options, stop: &AtomicBool, out: impl Write) -> anyhow::Res
     let judge = Judge::new(&chip, clock.as_ref());
     let (score, updates) = (Score::default(), Vec::new());
     let mut show = Show { judge, recordings, score, view, updating: false, updates };
+    let mut silence = Stopwatch::start();
     while !stop.load(Ordering::Acquire) {
         daemon.tick();
         let message = next(&messages)?;
+        if message.is_some() {
+            silence = Stopwatch::start();
+        } else if silence.elapsed() > SILENCE.div_f64(options.speed.min(1.0)) {
+            bail!("nothing came back from the demo's own broker for a long time");
+        }
         match (&mut story, show.updating) {
             (None, _) if has_been_read(&chip, clock.as_ref()) && message.is_none() => break,
             (Some(story), false) if message.as_ref().is_some_and(|m| show.is_repeated(m)) => {
