@@ -32,10 +32,14 @@ impl Default for Limits {
     }
 }
 
-/// Errors, late windows: forgiven as long as there are no more than this, and no more than a share.
+/// Errors, late windows of a comparison: forgiven as long as there are no more than this.
 const FORGIVEN: u64 = 2;
-/// That share of the windows, beyond what the bundle before had.
+/// Late results of a trial: one pause of the machine makes several in a row late, whatever the bundle is like.
+const FORGIVEN_LATE: u64 = 5;
+/// Of many windows this share is forgiven, beyond what the bundle before had.
 const FORGIVEN_SHARE: f64 = 0.02;
+/// And as many more as chance gives: standard deviations of a Poisson distribution.
+const CHANCE: f64 = 3.0;
 /// Windows that must have gone through before a trial is good.
 const TRIAL_WINDOWS: u64 = 10;
 
@@ -159,15 +163,16 @@ pub fn trial(limits: &Limits, start: &Reading, now: &Reading, elapsed: Duration)
         return bad("on trial a pipeline made no progress any more".into());
     }
     let turns = windows + errors;
-    let too_many = |found: u64, of: u64, then: u64, of_then: u64| {
+    let too_many = |forgiven: u64, found: u64, of: u64, then: u64, of_then: u64| {
         let usual = then as f64 / of_then.max(1) as f64;
-        found > FORGIVEN && found as f64 > (usual + FORGIVEN_SHARE) * of as f64
+        let expected = (usual + FORGIVEN_SHARE) * of as f64;
+        found > forgiven && found as f64 > expected + CHANCE * expected.sqrt()
     };
-    if too_many(errors, turns, start.errors, start.windows + start.errors) {
+    if too_many(FORGIVEN, errors, turns, start.errors, start.windows + start.errors) {
         let last = now.last_error.as_deref().unwrap_or("no finding");
         return bad(format!("on trial {errors} of {turns} windows failed: {last}"));
     }
-    if too_many(misses, windows, start.misses, start.windows) {
+    if too_many(FORGIVEN_LATE, misses, windows, start.misses, start.windows) {
         return bad(format!(
             "on trial {misses} of {windows} results came after the next window was due"
         ));
@@ -257,6 +262,21 @@ mod tests {
         assert_eq!(bad(&hung), "on trial a pipeline made no progress any more");
         let unfed = Reading { fed: false, ..reading(500, 1, 1) };
         assert_eq!(judged(&unfed, long), Verdict::Good);
+    }
+
+    #[test]
+    fn one_pause_of_the_machine_is_no_fault_and_a_slow_bundle_is() {
+        let limits = Limits::default();
+        let start = reading(500, 0, 0);
+        let judged = |windows: u64, misses: u64| {
+            trial(&limits, &start, &reading(500 + windows, 0, misses), Duration::from_secs(1))
+        };
+        for (windows, misses) in [(5, 5), (20, 3), (184, 4), (600, 20)] {
+            assert_eq!(judged(windows, misses), Verdict::Wait, "{misses} of {windows}");
+        }
+        for (windows, misses) in [(6, 6), (20, 7), (600, 24), (60_000, 1_400)] {
+            assert!(matches!(judged(windows, misses), Verdict::Bad(_)), "{misses} of {windows}");
+        }
     }
 
     #[test]
