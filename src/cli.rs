@@ -21,8 +21,12 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::{Parser, Subcommand};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::config::{self, Config, ConfigError, Machine};
 use crate::daemon::explained;
@@ -99,6 +103,17 @@ impl Command {
             Self::SelfTest(args) => self_test::run(&args, out),
         }
     }
+}
+
+/// Raised by Ctrl-C and SIGTERM, for commands that then end in order.
+fn stop_on_signal() -> std::io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // A second one ends the process at once, as people expect of a second Ctrl-C.
+        flag::register_conditional_shutdown(signal, 130, stop.clone())?;
+        flag::register(signal, stop.clone())?;
+    }
+    Ok(stop)
 }
 
 /// How a command ended that has said all there is to say. Whatever else goes wrong is an error:

@@ -163,16 +163,10 @@ impl Daemon {
             {
                 let why = explained(error);
                 log::error!("pipeline {name}: {why}");
-                started = updates
-                    .cannot_serve(model, &why)
-                    .and_then(|before| start(Some(before)).ok())
-                    .map_or_else(|| start(None), Ok);
-                if let Ok(Started { state: PartState::Running { stats, current, .. }, .. }) =
-                    &started
-                    && current.get().is_none()
-                {
-                    stats.set_error(Some(why));
-                }
+                started = match updates.cannot_serve(model, &why).map(|b| start(Some(b))) {
+                    Some(Ok(before)) => Ok(before),
+                    _ => start(None).inspect(|waiting| waiting.says(why)),
+                };
             }
             let state = started.map(|started| {
                 threads.extend(started.thread);
@@ -369,6 +363,15 @@ struct Started {
     slot: Slot,
 }
 
+impl Started {
+    /// Why it waits, for health.
+    fn says(&self, why: String) {
+        if let PartState::Running { stats, .. } = &self.state {
+            stats.set_error(Some(why));
+        }
+    }
+}
+
 /// `bundle` is what the pipeline runs first; without one it waits for its model's first version.
 fn start_pipeline(
     settings: &config::Pipeline,
@@ -463,10 +466,7 @@ fn start_pipeline(
 fn open_sequence(storage: Arc<dyn Storage>, pipeline: &str) -> anyhow::Result<Sequence> {
     let name = FileName::new(format!("seq-{pipeline}"))
         .ok_or_else(|| anyhow!("{pipeline:?} is too long to keep a sequence number under"))?;
-    // 52 random bits: a number that every JSON reader holds exactly.
-    let random = net::new_session()?;
-    let fallback = u64::from_str_radix(&random.as_str()[..13], 16).unwrap_or(1 << 40);
-    Ok(Sequence::open(storage, name, fallback))
+    Ok(Sequence::open(storage, name, net::random_number()?))
 }
 
 fn start_sampler(

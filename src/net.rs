@@ -32,10 +32,12 @@ pub use tls::TlsError;
 pub use wishes::Wishes;
 
 use std::io;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use rustls::ClientConfig;
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -77,6 +79,26 @@ pub fn new_session() -> Result<Session, NetError> {
         .fill(&mut bits)
         .map_err(|_| NetError::Random)?;
     Ok(Session::from_bits(bits))
+}
+
+/// 52 random bits: a number that every JSON reader holds exactly.
+///
+/// # Errors
+/// As [`new_session`].
+pub fn random_number() -> Result<u64, NetError> {
+    let session = new_session()?;
+    Ok(session.as_str().bytes().take(13).fold(0, |number, digit| {
+        number << 4 | u64::from(char::from(digit).to_digit(16).unwrap_or(0))
+    }))
+}
+
+/// What every connection needs: TLS as `settings` want it, and an event loop.
+fn prepare(settings: &MqttSettings) -> Result<(Option<Arc<ClientConfig>>, Runtime), NetError> {
+    let tls =
+        settings.tls.as_ref().map(|tls| tls::client_config(tls, &settings.host)).transpose()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    Ok((tls, runtime))
 }
 
 /// The network from outside; cheap to clone, and valid after the network has ended.
@@ -169,18 +191,12 @@ pub fn start(
     identity: Identity,
     subscriptions: Subscriptions,
 ) -> Result<NetHandle, NetError> {
-    let tls = match &settings.tls {
-        Some(tls) => Some(tls::client_config(tls, &settings.host)?),
-        None => None,
-    };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let (tls, runtime) = prepare(&settings)?;
     let (sink, intake) = queue(INTAKE);
     let topics = Topics::new(settings.prefix.as_deref(), &identity.device);
     let wishes = Wishes::new(subscriptions, &topics);
     let board = Board::new(identity.session.clone());
-    // 52 random bits: a number that every JSON reader holds exactly.
-    let files = Files::new(u64::from_str_radix(&new_session()?.as_str()[..13], 16).unwrap_or(0));
+    let files = Files::new(random_number()?);
     let (stop, stopping) = watch::channel(None);
     let (end, ended) = mpsc::sync_channel(1);
     let shared = Shared { retained: Retained::default(), wishes, files, board };

@@ -2,12 +2,9 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use anyhow::bail;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 
 use super::{Outcome, output};
 use crate::demo::{self, Options, Summary};
@@ -51,12 +48,7 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 
 /// Runs the demo to its end or to Ctrl-C.
 pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // A second one ends the process at once, as people expect of a second Ctrl-C.
-        flag::register_conditional_shutdown(signal, 130, stop.clone())?;
-        flag::register(signal, stop.clone())?;
-    }
+    let stop = super::stop_on_signal()?;
     let Args { speed, http, json, no_updates } = *args;
     let live = !json && output::shows_colours();
     let updates = !no_updates && speed >= SLOWEST;

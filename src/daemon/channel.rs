@@ -16,8 +16,8 @@ use crate::net::{Files, tls};
 use crate::storage::Storage;
 use crate::store::Receiving;
 use crate::trust::{
-    Checked, FileSource, HttpSettings, HttpSource, Patience, Source, Target, TrustError,
-    TrustStore, Verdict, build_time,
+    self, Checked, HttpSettings, Patience, Source, Target, TrustError, TrustStore, Verdict,
+    build_time,
 };
 use crate::update::failure::{Code, Failure};
 use crate::update::record::{Candidate, Installed, Origin};
@@ -55,8 +55,6 @@ impl Channel {
         let source: Arc<dyn Source> = if url == config::OVER_BROKER {
             let files = files.ok_or_else(|| internal("there is no broker".to_owned()))?;
             Arc::new(OverBroker::new(files, stop.clone()))
-        } else if url.starts_with("file:") {
-            Arc::new(FileSource::from_url(url).map_err(internal)?)
         } else {
             let authorities = match url.starts_with("https:") {
                 true => tls::authorities("[ota] ca", settings.ca.as_deref())
@@ -68,7 +66,7 @@ impl Channel {
                 proxy: settings.proxy.clone(),
                 ..HttpSettings::default()
             };
-            Arc::new(HttpSource::new(url, &http).map_err(internal)?)
+            trust::source(url, &http).map_err(internal)?
         };
         let patience =
             Patience { bytes_per_s: settings.bandwidth, stop, ..Patience::new(clock.clone()) };

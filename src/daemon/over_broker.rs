@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::net::wire::{CHUNK_BYTES_MAX, NoPart};
+use crate::net::wire::{CHUNK_BYTES_MAX, NoPart, Part};
 use crate::net::{Files, NotGiven};
 use crate::trust::{Body, FetchError, RepositoryPath, Source};
 
@@ -24,7 +24,7 @@ impl OverBroker {
         Self { files, stop }
     }
 
-    fn part(&self, path: &str, offset: u64) -> Result<crate::net::wire::Part, FetchError> {
+    fn part(&self, path: &str, offset: u64) -> Result<Part, FetchError> {
         let stopped = || self.stop.load(Ordering::Acquire);
         let asked = self.files.ask(path, offset, CHUNK_BYTES_MAX, ANSWER, &stopped);
         asked.map_err(|why| match why {

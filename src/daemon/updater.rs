@@ -263,7 +263,7 @@ impl Work {
             }
         }
         self.updates.tell_all(&mut self.site);
-        while !self.stop.load(Ordering::Acquire) {
+        loop {
             self.called.store(false, Ordering::Release);
             // What was called before that; whatever comes later raises it again.
             while let Ok(call) = self.calls.try_recv() {
@@ -273,7 +273,6 @@ impl Work {
                 break;
             }
             self.hear();
-            self.stand();
             let wait = match self.updates.turn(&mut self.site) {
                 Next::AtOnce => Duration::ZERO,
                 Next::After(wait) => wait.min(TURN),

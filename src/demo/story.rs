@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use rumqttc::v5::Client;
 use rumqttc::v5::mqttbytes::QoS;
 use serde::Deserialize;
@@ -93,12 +93,8 @@ impl Folder {
             .context("no folder for the board's store; set TMPDIR")?;
         let state = dir.path().join("state");
         Store::open(Arc::new(OsDisk), &Store::folder(&state))?.import(first)?;
-        let current = Installed {
-            version: first.manifest.version.clone(),
-            digest: first.digest.clone(),
-            origin: Origin::Repository,
-        };
-        let record = Record { current: Some(current), ..Record::default() };
+        let record =
+            Record { current: Some(Installed::of(first, Origin::Repository)), ..Record::default() };
         record.keep(&DirStorage::new(&state), &first.manifest.name)?;
         let keyring = Keyring::new(Vec::new(), Box::new(|_: &Path| Ok(Secret::new("unsealed"))));
         let desk = dir.path().join("publisher");
@@ -253,30 +249,16 @@ impl Story {
 
     /// Packs, adds and signs `bundle`; where its file is served.
     fn publish(&mut self, bundle: &Bundle) -> anyhow::Result<PathBuf> {
-        let manifest = &bundle.manifest;
         let packed = self.folder.dir.path().join("packed.edge");
         archive::write(bundle, &mut fs::File::create(&packed)?)
             .with_context(|| format!("{}", packed.display()))?;
-        let release = Release {
-            name: manifest.name.clone(),
-            version: manifest.version.clone(),
-            edgerun: manifest.edgerun.clone(),
-            engine: vec![EngineKind::Native.to_string()],
-            needs: Needs::default(),
-            model_bytes: bundle.model.len() as u64,
-            digest: bundle.digest.to_string(),
-            retired: false,
-        };
+        let engine = vec![EngineKind::Native.to_string()];
+        let release = Release::of(bundle, engine, Needs::default());
         let publisher = &mut self.folder.publisher;
         publisher.add(&packed, &release)?;
         publisher.publish(now())?;
-        let targets = self.folder.dir.path().join("publisher/repository/targets");
-        let ending = format!(".{}-{}.edge", manifest.name, manifest.version);
-        let served = fs::read_dir(&targets)?.filter_map(Result::ok).map(|entry| entry.path());
-        served
-            .into_iter()
-            .find(|path| path.to_string_lossy().ends_with(&ending))
-            .ok_or_else(|| anyhow!("{} has no …{ending}", targets.display()))
+        let served = format!("{}.{}", release.digest, release.target_name()?);
+        Ok(self.folder.dir.path().join("publisher/repository/targets").join(served))
     }
 }
 

@@ -82,6 +82,15 @@ impl<W: Write> View<W> {
         self.out.flush()
     }
 
+    /// Takes what is drawn in place away.
+    fn clear(&mut self) -> io::Result<()> {
+        if self.live {
+            self.redraw("")?;
+            write!(self.out, "\r")?;
+        }
+        Ok(())
+    }
+
     fn end_row(&mut self) -> io::Result<()> {
         match self.row.take() {
             None => Ok(()),
@@ -194,10 +203,7 @@ impl<W: Write> View<W> {
         seconds: f64,
     ) -> io::Result<()> {
         self.step.clear();
-        if self.live {
-            self.redraw("")?;
-            write!(self.out, "\r")?;
-        }
+        self.clear()?;
         let (code, mark) = match update.outcome {
             Ending::Committed => ("32", "✓"),
             Ending::Rejected | Ending::Reverted => ("33", "✗"),
@@ -235,10 +241,7 @@ impl<W: Write> View<W> {
         summary: &Summary,
         seconds: f64,
     ) -> io::Result<()> {
-        if self.live {
-            self.redraw("")?;
-            write!(self.out, "\r")?;
-        }
+        self.clear()?;
         let each = score
             .versions()
             .map(|(version, windows, right)| format!("{right} of {windows} right with {version}"));

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::Bundle;
 use super::manifest::check_name;
 
 /// Where a [`Release`] lies in a target's `custom` field.
@@ -157,6 +158,21 @@ struct Raw {
 }
 
 impl Release {
+    /// What is to be said of `bundle`: the engines that run it, and what it needs beside its targets.
+    pub fn of(bundle: &Bundle, engine: Vec<String>, needs: Needs) -> Self {
+        let manifest = &bundle.manifest;
+        Self {
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            edgerun: manifest.edgerun.clone(),
+            engine,
+            needs: Needs { targets: manifest.targets.clone(), ..needs },
+            model_bytes: bundle.model.len() as u64,
+            digest: bundle.digest.to_string(),
+            retired: false,
+        }
+    }
+
     /// Reads what lies under [`CUSTOM_KEY`].
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::connection::{Connection, Happening};
 use super::limits::Limits;
 use super::settings::MqttSettings;
-use super::{NetError, tls};
+use super::{NetError, prepare};
 
 /// Connects, logs in and leaves again; publishes nothing. It takes the client id with `-check` behind
 /// it, since a broker would cut off a running daemon of the same id.
@@ -20,12 +20,7 @@ use super::{NetError, tls};
 pub fn probe(settings: &MqttSettings) -> Result<Vec<String>, NetError> {
     let mut settings = settings.clone();
     settings.client_id.push_str("-check");
-    let tls = match &settings.tls {
-        Some(tls) => Some(tls::client_config(tls, &settings.host)?),
-        None => None,
-    };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let (tls, runtime) = prepare(&settings)?;
     let settings = Arc::new(settings);
     let outcome = runtime.block_on(async {
         let mut line = Connection::open(&settings, tls.as_ref(), None);

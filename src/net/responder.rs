@@ -16,7 +16,7 @@ use super::failure::{Failure, Remedy};
 use super::flight::{Cargo, Flight};
 use super::limits::Limits;
 use super::settings::MqttSettings;
-use super::{NetError, tls};
+use super::{NetError, prepare};
 
 /// Answers that may wait for the broker; more are left out, and asked for again.
 const WAITING: usize = 256;
@@ -47,12 +47,7 @@ pub fn respond(
     answer: &mut Answer<'_>,
     stop: &AtomicBool,
 ) -> Result<(), NetError> {
-    let tls = match &settings.tls {
-        Some(tls) => Some(tls::client_config(tls, &settings.host)?),
-        None => None,
-    };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let (tls, runtime) = prepare(&settings)?;
     let mut responder = Responder {
         backoff: Backoff::new(settings.timing.backoff_first, settings.timing.backoff_cap),
         settings: Arc::new(settings),

@@ -103,11 +103,7 @@ impl Updates {
         let good = bundles.filter_map(|(digest, _)| self.store.read(&digest).ok());
         let mut good: Vec<_> = good
             .filter(|bundle| bundle.manifest.name == name)
-            .map(|bundle| Installed {
-                version: bundle.manifest.version,
-                digest: bundle.digest,
-                origin: Origin::Repository,
-            })
+            .map(|bundle| Installed::of(&bundle, Origin::Repository))
             .collect();
         good.sort_by(|a, b| a.version.cmp(&b.version));
         let record = Record { current: good.pop(), previous: good.pop(), ..Record::default() };
@@ -256,12 +252,7 @@ impl Updates {
             return Err(Failure::new(Code::Busy, message));
         }
         let length = self.store.import(bundle)?;
-        let bundle = Installed {
-            version: bundle.manifest.version.clone(),
-            digest: bundle.digest.clone(),
-            origin: Origin::Local,
-        };
-        let name = name.clone();
+        let (name, bundle) = (name.clone(), Installed::of(bundle, Origin::Local));
         let model = self.models.get_mut(&name).expect("looked up above");
         model.record.forgive(&bundle.digest);
         model.record.begin(Candidate { bundle, length }, world.boot());
@@ -287,11 +278,8 @@ impl Updates {
         let none = || Failure::new(Code::NotFound, format!("no model is called {model}"));
         let known = self.models.get_mut(model).ok_or_else(none)?;
         let kept = known.record.clone();
-        let serves = kept.current.as_ref().map(|current| current.version.clone());
-        let bundle = match (pinned, version.or(serves.as_ref())) {
-            (false, Some(version)) => known.record.unpin(version)?,
-            (_, version) => known.record.pin(version)?,
-        };
+        let bundle =
+            if pinned { known.record.pin(version)? } else { known.record.unpin(version)? };
         self.keep(model).inspect_err(|_| {
             if let Some(known) = self.models.get_mut(model) {
                 known.record = kept;

@@ -8,7 +8,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::failure::{Code, Failure};
-use crate::model::Digest;
+use crate::model::{Bundle, Digest};
 use crate::storage::{FileName, Storage};
 
 /// Crashes of the process, within one boot of the board, that a bundle on trial is forgiven. A single one may
@@ -51,6 +51,14 @@ pub struct Installed {
     pub digest: Digest,
     /// Where it came from.
     pub origin: Origin,
+}
+
+impl Installed {
+    /// `bundle`, from there.
+    pub fn of(bundle: &Bundle, origin: Origin) -> Self {
+        let version = bundle.manifest.version.clone();
+        Self { version, digest: bundle.digest.clone(), origin }
+    }
 }
 
 /// Where a bundle came from.
@@ -356,15 +364,16 @@ impl Record {
         Ok(bundle)
     }
 
-    /// Keeps `version` no longer than any other.
+    /// Keeps `version`, or what serves, no longer than any other.
     ///
     /// # Errors
     /// When it is not pinned.
-    pub fn unpin(&mut self, version: &Version) -> Result<Installed, Failure> {
-        let place = self.pinned.iter().position(|bundle| bundle.version == *version);
-        place
-            .map(|place| self.pinned.remove(place))
-            .ok_or_else(|| Failure::new(Code::NotFound, format!("version {version} is not pinned")))
+    pub fn unpin(&mut self, version: Option<&Version>) -> Result<Installed, Failure> {
+        let version = version.or(self.current.as_ref().map(|current| &current.version));
+        let place = self.pinned.iter().position(|bundle| Some(&bundle.version) == version);
+        let what = version.map_or("no version".to_owned(), |version| format!("version {version}"));
+        let none = || Failure::new(Code::NotFound, format!("{what} is not pinned"));
+        place.map(|place| self.pinned.remove(place)).ok_or_else(none)
     }
 
     /// An orderly stop is no crash. Whether that changes anything.

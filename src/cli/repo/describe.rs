@@ -26,17 +26,8 @@ pub(super) fn describe(path: &Path) -> anyhow::Result<Release> {
     ops.sort();
     ops.dedup();
     let peak = report.weight_bytes + report.arena_bytes.unwrap_or(0);
-    let manifest = &bundle.manifest;
-    let release = Release {
-        name: manifest.name.clone(),
-        version: manifest.version.clone(),
-        edgerun: manifest.edgerun.clone(),
-        engine,
-        needs: Needs { peak_bytes: peak as u64, ops, targets: manifest.targets.clone() },
-        model_bytes: file.bytes.len() as u64,
-        digest: bundle.digest.to_string(),
-        retired: false,
-    };
+    let needs = Needs { peak_bytes: peak as u64, ops, targets: Vec::new() };
+    let release = Release::of(bundle, engine, needs);
     // Whatever is published must be what a board takes.
     Release::from_json(&release.to_json()).with_context(|| format!("{shown}"))
 }

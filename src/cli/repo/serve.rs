@@ -2,14 +2,11 @@
 
 use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, bail};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 
 use super::Outcome;
+use crate::cli::stop_on_signal;
 use crate::config::{BrokerUrl, topic_prefix};
 use crate::data::Secret;
 use crate::net::wire::{CHUNK_BYTES_MAX, Chunk, FetchRequest, NoPart, Part};
@@ -56,11 +53,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let folder = repository(&args.dir)?;
     let settings = settings(args)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, 130, stop.clone())?;
-        flag::register(signal, stop.clone())?;
-    }
+    let stop = stop_on_signal()?;
     let address = settings.address();
     writeln!(out, "serves {} to boards on the broker at {address}", folder.display())?;
     writeln!(out, "  boards say repository = \"mqtt:\"; Ctrl-C ends it")?;

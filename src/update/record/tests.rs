@@ -139,7 +139,7 @@ fn only_a_few_versions_can_be_pinned() {
     record.current = Some(bundle(5));
     let full = record.pin(None).unwrap_err();
     assert_eq!(full.code, Code::NoSpace);
-    record.unpin(&bundle(2).version).unwrap();
+    record.unpin(Some(&bundle(2).version)).unwrap();
     record.pin(None).unwrap();
     let kept: Vec<_> = [1, 3, 4, 5].map(|number| bundle(number).digest).into();
     assert_eq!(record.kept().into_iter().collect::<Vec<_>>(), {
