@@ -14,6 +14,7 @@ mod model_file;
 mod ota;
 mod output;
 mod repo;
+mod repository;
 mod run;
 mod self_test;
 

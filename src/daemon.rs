@@ -1,9 +1,11 @@
 //! Configuration → concrete parts → threads, and their orderly stop. The only place that names all types.
 
 mod assemble;
-mod channel;
+mod brought;
+pub(crate) mod channel;
 pub mod control;
 mod doors;
+mod in_parts;
 mod over_broker;
 mod report;
 mod site;

@@ -1,26 +1,22 @@
 //! `edgerun ota`: updates of models, as an operator of one board sees and does them.
 
+mod apply;
 mod offline;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use semver::Version;
 use serde_json::{Value, json};
 
 use super::{ConfigArgs, Outcome};
-use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::daemon::control::{self, Question};
-use crate::model::{Bundle, archive};
 use offline::Offline;
 
 /// Where systemd's unit has the socket.
 const RUNTIME: &str = "/run/edgerun";
-/// How often an update that is under way is looked at.
-const POLL: Duration = Duration::from_millis(250);
 
 /// Arguments of `edgerun ota`.
 #[derive(clap::Args)]
@@ -40,12 +36,9 @@ pub(crate) struct Args {
 enum Command {
     /// Shows which version of each model serves, and how updates stand
     Status,
-    /// Takes a bundle file of your own, not signed: tested and tried like any other
-    Apply {
-        /// The bundle file (.edge), as a path or as file:///…
-        #[arg(value_parser = local_path)]
-        file: PathBuf,
-    },
+    /// Takes a bundle file of your own, or a signed version from a medium: tested and tried like any other
+    #[command(disable_version_flag = true)]
+    Apply(apply::Args),
     /// Goes back to the version before, or to another one that is kept; needs no network
     Rollback {
         /// The model; may be left out where there is only one
@@ -65,15 +58,6 @@ enum Command {
     History,
     /// Asks the repository now, not only every hour
     Check,
-}
-
-/// A path as it is, or that of a `file://` address.
-fn local_path(text: &str) -> Result<PathBuf, String> {
-    if !text.starts_with("file:") {
-        return Ok(PathBuf::from(text));
-    }
-    let parsed = url::Url::parse(text).ok().and_then(|url| url.to_file_path().ok());
-    parsed.ok_or_else(|| "names no file of this machine: write file:///FOLDER/FILE".to_owned())
 }
 
 #[derive(clap::Args)]
@@ -130,7 +114,7 @@ pub(crate) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
             }
             Ok(Outcome::Good)
         }
-        Command::Apply { file } => apply(&board, file, args.json, out),
+        Command::Apply(what) => apply::run(&board, what, args.json, out),
     }
 }
 
@@ -142,6 +126,14 @@ struct Board<'a> {
 impl Board<'_> {
     /// `None` where no daemon runs.
     fn ask(&self, question: &Question, bundle: &[u8]) -> anyhow::Result<Option<Value>> {
+        self.at_socket(&mut |place| control::ask(place, question, bundle))
+    }
+
+    /// Asks at each place where the socket may be, until somebody answers.
+    fn at_socket(
+        &self,
+        ask: &mut dyn FnMut(&Path) -> anyhow::Result<Option<Value>>,
+    ) -> anyhow::Result<Option<Value>> {
         let state = &self.config.state;
         let mut places = vec![control::path(state)];
         // Commands are not started by systemd, so they have no RUNTIME_DIRECTORY.
@@ -149,7 +141,7 @@ impl Board<'_> {
             places.push(Path::new(RUNTIME).join(control::NAME));
         }
         for place in places {
-            if let Some(answer) = control::ask(&place, question, bundle)? {
+            if let Some(answer) = ask(&place)? {
                 return Ok(Some(answer));
             }
         }
@@ -194,75 +186,6 @@ fn pin(
         writeln!(out, "model {model}: version {} {words}", text(&bundle["version"]))?;
     }
     Ok(Outcome::Good)
-}
-
-fn apply(
-    board: &Board<'_>,
-    file: &Path,
-    json: bool,
-    out: &mut dyn Write,
-) -> anyhow::Result<Outcome> {
-    let bundle = Bundle::open(file)?;
-    let mut bytes = Vec::new();
-    archive::write(&bundle, &mut bytes)?;
-    let (name, version) = (bundle.manifest.name.clone(), bundle.manifest.version.to_string());
-    let question = Question::Apply { bytes: bytes.len() as u64 };
-    let last = match board.ask(&question, &bytes)? {
-        Some(_) => follow(board, &name, &version, json, out)?,
-        None => {
-            if !json {
-                writeln!(out, "no daemon runs; the bundle is tested and put into the store")?;
-            }
-            Offline::open(board.config)?.apply(&bundle)?
-        }
-    };
-    let state = text(&last["state"]);
-    let good = matches!(state.as_str(), "trial" | "committed");
-    if json {
-        writeln!(out, "{last}")?;
-    } else if good {
-        let rest = if state == "trial" {
-            ", and is watched: `edgerun ota status` says when it counts as good"
-        } else {
-            ""
-        };
-        writeln!(out, "model {name}: version {version} serves{rest}")?;
-    } else {
-        writeln!(
-            out,
-            "model {name}: version {version} is {state}: {}",
-            text(&last["failure"]["message"])
-        )?;
-    }
-    Ok(if good { Outcome::Good } else { Outcome::Failed })
-}
-
-/// Shows each step until the new version serves or is refused.
-fn follow(
-    board: &Board<'_>,
-    name: &str,
-    version: &str,
-    json: bool,
-    out: &mut dyn Write,
-) -> anyhow::Result<Value> {
-    let mut said = String::new();
-    loop {
-        let status = board.ask(&Question::Status, &[])?.context("the daemon has stopped")?;
-        let models = status["models"].as_array().cloned().unwrap_or_default();
-        let model = models.into_iter().find(|model| model["model"] == name);
-        let model = model.with_context(|| format!("the daemon does not know model {name}"))?;
-        let state = text(&model["state"]);
-        if state != said && !json {
-            writeln!(out, "  {state}")?;
-            out.flush()?;
-        }
-        said.clone_from(&state);
-        let underway = model["target"] == version && state != "trial";
-        if !underway {
-            return Ok(model);
-        }
-        SystemClock.sleep_until(SystemClock.monotonic() + POLL);
-    }
 }
 
 type Lines<'a> = &'a mut dyn FnMut(&Value, &mut dyn Write) -> std::io::Result<()>;

@@ -16,8 +16,10 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::brought::{self, Brought};
 use super::updater::{Answer, Ask, Asker, Standing};
 use crate::model::archive;
+use crate::net::wire::{FetchRequest, NoPart, Part};
 use crate::update::failure::{Code, Failure};
 use crate::update::status;
 
@@ -40,6 +42,15 @@ pub enum Question {
     Apply {
         /// How many.
         bytes: u64,
+    },
+    /// To take a signed version from a medium that whoever asks reads: see [`ask_with`].
+    Bring {
+        /// Of this model.
+        model: String,
+        /// Which; the newest that this board can run where none is named.
+        version: Option<Version>,
+        /// Whether an older one than serves is meant.
+        allow_downgrade: bool,
     },
     /// To go back to the version before.
     Rollback {
@@ -115,15 +126,22 @@ fn serve(stream: &UnixStream, asker: &Asker) -> anyhow::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     (&mut reader).take(QUESTION_MAX).read_line(&mut line)?;
-    let answer = match answer(&line, &mut reader, asker) {
+    // The answer to one who brings a medium goes between two questions for its files.
+    let medium = Brought::new(stream.try_clone()?);
+    let answer = match answer(&line, &mut reader, &medium, asker) {
         Ok(answer) => json!({ "ok": true, "result": answer }),
         Err(failure) => json!({ "ok": false, "error": failure }),
     };
-    writeln!(&*stream, "{answer}")?;
+    medium.say(&answer)?;
     Ok(())
 }
 
-fn answer(line: &str, rest: &mut dyn Read, asker: &Asker) -> Result<Value, Failure> {
+fn answer(
+    line: &str,
+    rest: &mut dyn Read,
+    medium: &Brought,
+    asker: &Asker,
+) -> Result<Value, Failure> {
     // A closed list for clients: a question that this version does not know is not the daemon's fault.
     let question: Question = serde_json::from_str(line)
         .map_err(|error| Failure::new(Code::Internal, format!("not understood: {error}")))?;
@@ -142,9 +160,15 @@ fn answer(line: &str, rest: &mut dyn Read, asker: &Asker) -> Result<Value, Failu
             let bundle = bundle.map_err(|error| Failure::new(Code::Incompatible, error))?;
             Ask::Apply(Box::new(bundle))
         }
+        Question::Bring { model, version, allow_downgrade } => {
+            Ask::Bring { model, version, allow_downgrade, medium: Arc::new(medium.clone()) }
+        }
     };
     Ok(match asker.ask(ask, ANSWER)? {
         Answer::Begun | Answer::Asked => json!({}),
+        Answer::Brought { version, begun } => {
+            json!({ "version": version.to_string(), "begun": begun })
+        }
         Answer::Pinned(bundle) => status::installed(&bundle),
         Answer::RolledBack(bundle) => json!({ "running": status::installed(&bundle) }),
     })
@@ -163,18 +187,49 @@ pub fn ask(path: &Path, question: &Question, bundle: &[u8]) -> anyhow::Result<Op
     // A daemon that refuses early reads no further; its answer says why.
     stream.write_all(bundle).ok();
     let mut answer = String::new();
-    let shown = path.display();
-    stream
-        .read_to_string(&mut answer)
-        .with_context(|| format!("{shown}: the daemon does not answer"))?;
-    let mut answer: Value = serde_json::from_str(&answer)
-        .with_context(|| format!("{shown}: the daemon's answer is not understood"))?;
+    let silent = || silent(path);
+    stream.read_to_string(&mut answer).with_context(silent)?;
+    understood(answer.as_bytes()).with_context(silent)?.map(Some).map_err(Into::into)
+}
+
+/// The same for a question about files that `read` gives; returns when the daemon needs no more of them.
+///
+/// # Errors
+/// What the daemon refuses, or that it does not answer.
+pub fn ask_with(
+    path: &Path,
+    question: &Question,
+    read: &mut dyn FnMut(&FetchRequest) -> Result<Part, NoPart>,
+) -> anyhow::Result<Option<Value>> {
+    let Ok(mut stream) = UnixStream::connect(path) else { return Ok(None) };
+    let silent = || silent(path);
+    stream.set_read_timeout(Some(ANSWER + PATIENCE))?;
+    let mut line = serde_json::to_vec(question)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = None;
+    brought::answer(&stream, read, &mut |line| {
+        // Another model's update may come first, and takes as long as it takes.
+        stream.set_read_timeout(None).ok();
+        answer = Some(understood(line));
+        matches!(answer, Some(Ok(Ok(_))))
+    })
+    .with_context(silent)?;
+    let answer = answer.with_context(silent)?;
+    answer.with_context(silent)?.map(Some).map_err(Into::into)
+}
+
+fn silent(path: &Path) -> String {
+    format!("{}: the daemon does not answer, or not so that it is understood", path.display())
+}
+
+/// The daemon's answer: what it gives, or why it refuses.
+fn understood(line: &[u8]) -> serde_json::Result<Result<Value, Failure>> {
+    let mut answer: Value = serde_json::from_slice(line)?;
     if answer["ok"] == true {
-        return Ok(Some(answer["result"].take()));
+        return Ok(Ok(answer["result"].take()));
     }
-    let failure: Failure = serde_json::from_value(answer["error"].take())
-        .with_context(|| format!("{shown}: the daemon's answer is not understood"))?;
-    Err(failure.into())
+    serde_json::from_value(answer["error"].take()).map(Err)
 }
 
 /// Where the daemon listens: the folder that systemd makes for it, otherwise the state folder.

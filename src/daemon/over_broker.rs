@@ -1,13 +1,13 @@
 //! The update repository as somebody serves it over the broker, for boards that reach nothing else.
 
-use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::in_parts::InParts;
 use crate::net::wire::{CHUNK_BYTES_MAX, NoPart, Part};
 use crate::net::{Files, NotGiven};
-use crate::trust::{Body, FetchError, RepositoryPath, Source};
+use crate::trust::FetchError;
 
 /// How long an answer may take: a broker on a mobile network, a repository on a busy machine.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -23,7 +23,9 @@ impl OverBroker {
     pub(super) fn new(files: Files, stop: Arc<AtomicBool>) -> Self {
         Self { files, stop }
     }
+}
 
+impl InParts for OverBroker {
     fn part(&self, path: &str, offset: u64) -> Result<Part, FetchError> {
         let stopped = || self.stop.load(Ordering::Acquire);
         let asked = self.files.ask(path, offset, CHUNK_BYTES_MAX, ANSWER, &stopped);
@@ -44,52 +46,13 @@ impl OverBroker {
     }
 }
 
-impl Source for OverBroker {
-    fn open(&self, path: &RepositoryPath, offset: u64) -> Result<Body, FetchError> {
-        let path = path.as_str().to_owned();
-        let first = self.part(&path, offset)?;
-        let length = first.total - first.offset;
-        let parts = Parts {
-            source: self.clone(),
-            path,
-            at: first.offset + first.bytes.len() as u64,
-            total: first.total,
-            part: io::Cursor::new(first.bytes),
-        };
-        Ok(Body { offset, length: Some(length), reader: Box::new(parts) })
-    }
-}
-
-/// A file, part by part.
-struct Parts {
-    source: OverBroker,
-    path: String,
-    /// Where the next part begins.
-    at: u64,
-    total: u64,
-    part: io::Cursor<Vec<u8>>,
-}
-
-impl Read for Parts {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.part.read(into)?;
-        if count > 0 || into.is_empty() || self.at == self.total {
-            return Ok(count);
-        }
-        let next = self.source.part(&self.path, self.at).map_err(io::Error::other)?;
-        if next.total != self.total {
-            return Err(io::Error::other("the file changes while it is read"));
-        }
-        self.at += next.bytes.len() as u64;
-        self.part = io::Cursor::new(next.bytes);
-        self.part.read(into)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::*;
     use crate::net::respond_to;
+    use crate::trust::{RepositoryPath, Source as _};
 
     #[test]
     fn a_file_is_put_together_from_its_parts() {

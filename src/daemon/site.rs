@@ -316,7 +316,7 @@ impl World for Site {
         let mut told = into.length().saturating_mul(10) / length;
         let Self { channel, announce, .. } = self;
         let channel = channel.as_mut().map_err(|failure| failure.clone())?;
-        channel.fetch(candidate, into, &mut |there| {
+        channel.fetch(model, candidate, into, &mut |there| {
             // Each tenth: a broker need not hear of every block.
             let tenth = there.saturating_mul(10) / length;
             if tenth > told {
@@ -420,6 +420,9 @@ impl World for Site {
         self.end_shadow(model);
         self.staged.remove(model);
         self.trials.remove(model);
+        if let Ok(channel) = &mut self.channel {
+            channel.forget_medium(model);
+        }
     }
 
     fn serve(&mut self, model: &str, bundle: Option<&Bundle>) -> Result<(), Failure> {

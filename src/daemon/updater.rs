@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use semver::Version;
 
 use super::Surroundings;
-use super::channel::Channel;
+use super::channel::{Channel, no_repository};
 use super::report::{self, Reporter};
 use super::site::{Site, Slot};
 use crate::clock::Clock;
@@ -21,6 +21,7 @@ use crate::net::wire::{Desired, Effective, Progress, Reported, ReportedBundle, R
 use crate::net::{Link, Wishes};
 use crate::storage::OsDisk;
 use crate::store::Store;
+use crate::trust::Source;
 use crate::update::failure::{Code, Failure};
 use crate::update::machine::{Next, Updates};
 use crate::update::record::{Installed, Record};
@@ -53,6 +54,13 @@ pub(super) struct Standing {
 pub(super) enum Ask {
     /// To take this bundle, unsigned.
     Apply(Box<Bundle>),
+    /// To take a signed version from a medium: this one, or the newest that the board can run.
+    Bring {
+        model: String,
+        version: Option<Version>,
+        allow_downgrade: bool,
+        medium: Arc<dyn Source>,
+    },
     /// To go back to the version before, or to this one.
     RollBack(String, Option<Version>),
     /// To keep a version of a model, or that no longer; the one that serves where none is named.
@@ -65,6 +73,8 @@ pub(super) enum Ask {
 pub(super) enum Answer {
     /// The update has begun.
     Begun,
+    /// An update to this version has begun, or it serves already.
+    Brought { version: Version, begun: bool },
     /// This serves again.
     RolledBack(Installed),
     /// This is kept, or that no longer.
@@ -149,14 +159,15 @@ impl Opened {
         let channel = match &config.ota.repository {
             Some(repository) => {
                 let (storage, clock) = (around.storage.clone(), around.clock.clone());
-                Channel::new(repository, storage, clock, files, called.clone())
+                Channel::new(repository, storage, clock, files, (stop.clone(), called.clone()))
             }
-            None => {
-                let message = "no [ota] repository is configured; `edgerun ota apply FILE` takes a bundle file";
-                Err(Failure::new(Code::NotFound, message))
-            }
+            None => Err(no_repository()),
         };
-        if let (Err(failure), true) = (&channel, config.ota.repository.is_some()) {
+        let unusable = match &channel {
+            Ok(channel) => channel.unusable(),
+            Err(failure) => Some(failure).filter(|_| config.ota.repository.is_some()),
+        };
+        if let Some(failure) = unusable {
             log::error!("no updates from the repository: {failure}");
         }
         let clock = around.clock.clone();
@@ -332,6 +343,17 @@ impl Work {
         let Self { updates, site, .. } = self;
         match ask {
             Ask::Apply(bundle) => updates.apply(&bundle, site).map(|()| Answer::Begun),
+            Ask::Bring { model, version, allow_downgrade, medium } => {
+                // What is on its way keeps its own medium.
+                updates.is_free(&model)?;
+                let candidate = site.channel()?.find_on(medium, &model, version.as_ref())?;
+                let version = candidate.bundle.version.clone();
+                let taken = updates.take(&model, candidate, allow_downgrade, site);
+                if !matches!(taken, Ok(true)) {
+                    site.channel()?.forget_medium(&model);
+                }
+                taken.map(|begun| Answer::Brought { version, begun })
+            }
             Ask::RollBack(model, to) => {
                 updates.roll_back(&model, to.as_ref(), site).map(Answer::RolledBack)
             }

@@ -236,32 +236,73 @@ impl Updates {
     /// # Errors
     /// When an update is under way, or the store has no room.
     pub fn apply(&mut self, bundle: &Bundle, world: &mut dyn World) -> Result<(), Failure> {
-        let name = &bundle.manifest.name;
-        let busy = match self.models.get(name) {
-            None => {
-                let message = format!("no pipeline of this board runs a model called {name}");
-                return Err(Failure::new(Code::NotFound, message));
-            }
-            Some(model) => model.record.update.as_ref(),
-        };
-        if let Some(update) = busy {
-            let (version, phase) = (&update.candidate.bundle.version, update.phase.as_str());
-            let message = format!(
-                "model {name}: version {version} is under way ({phase}); try again after it"
-            );
-            return Err(Failure::new(Code::Busy, message));
-        }
+        self.is_free(&bundle.manifest.name)?;
         let length = self.store.import(bundle)?;
-        let (name, bundle) = (name.clone(), Installed::of(bundle, Origin::Local));
-        let model = self.models.get_mut(&name).expect("looked up above");
-        model.record.forgive(&bundle.digest);
-        model.record.begin(Candidate { bundle, length }, world.boot());
-        self.keep(&name).inspect_err(|_| {
-            if let Some(model) = self.models.get_mut(&name) {
+        let (name, bundle) = (&bundle.manifest.name, Installed::of(bundle, Origin::Local));
+        self.begin(name, Candidate { bundle, length }, world)
+    }
+
+    /// Takes a version that was found in a repository because the operator says so, whatever is wished. Whether an
+    /// update began: nothing is to do where that version serves.
+    ///
+    /// # Errors
+    /// When an update is under way, or the version is older than the one that serves and that is not meant.
+    pub fn take(
+        &mut self,
+        model: &str,
+        candidate: Candidate,
+        allow_downgrade: bool,
+        world: &mut dyn World,
+    ) -> Result<bool, Failure> {
+        self.is_free(model)?;
+        let current = self.record(model).and_then(|record| record.current.as_ref());
+        let version = &candidate.bundle.version;
+        match current {
+            Some(current) if current.digest == candidate.bundle.digest => return Ok(false),
+            Some(current) if *version < current.version && !allow_downgrade => {
+                let message = format!(
+                    "version {version} is older than {}, which serves; say --allow-downgrade if that is meant",
+                    current.version
+                );
+                return Err(Failure::new(Code::Incompatible, message));
+            }
+            _ => {}
+        }
+        self.begin(model, candidate, world).map(|()| true)
+    }
+
+    /// Whether an update of `model` may begin.
+    ///
+    /// # Errors
+    /// When one is under way, or there is no such model.
+    pub fn is_free(&self, model: &str) -> Result<(), Failure> {
+        let Some(known) = self.models.get(model) else {
+            let message = format!("no pipeline of this board runs a model called {model}");
+            return Err(Failure::new(Code::NotFound, message));
+        };
+        let Some(update) = &known.record.update else { return Ok(()) };
+        let (version, phase) = (&update.candidate.bundle.version, update.phase.as_str());
+        let message =
+            format!("model {model}: version {version} is under way ({phase}); try again after it");
+        Err(Failure::new(Code::Busy, message))
+    }
+
+    /// Begins what the operator wants, also where it failed before.
+    fn begin(
+        &mut self,
+        name: &str,
+        candidate: Candidate,
+        world: &mut dyn World,
+    ) -> Result<(), Failure> {
+        let Some(model) = self.models.get_mut(name) else { return Ok(()) };
+        model.record.forgive(&candidate.bundle.digest);
+        model.record.begin(candidate, world.boot());
+        self.keep(name).inspect_err(|_| {
+            if let Some(model) = self.models.get_mut(name) {
                 model.record.update = None;
             }
         })?;
-        self.tell(&name, world);
+        self.tell(name, world);
         Ok(())
     }
 

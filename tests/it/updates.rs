@@ -1,6 +1,7 @@
 //! Models of the store are updated while they serve, by an operator on the board: tested in a confined child,
 //! compared on live windows, watched at work, and taken back.
 
+mod brought;
 mod https;
 mod over_broker;
 

@@ -10,11 +10,13 @@ use serde_json::{Value, json};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::daemon::channel::{Channel, no_repository};
 use crate::health;
 use crate::model::Bundle;
 use crate::selftest::child;
 use crate::storage::{DirStorage, OsDisk};
 use crate::store::{Receiving, Store};
+use crate::trust::FileSource;
 use crate::update::failure::{Code, Failure};
 use crate::update::judge::Verdict;
 use crate::update::machine::{Next, Updates};
@@ -33,6 +35,14 @@ pub(super) fn status(config: &Config) -> anyhow::Result<Value> {
     Ok(json!({ "models": models }))
 }
 
+/// A signed version that the operator wants.
+pub(super) struct Wanted {
+    pub(super) model: String,
+    /// The newest that the board can run where none is named.
+    pub(super) version: Option<Version>,
+    pub(super) allow_downgrade: bool,
+}
+
 /// The store, locked.
 pub(super) struct Offline {
     updates: Updates,
@@ -43,7 +53,8 @@ impl Offline {
     pub(super) fn open(config: &Config) -> anyhow::Result<Self> {
         let store = Store::open(Arc::new(OsDisk), &Store::folder(&config.state))?;
         let storage = Arc::new(DirStorage::new(&config.state));
-        let mut bench = Bench { boot: health::boot_id(), memory_bytes: config.ota.memory_bytes };
+        let memory_bytes = config.ota.memory_bytes;
+        let mut bench = Bench { boot: health::boot_id(), memory_bytes, channel: None };
         let models = config.store_models();
         let updates = Updates::open(&models, store, storage, config.ota.check, &mut bench)?;
         Ok(Self { updates, bench })
@@ -67,8 +78,31 @@ impl Offline {
 
     /// Takes the bundle up to its trial, which the daemon watches over when it starts.
     pub(super) fn apply(mut self, bundle: &Bundle) -> anyhow::Result<Value> {
-        let name = bundle.manifest.name.as_str();
         self.updates.apply(bundle, &mut self.bench)?;
+        self.go_on(&bundle.manifest.name)
+    }
+
+    /// The same with a signed version out of `medium`: which, whether there was anything to do, and how it stands.
+    pub(super) fn bring(
+        mut self,
+        config: &Config,
+        medium: FileSource,
+        wanted: &Wanted,
+    ) -> anyhow::Result<(String, bool, Value)> {
+        let Some(repository) = &config.ota.repository else { return Err(no_repository().into()) };
+        let storage = Arc::new(DirStorage::new(&config.state));
+        let clock = Arc::new(SystemClock);
+        let channel = Channel::new(repository, storage, clock, None, Default::default())?;
+        let channel = self.bench.channel.insert(channel);
+        let Wanted { model, version, allow_downgrade } = wanted;
+        self.updates.is_free(model)?;
+        let candidate = channel.find_on(Arc::new(medium), model, version.as_ref())?;
+        let version = candidate.bundle.version.to_string();
+        let begun = self.updates.take(model, candidate, *allow_downgrade, &mut self.bench)?;
+        Ok((version, begun, self.go_on(model)?))
+    }
+
+    fn go_on(mut self, name: &str) -> anyhow::Result<Value> {
         loop {
             let update = self.updates.record(name).and_then(|record| record.update.as_ref());
             if update.is_none_or(|update| update.phase == Phase::Trial)
@@ -89,6 +123,8 @@ impl Offline {
 struct Bench {
     boot: String,
     memory_bytes: u64,
+    /// The way to a medium, while something is taken from it.
+    channel: Option<Channel>,
 }
 
 impl World for Bench {
@@ -110,12 +146,15 @@ impl World for Bench {
 
     fn fetch(
         &mut self,
-        _: &str,
-        _: &Candidate,
-        _: &mut Receiving,
+        model: &str,
+        candidate: &Candidate,
+        into: &mut Receiving,
         _: &Report,
     ) -> Result<(), Failure> {
-        Err(Failure::new(Code::NotFound, "no daemon runs that would ask a repository"))
+        match &mut self.channel {
+            Some(channel) => channel.fetch(model, candidate, into, &mut |_| {}),
+            None => Err(Failure::new(Code::NotFound, "no daemon runs that would ask a repository")),
+        }
     }
 
     fn verify(&mut self, _: &str, _: &Bundle) -> Result<(), Failure> {

@@ -1,17 +1,17 @@
 //! `edgerun repo serve`: the files of a repository over a broker, for boards that reach nothing else.
 
-use std::io::{Read as _, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 
 use super::Outcome;
-use crate::cli::stop_on_signal;
+use crate::cli::{repository, stop_on_signal};
 use crate::config::{BrokerUrl, topic_prefix};
 use crate::data::Secret;
-use crate::net::wire::{CHUNK_BYTES_MAX, Chunk, FetchRequest, NoPart, Part};
+use crate::net::wire::{Chunk, FetchRequest, NoPart};
 use crate::net::{self, MqttSettings, TlsSettings};
-use crate::trust::{FetchError, FileSource, RepositoryPath, Source};
+use crate::trust::FileSource;
 
 /// Topics on which boards ask: each writes its own.
 const ASKED: &str = "edgerun/+/fetch/request";
@@ -51,7 +51,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let folder = repository(&args.dir)?;
+    let folder = repository::find(&args.dir)?;
     let settings = settings(args)?;
     let stop = stop_on_signal()?;
     let address = settings.address();
@@ -66,18 +66,6 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     };
     net::respond(settings, &asked, &mut answer, &stop)?;
     Ok(Outcome::Good)
-}
-
-fn repository(dir: &Path) -> anyhow::Result<PathBuf> {
-    let inside = dir.join("repository");
-    let found = [inside.as_path(), dir].into_iter().find(|folder| folder.join("metadata").is_dir());
-    match found {
-        Some(folder) => Ok(folder.to_owned()),
-        None => bail!(
-            "{} is no repository: it has no folder metadata, nor repository/metadata; make one with `edgerun repo init`",
-            dir.display()
-        ),
-    }
 }
 
 fn settings(args: &Args) -> anyhow::Result<MqttSettings> {
@@ -118,7 +106,7 @@ fn answer(source: &FileSource, topic: &str, payload: &[u8]) -> Option<(String, V
         log::warn!("{topic}: {} bytes are no request for a file", payload.len());
         return None;
     };
-    let part = read(source, &request);
+    let part = repository::part(source, &request);
     match &part {
         Ok(part) if part.offset == 0 => {
             log::info!("{board}: {}, {} bytes", request.path, part.total);
@@ -132,37 +120,10 @@ fn answer(source: &FileSource, topic: &str, payload: &[u8]) -> Option<(String, V
     Some((format!("{board}/fetch/chunk"), chunk.encode()))
 }
 
-fn read(source: &FileSource, request: &FetchRequest) -> Result<Part, NoPart> {
-    let FetchRequest { path, offset, length, .. } = request;
-    if *length == 0 {
-        return Err(NoPart::BadRequest);
-    }
-    let path = RepositoryPath::new(path).ok_or(NoPart::BadRequest)?;
-    let body = source.open(&path, *offset).map_err(|error| match error {
-        FetchError::NotFound => NoPart::NotFound,
-        other => {
-            log::warn!("{}: {other}", path.as_str());
-            NoPart::Failed
-        }
-    })?;
-    let left = body.length.unwrap_or(0);
-    // Beyond the file's end nothing is left of it, and its size is not known from here.
-    let total = offset.checked_add(left).ok_or(NoPart::BadRequest)?;
-    let mut bytes = Vec::new();
-    let most = u64::from(*length.min(&CHUNK_BYTES_MAX));
-    body.reader.take(most).read_to_end(&mut bytes).map_err(|error| {
-        log::warn!("{}: {error}", path.as_str());
-        NoPart::Failed
-    })?;
-    if bytes.is_empty() && left > 0 {
-        return Err(NoPart::Failed);
-    }
-    Ok(Part { offset: *offset, total, bytes })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::wire::Part;
 
     fn asked(source: &FileSource, path: &str, offset: u64, length: u32) -> Result<Part, NoPart> {
         let request = FetchRequest { id: 9, path: path.to_owned(), offset, length };
