@@ -7,6 +7,7 @@ pub mod archive;
 mod digest;
 mod manifest;
 pub mod release;
+mod update_limits;
 
 pub use archive::ArchiveError;
 pub use digest::{Digest, NoDigest};
@@ -14,6 +15,7 @@ pub use manifest::{
     Golden, InputChannel, Limits, Manifest, ManifestError, MissingPolicy, PerChannel, Postprocess,
     PostprocessKind, Recipe, Score, Step,
 };
+pub use update_limits::{UpdateLimits, WINDOWS_MAX};
 
 use std::path::{Path, PathBuf};
 

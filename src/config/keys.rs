@@ -407,14 +407,20 @@ pub(super) const OTA: Table = Table {
         optional(
             "shadow_windows",
             "20",
-            "20",
+            "the bundle's, or 20",
             "Live windows that a new version runs beside the one that serves before it takes over; 0 for none.",
         ),
         optional(
             "agreement",
             "0.6",
-            "0.6",
+            "the bundle's, or 0.6",
             "The share of these windows, 0 to 1, on which both must find the same.",
+        ),
+        optional(
+            "latency",
+            "\"20 ms\"",
+            "the bundle's, or until the next window is due",
+            "Processor time that one of these windows may take; two may take longer.",
         ),
         optional(
             "trial",

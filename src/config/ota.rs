@@ -7,6 +7,7 @@ use super::keys;
 use super::quantity::{ByteSize, Span};
 use super::raw::Section;
 use super::value::{Bad, number, one_of, path, quantity, text, whole};
+use crate::model::{UpdateLimits, WINDOWS_MAX};
 
 /// How the models of the store are updated.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,10 +18,8 @@ pub struct Ota {
     pub follow: Follow,
     /// How often the repository is asked.
     pub check: Duration,
-    /// Live windows that both versions run before the new one takes over.
-    pub shadow_windows: u32,
-    /// The least share of them that must agree, 0 to 1.
-    pub agreement: f32,
+    /// What a new version must keep to beside the one that serves, as far as it is written here.
+    pub limits: UpdateLimits,
     /// How long a new version is watched at work.
     pub trial: Duration,
     /// Memory that a self-test may take, and by which the process may grow during a trial.
@@ -81,8 +80,7 @@ impl Default for Ota {
             repository: None,
             follow: Follow::default(),
             check: CHECK,
-            shadow_windows: 20,
-            agreement: 0.6,
+            limits: UpdateLimits::default(),
             trial: TRIAL,
             memory_bytes: MEMORY,
         }
@@ -134,7 +132,16 @@ impl Ota {
             }
             _ => None,
         };
-        let agreement = section.get("agreement", share).unwrap_or(usual.agreement);
+        let latency = section.get("latency", quantity::<Span>).map(Span::duration);
+        if latency == Some(Duration::ZERO) {
+            section.wrong("latency", "must be above 0");
+        }
+        let limits = UpdateLimits {
+            windows: section.get("shadow_windows", whole(0..=WINDOWS_MAX)),
+            agreement: section.get("agreement", share),
+            within: None,
+            latency,
+        };
         let memory = section.get("memory", quantity::<ByteSize>).map(ByteSize::bytes);
         if memory.is_some_and(|bytes| bytes < MEMORY_LEAST) {
             section.wrong("memory", "is below 8 MiB, in which no model can be loaded");
@@ -148,10 +155,7 @@ impl Ota {
             repository,
             follow: section.get("follow", one_of(FOLLOW)).unwrap_or_default(),
             check: check.unwrap_or(usual.check),
-            shadow_windows: section
-                .get("shadow_windows", whole(0..=100_000))
-                .unwrap_or(usual.shadow_windows),
-            agreement,
+            limits,
             trial: trial.unwrap_or(usual.trial),
             memory_bytes: memory.unwrap_or(usual.memory_bytes),
         }

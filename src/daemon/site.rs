@@ -15,7 +15,7 @@ use super::updater::Announce;
 use crate::clock::{Clock, CpuWatch, SystemClock};
 use crate::config::{self, ModelSource};
 use crate::health::{self, PipelineStats, ProcessMeter};
-use crate::model::Bundle;
+use crate::model::{Bundle, UpdateLimits};
 use crate::pipeline::{Exchange, Order, Served, Serving};
 use crate::predict::{PredictError, Predictor};
 use crate::selftest::child;
@@ -121,6 +121,7 @@ struct Shadow {
     channels: usize,
     served: Receiver<Served>,
     comparison: Comparison,
+    limits: Limits,
 }
 
 /// A bundle on trial.
@@ -138,6 +139,8 @@ pub(super) struct Site {
     /// Memory that a bundle's self-test took, for the question whether there is room for a second model.
     peaks: HashMap<String, u64>,
     limits: Limits,
+    /// What the configuration says of comparisons; it comes before what a bundle says.
+    said: UpdateLimits,
     memory_bytes: u64,
     clock: Arc<dyn Clock>,
     boot: String,
@@ -158,19 +161,15 @@ impl Site {
         announce: Box<dyn Announce>,
         (stop, called): (Arc<AtomicBool>, Arc<AtomicBool>),
     ) -> Self {
-        let limits = Limits {
-            shadow_windows: ota.shadow_windows,
-            agreement: ota.agreement,
-            trial: ota.trial,
-            growth_bytes: ota.memory_bytes,
-            ..Limits::default()
-        };
+        let limits =
+            Limits { trial: ota.trial, growth_bytes: ota.memory_bytes, ..Limits::default() };
         Self {
             slots: Vec::new(),
             staged: HashMap::new(),
             trials: HashMap::new(),
             peaks: HashMap::new(),
             limits,
+            said: ota.limits,
             memory_bytes: ota.memory_bytes,
             clock,
             boot: health::boot_id(),
@@ -226,7 +225,9 @@ impl Site {
         let taken = fed.exchange.order(Order::Copy(Some(sender)), BETWEEN_WINDOWS);
         taken.map_err(|error| internal(error.to_string()))?;
         let channels = fed.spec.channels.len();
-        Ok(Some(Shadow { slot, new, channels, served, comparison: Comparison::default() }))
+        let limits = self.limits.comparing(&self.said.or(loaded.manifest.update));
+        let comparison = Comparison::default();
+        Ok(Some(Shadow { slot, new, channels, served, comparison, limits }))
     }
 
     fn reading(&mut self, model: &str) -> Reading {
@@ -251,7 +252,8 @@ impl Site {
 
 impl Shadow {
     /// Runs the windows that have come since.
-    fn go_on(&mut self, deadline: Duration, limits: &Limits) -> Option<Result<(), Failure>> {
+    fn go_on(&mut self, deadline: Duration) -> Option<Result<(), Failure>> {
+        let limits = &self.limits;
         while let Ok(Served { window, finding }) = self.served.try_recv() {
             // Time of this thread's own work: it has the lowest priority, what serves comes first.
             let watch = CpuWatch::start();
@@ -260,7 +262,7 @@ impl Shadow {
             let took = watch.elapsed();
             match found {
                 Ok(Some(new)) => {
-                    self.comparison.add(&finding, &new, took, deadline, limits.within);
+                    self.comparison.add(&finding, &new, took, deadline, limits);
                 }
                 Ok(None) => {}
                 Err(why) => {
@@ -382,7 +384,7 @@ impl World for Site {
         }
         let shadow = self.staged.get_mut(model)?.shadow.as_mut()?;
         let deadline = self.slots.get(shadow.slot)?.fed.as_ref()?.deadline;
-        shadow.go_on(deadline, &self.limits)
+        shadow.go_on(deadline)
     }
 
     fn activate(&mut self, model: &str) -> Result<(), Failure> {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+use super::update_limits::{self, UpdateLimits};
 use crate::data::{DType, Quantization, TensorSpec};
 
 /// Most values a tensor or a window may have; more is a mistake or an attack.
@@ -42,6 +43,8 @@ pub struct Manifest {
     pub postprocess: Postprocess,
     /// How exactly `golden.npz` must be met.
     pub golden: Golden,
+    /// What it must keep to beside the version that serves.
+    pub update: UpdateLimits,
 }
 
 /// The preprocess recipe: rows `[frames, channels]` in the channels' units → the model's one input.
@@ -227,7 +230,7 @@ pub enum ManifestError {
 }
 
 mod raw {
-    use super::{Golden, InputChannel, MissingPolicy, Score};
+    use super::{Golden, InputChannel, MissingPolicy, Score, update_limits};
     use serde::Deserialize;
 
     #[derive(Deserialize)]
@@ -252,6 +255,7 @@ mod raw {
         pub preprocess: Preprocess,
         pub postprocess: Postprocess,
         pub golden: Option<Golden>,
+        pub update: Option<update_limits::Raw>,
     }
 
     #[derive(Deserialize)]
@@ -435,6 +439,7 @@ impl Manifest {
         if !(golden.tolerance >= 0.0 && golden.tolerance.is_finite()) {
             return wrong("golden.tolerance", "must be 0 or above".into());
         }
+        let update = raw.update.map_or(Ok(UpdateLimits::default()), UpdateLimits::checked)?;
         Ok(Self {
             name: raw.name,
             version: raw.version,
@@ -450,6 +455,7 @@ impl Manifest {
             recipe,
             postprocess,
             golden,
+            update,
         })
     }
 }

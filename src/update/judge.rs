@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::failure::{Code, Failure};
 use crate::data::Finding;
+use crate::model::UpdateLimits;
 
 /// What a new bundle must keep to.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Limits {
     pub agreement: f32,
     /// Regression: findings agree within this share of the value that serves (at least of 1).
     pub within: f32,
+    /// Time that a window may take, where that is less than until the next one is due.
+    pub latency: Option<Duration>,
     /// How long it is watched at work.
     pub trial: Duration,
     /// Memory of the process may grow by this much meanwhile.
@@ -26,8 +29,22 @@ impl Default for Limits {
             shadow_windows: 20,
             agreement: 0.6,
             within: 0.1,
+            latency: None,
             trial: Duration::from_secs(600),
             growth_bytes: 64 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// With what was said of the comparison; of the rest nothing changes.
+    pub fn comparing(&self, said: &UpdateLimits) -> Self {
+        Self {
+            shadow_windows: said.windows.unwrap_or(self.shadow_windows),
+            agreement: said.agreement.unwrap_or(self.agreement),
+            within: said.within.unwrap_or(self.within),
+            latency: said.latency.or(self.latency),
+            ..self.clone()
         }
     }
 }
@@ -50,6 +67,8 @@ pub struct Comparison {
     agreed: u32,
     late: u32,
     slowest: Duration,
+    /// What a window may take by its limit, where that is less than until the next one is due.
+    limit: Option<Duration>,
 }
 
 impl Comparison {
@@ -58,19 +77,20 @@ impl Comparison {
         self.windows
     }
 
-    /// Adds a window: what serves found, and what the new one found in `took`. `due` is when the next window
-    /// must be done.
+    /// Adds a window: what serves found, and what the new one found in `took`. After `due` the next window must be
+    /// done.
     pub fn add(
         &mut self,
         served: &Finding,
         new: &Finding,
         took: Duration,
         due: Duration,
-        within: f32,
+        limits: &Limits,
     ) {
+        self.limit = limits.latency.filter(|limit| *limit < due);
         self.windows += 1;
-        self.agreed += u32::from(agree(served, new, within));
-        self.late += u32::from(took > due);
+        self.agreed += u32::from(agree(served, new, limits.within));
+        self.late += u32::from(took > self.limit.unwrap_or(due));
         self.slowest = self.slowest.max(took);
     }
 
@@ -95,9 +115,12 @@ impl Comparison {
         }
         if u64::from(self.late) > FORGIVEN.min(u64::from(self.windows) / 2) {
             let (late, windows) = (self.late, self.windows);
+            let allowed = match self.limit {
+                Some(limit) => format!("the {limit:?} of its limit"),
+                None => "until the next one was due".to_owned(),
+            };
             return refused(format!(
-                "{late} of {windows} live windows took it longer than until the next one was due, \
-                 {} ms at most",
+                "{late} of {windows} live windows took it longer than {allowed}, {} ms at most",
                 self.slowest.as_millis()
             ));
         }
@@ -196,14 +219,24 @@ mod tests {
     }
 
     fn compared(agreed: u32, late: u32, windows: u32) -> Option<Result<(), Failure>> {
+        compared_with(&UpdateLimits::default(), agreed, late, windows)
+    }
+
+    fn compared_with(
+        said: &UpdateLimits,
+        agreed: u32,
+        late: u32,
+        windows: u32,
+    ) -> Option<Result<(), Failure>> {
+        let limits = Limits { shadow_windows: 10, ..Limits::default() }.comparing(said);
         let mut comparison = Comparison::default();
         for window in 0..windows {
             let new = if window < agreed { "a" } else { "b" };
             let took = Duration::from_millis(if window < late { 200 } else { 1 });
             let due = Duration::from_millis(100);
-            comparison.add(&label("a"), &label(new), took, due, 0.1);
+            comparison.add(&label("a"), &label(new), took, due, &limits);
         }
-        comparison.verdict(&Limits { shadow_windows: 10, ..Limits::default() })
+        comparison.verdict(&limits)
     }
 
     #[test]
@@ -220,6 +253,33 @@ mod tests {
             why(compared(10, 3, 10)),
             "3 of 10 live windows took it longer than until the next one was due, 200 ms at most"
         );
+    }
+
+    #[test]
+    fn what_was_said_of_a_comparison_counts_instead() {
+        let why = |said: UpdateLimits| {
+            compared_with(&said, 8, 3, 10).unwrap().err().map(|failure| failure.message)
+        };
+        let wanted = UpdateLimits { agreement: Some(0.9), ..UpdateLimits::default() };
+        assert!(why(wanted).unwrap().ends_with("at least 90 % must"));
+        let fast = Some(Duration::from_micros(150_500));
+        let wanted = UpdateLimits { latency: fast, ..UpdateLimits::default() };
+        assert!(
+            why(wanted).unwrap().contains("until the next one was due"),
+            "100 ms, whatever is said"
+        );
+        let fast = Some(Duration::from_micros(20_500));
+        let wanted = UpdateLimits { latency: fast, ..UpdateLimits::default() };
+        assert_eq!(
+            why(wanted).unwrap(),
+            "3 of 10 live windows took it longer than the 20.5ms of its limit, 200 ms at most"
+        );
+        let none =
+            UpdateLimits { windows: Some(0), agreement: Some(1.0), ..UpdateLimits::default() };
+        let comparison = Comparison::default();
+        assert_eq!(comparison.verdict(&Limits::default().comparing(&none)), Some(Ok(())));
+        let few = UpdateLimits { windows: Some(20), ..UpdateLimits::default() };
+        assert_eq!(compared_with(&few, 10, 0, 10), None);
     }
 
     #[test]

@@ -266,6 +266,30 @@ fn a_version_that_disagrees_on_live_windows_does_not_take_over() {
 }
 
 #[test]
+fn a_publisher_says_how_far_a_version_may_differ_and_the_boards_own_word_comes_first() {
+    let other = |text: String| {
+        let swapped = text.replace(
+            "[\"standing\", \"running\", \"walking\", \"badminton\"]",
+            "[\"running\", \"walking\", \"badminton\", \"standing\"]",
+        );
+        swapped + "\n[update]\nagreement = 0.0\nwindows = 3\n"
+    };
+    let (board, mut daemon) = serving("");
+    let (good, text) = apply(&board, &bundle(&board, "1.1.0", other));
+    assert!(good, "{text}");
+    until(&board, |status| status["state"] == "committed");
+    assert_eq!(daemon.terminate(), Some(0));
+
+    let (board, _daemon) = serving("agreement = 0.9");
+    let (good, text) = apply(&board, &bundle(&board, "1.1.0", other));
+    assert!(!good && text.contains("of 10 live windows it agreed"), "{text}");
+    assert!(text.contains("at least 90 % must"), "{text}");
+    let slow = |text: String| text + "\n[update]\nlatency = \"0.001 ms\"\n";
+    let (good, text) = apply(&board, &bundle(&board, "1.2.0", slow));
+    assert!(!good && text.contains("took it longer than the 1µs of its limit"), "{text}");
+}
+
+#[test]
 fn a_recipe_alone_is_an_update_like_any_other() {
     let (board, _daemon) = serving("");
     let threshold = |text: String| text.replace("threshold = 0.5", "threshold = 0.51");

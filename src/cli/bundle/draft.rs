@@ -25,6 +25,17 @@ pub(super) struct Draft<'a> {
     pub(super) kind: Option<Kind>,
 }
 
+/// Nothing is said of it before a person does.
+const UPDATE: &str = "
+# What a board compares on live windows before this version takes over from the one that serves there; what [ota] of the
+# board says comes first. Without it: 20 windows, 0.6, 0.1, and until the next window is due.
+# [update]
+# windows = 50
+# agreement = 0.9      # share of the windows on which both must find the same; lower it for a version with other labels
+# within = 0.05        # regression: how far values may differ, as a share of the one that serves
+# latency = \"20 ms\"    # processor time of a window
+";
+
 impl Draft<'_> {
     /// The text of a manifest that parses.
     ///
@@ -58,6 +69,7 @@ impl Draft<'_> {
         );
         let float = outputs.iter().any(|o| matches!(o.dtype, DType::F32 | DType::F64));
         text.push_str(if float { "0.0001\n" } else { "0\n" });
+        text.push_str(UPDATE);
         Ok(text)
     }
 

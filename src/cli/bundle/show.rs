@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{BundleArgs, Outcome};
 use crate::arrays;
-use crate::model::{Bundle, Manifest, Step};
+use crate::model::{Bundle, Manifest, Step, UpdateLimits};
 
 pub(super) fn run(args: &BundleArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let bundle = Bundle::open(&args.bundle)?;
@@ -31,6 +31,7 @@ pub(super) fn run(args: &BundleArgs, out: &mut dyn Write) -> anyhow::Result<Outc
 fn as_json(bundle: &Bundle, windows: usize, metrics: Option<&Value>) -> Value {
     let Manifest { name, version, description, license, origin, edgerun, labels, recipe, .. } =
         &bundle.manifest;
+    let update = &bundle.manifest.update;
     let members: Vec<_> = bundle
         .members()
         .map(|(name, bytes)| json!({ "name": name, "bytes": bytes.len() }))
@@ -47,6 +48,8 @@ fn as_json(bundle: &Bundle, windows: usize, metrics: Option<&Value>) -> Value {
         "recipe": { "frames": recipe.frames, "rate_hz": recipe.rate_hz, "channels": channels,
             "steps": recipe.steps.iter().map(Step::as_str).collect::<Vec<_>>() },
         "kind": bundle.manifest.postprocess.kind.as_str(), "golden_windows": windows, "metrics": metrics,
+        "update": { "windows": update.windows, "agreement": update.agreement, "within": update.within,
+            "latency_ms": update.latency.map(|time| time.as_secs_f64() * 1e3) },
     })
 }
 
@@ -85,6 +88,10 @@ fn as_text(
     let of = if labels.is_empty() { String::new() } else { format!(": {}", labels.join(", ")) };
     writeln!(out, "  gives     {}{of}", bundle.manifest.postprocess.kind.as_str())?;
     writeln!(out, "  golden    {windows} windows")?;
+    let update = update_line(&bundle.manifest.update);
+    if !update.is_empty() {
+        writeln!(out, "  update    {update}")?;
+    }
     if let Some(metrics) = metrics {
         writeln!(out, "  metrics   {}", metrics_line(metrics))?;
     }
@@ -99,6 +106,18 @@ const CHANNELS_SHOWN: usize = 12;
 
 fn said(text: &str) -> &str {
     if text.is_empty() { "(not said)" } else { text }
+}
+
+/// What it must keep to beside the version that serves: `50 windows, agreement 0.9, latency 20ms`.
+fn update_line(update: &UpdateLimits) -> String {
+    let UpdateLimits { windows, agreement, within, latency } = update;
+    let said = [
+        windows.map(|windows| format!("{windows} windows")),
+        agreement.map(|share| format!("agreement {share}")),
+        within.map(|share| format!("within {share}")),
+        latency.map(|time| format!("latency {time:?}")),
+    ];
+    said.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// The numbers of the first level: `accuracy 0.975, n 40`.

@@ -221,6 +221,7 @@ fn each_wrong_value_is_named_with_what_to_write() {
             "ota.repository: is \"mqtt:\" where files come over the broker of [mqtt]; no address follows it",
         ),
         ("[ota]", "agreement = 60", "ota.agreement: must be 0 to 1, is 60"),
+        ("[ota]", "latency = \"0 s\"", "ota.latency: must be above 0"),
         (
             "[ota]",
             "check = \"1 s\"",
