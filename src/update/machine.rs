@@ -343,6 +343,7 @@ impl Updates {
         let none = || Failure::new(Code::NotFound, format!("no model is called {model}"));
         let known = self.models.get_mut(model).ok_or_else(none)?;
         let kept = known.record.clone();
+        let goes_on = known.downloads_what_is_wished();
         let time = world.time();
         known.record.roll_back(to, &time)?;
         known.staged = false;
@@ -357,7 +358,14 @@ impl Updates {
         world.clear(model);
         self.keep(model)?;
         world.serve(model, Some(&bundle))?;
-        self.collect();
+        if goes_on {
+            // Begun again with the next turn, which needs what has come of it.
+            if let Some(known) = self.models.get_mut(model) {
+                known.due = Some(Duration::ZERO);
+            }
+        } else {
+            self.collect();
+        }
         self.tell(model, world);
         Ok(current)
     }
@@ -672,6 +680,19 @@ impl Updates {
 }
 
 impl Model {
+    /// Whether the wish stands whatever becomes of this download.
+    fn downloads_what_is_wished(&self) -> bool {
+        let update = self.record.update.as_ref();
+        update.is_some_and(|update| {
+            let wished = match &self.wish {
+                Wish::Keep => false,
+                Wish::Version { version, .. } => *version == update.candidate.bundle.version,
+                Wish::Newest => true,
+            };
+            update.phase == Phase::Fetching && wished
+        })
+    }
+
     fn report(&self) -> Report {
         let mut report = Report::of(&self.record);
         if report.target.is_none() {

@@ -384,6 +384,63 @@ fn a_roll_back_holds_until_something_else_is_wished() {
 }
 
 #[test]
+fn a_roll_back_during_a_download_does_not_call_it_off() {
+    let (disk, mut site, mut updates) = board(&["1.0.0", "1.1.0", "1.2.0"]);
+    updates.wish(NAME, wish("1.1.0"), &mut site);
+    settle(&mut updates, &mut site);
+    let whole = bytes(&bundle("1.2.0")).len() as u64;
+    updates.wish(NAME, wish("1.2.0"), &mut site);
+    site.fetched = 0;
+    site.faults.push((version("1.2.0"), Fault::Cut));
+    site.called = true;
+    assert_eq!(updates.turn(&mut site), Next::AtOnce, "found");
+    assert_eq!(updates.turn(&mut site), Next::AtOnce, "fetched in part");
+    (site.called, site.faults) = (false, Vec::new());
+    updates.roll_back(NAME, None, &mut site).unwrap();
+    assert_eq!(runs(&updates), "1.0.0");
+    assert_eq!(updates.turn(&mut site), Next::AtOnce, "at once, not with the next check");
+    settle(&mut updates, &mut site);
+    assert_eq!((runs(&updates).as_str(), site.fetched), ("1.2.0", whole), "nothing came twice");
+    assert_eq!(names(&disk).len(), 2);
+
+    // What is tested already is another thing: that is left.
+    site.repository.push(bundle("1.3.0"));
+    updates.wish(NAME, wish("1.3.0"), &mut site);
+    updates.turn(&mut site);
+    updates.turn(&mut site);
+    updates.roll_back(NAME, None, &mut site).unwrap();
+    assert_ne!(updates.turn(&mut site), Next::AtOnce);
+    assert_eq!(runs(&updates), "1.0.0");
+}
+
+#[test]
+fn an_operator_takes_a_version_whatever_is_wished_or_was_refused() {
+    let (_disk, mut site, mut updates) = board(&["0.9.0", "1.0.0", "1.1.0"]);
+    site.faults.push((version("1.1.0"), Fault::SelfTest));
+    updates.wish(NAME, wish("1.1.0"), &mut site);
+    settle(&mut updates, &mut site);
+    assert!(updates.record(NAME).unwrap().rejection(&bundle("1.1.0").digest).is_some());
+    let found = |site: &mut Site, number| site.find(NAME, Some(&version(number))).unwrap();
+    let older = found(&mut site, "0.9.0");
+    let refused = updates.take(NAME, older.clone(), false, &mut site).unwrap_err();
+    assert!(refused.message.contains("--allow-downgrade"), "{refused}");
+    let same = found(&mut site, "1.0.0");
+    assert_eq!(updates.take(NAME, same, false, &mut site), Ok(false));
+    site.faults.clear();
+    let newer = found(&mut site, "1.1.0");
+    assert_eq!(updates.take(NAME, newer, false, &mut site), Ok(true));
+    let busy = updates.take(NAME, older.clone(), true, &mut site).unwrap_err();
+    assert_eq!(busy.code, Code::Busy);
+    settle(&mut updates, &mut site);
+    assert_eq!(runs(&updates), "1.1.0");
+    updates.wish(NAME, Wish::Keep, &mut site);
+    assert_eq!(updates.take(NAME, older.clone(), true, &mut site), Ok(true));
+    settle(&mut updates, &mut site);
+    assert_eq!(runs(&updates), "0.9.0");
+    assert_eq!(updates.take("stranger", older, true, &mut site).unwrap_err().code, Code::NotFound);
+}
+
+#[test]
 fn a_pinned_version_stays_and_can_be_gone_back_to_without_a_network() {
     let (disk, mut site, mut updates) = board(&["1.0.0", "1.1.0", "1.2.0", "1.3.0"]);
     for number in ["1.1.0", "1.2.0", "1.3.0"] {

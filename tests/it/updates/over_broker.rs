@@ -156,7 +156,13 @@ fn an_operator_is_answered_during_a_download_and_may_go_back() {
     assert_eq!((&fetching["state"], &fetching["target"]), (&"fetching".into(), &"1.2.0".into()));
     let back = said(&board.output(&["ota", "rollback"]));
     assert_eq!(back, "model gestures: version 1.0.0 serves again\n");
-    assert_eq!(status(&board)["state"], "rolled_back");
+    // The wish stands, so the download goes on.
+    let status = until(&board, |status| status["state"] == "fetching");
+    assert_eq!(
+        (&status["running"]["version"], &status["target"]),
+        (&"1.0.0".into(), &"1.2.0".into())
+    );
+    assert_eq!(status["history"].as_array().unwrap().last().unwrap()["outcome"], "rolled_back");
 }
 
 #[test]
