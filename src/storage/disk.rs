@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 /// A file that is being written.
@@ -13,6 +14,19 @@ pub trait DiskFile: Write + Send {
     /// # Errors
     /// The system's; what was written since the last sync may be lost.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// As [`DiskFile::sync`] for contents alone, where the file has not grown: cheaper by a write of the file
+    /// system's own records.
+    ///
+    /// # Errors
+    /// As [`DiskFile::sync`].
+    fn sync_contents(&mut self) -> io::Result<()>;
+
+    /// Writes all of `bytes` at `offset`, over what is there.
+    ///
+    /// # Errors
+    /// The system's; a part of it may have been written.
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Bytes in the file, from its start.
     ///
@@ -35,6 +49,18 @@ pub trait Disk: Send + Sync + Debug {
     /// # Errors
     /// The system's.
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// The file at `path` as it is, to be written at places in it.
+    ///
+    /// # Errors
+    /// The system's, also when there is none.
+    fn update(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Cuts the file at `path` off behind its first `length` bytes, durably.
+    ///
+    /// # Errors
+    /// The system's.
+    fn truncate(&self, path: &Path, length: u64) -> io::Result<()>;
 
     /// The file at `path`, to be read from its start.
     ///
@@ -129,6 +155,14 @@ impl DiskFile for OsFile {
         self.0.sync_all()
     }
 
+    fn sync_contents(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
     fn length(&mut self) -> io::Result<u64> {
         self.0.seek(SeekFrom::End(0))
     }
@@ -142,6 +176,16 @@ impl Disk for OsDisk {
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(OsFile(OpenOptions::new().append(true).create(true).open(path)?)))
+    }
+
+    fn update(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(OsFile(OpenOptions::new().write(true).open(path)?)))
+    }
+
+    fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(length)?;
+        file.sync_all()
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {

@@ -85,6 +85,23 @@ impl State {
         (self.dice % sides.max(1) as u64) as usize
     }
 
+    /// Each sector as it was synced or as it is now, and of what was added behind that, some length; never less
+    /// than what was synced.
+    fn torn(&mut self, now: &[u8], durable: &[u8]) -> Vec<u8> {
+        const SECTOR: usize = 512;
+        let synced = durable.len().min(now.len());
+        let length = synced + self.roll(now.len() - synced + 1);
+        let mut after = durable.to_vec();
+        after.resize(length, 0);
+        for (index, sector) in after.chunks_mut(SECTOR).enumerate() {
+            if self.roll(2) == 0 {
+                let from = index * SECTOR;
+                sector.copy_from_slice(&now[from..from + sector.len()]);
+            }
+        }
+        after
+    }
+
     fn used(&self) -> u64 {
         self.names.values().map(|&file| self.files[file].now.len() as u64).sum()
     }
@@ -152,12 +169,10 @@ impl PowerDisk {
             if now == durable {
                 continue;
             }
-            let length = state.roll(now.len() + 1);
-            let after = match state.roll(4) {
+            let after = match state.roll(3) {
                 0 => durable,
                 1 => now,
-                2 => now[..length].to_vec(),
-                _ => [&now[..length], &vec![0; now.len() - length]].concat(),
+                _ => state.torn(&now, &durable),
             };
             state.files[file] = Contents { durable: after.clone(), now: after };
         }
@@ -174,6 +189,11 @@ impl PowerDisk {
         let middle = contents.now.len() / 2;
         contents.now[middle] ^= 1;
         contents.durable.clone_from(&contents.now);
+    }
+
+    /// The file under a name.
+    fn there(&self, path: &Path) -> io::Result<usize> {
+        self.state().names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn file(&self, path: &Path, keep: bool) -> io::Result<Box<dyn DiskFile>> {
@@ -228,6 +248,26 @@ impl DiskFile for PowerFile {
         Ok(())
     }
 
+    fn sync_contents(&mut self) -> io::Result<()> {
+        self.sync()
+    }
+
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.disk.state();
+        state.step()?;
+        let from = usize::try_from(offset).expect("small");
+        let (end, length) = (from + bytes.len(), state.files[self.file].now.len());
+        let grown = end.saturating_sub(length) as u64;
+        if state.used() + grown > state.capacity {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        state.written += bytes.len() as u64;
+        let contents = &mut state.files[self.file].now;
+        contents.resize(end.max(length), 0);
+        contents[from..end].copy_from_slice(bytes);
+        Ok(())
+    }
+
     fn length(&mut self) -> io::Result<u64> {
         Ok(self.disk.state().files[self.file].now.len() as u64)
     }
@@ -240,6 +280,21 @@ impl Disk for PowerDisk {
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.file(path, true)
+    }
+
+    fn update(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = self.there(path)?;
+        Ok(Box::new(PowerFile { disk: self.clone(), file }))
+    }
+
+    fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
+        let file = self.there(path)?;
+        let mut state = self.state();
+        state.step()?;
+        let contents = &mut state.files[file];
+        contents.now.truncate(usize::try_from(length).expect("small"));
+        contents.durable.clone_from(&contents.now);
+        Ok(())
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
