@@ -12,6 +12,7 @@ pub mod model;
 pub mod clock;
 pub mod queue;
 pub mod sequence;
+pub mod spool;
 pub mod storage;
 
 // rooms: one job each; they do not import each other
