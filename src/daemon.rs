@@ -30,7 +30,10 @@ use crate::engine;
 use crate::health::{Heartbeats, PipelineStats};
 use crate::model::{Bundle, BundleError};
 use crate::net::http::HttpServer;
-use crate::net::{self, Identity, Link, MqttSettings, NetHandle, Subscriptions, TlsSettings};
+use crate::net::{
+    self, BacklogSettings, Identity, Link, MqttSettings, NetHandle, SpoolSettings, Subscriptions,
+    TlsSettings,
+};
 use crate::pipeline::{Exchange, Pipeline, Publish};
 use crate::queue::{self, FrameSender};
 use crate::sensor::{
@@ -70,6 +73,8 @@ pub struct Surroundings {
     pub storage: Arc<dyn Storage>,
     /// The folder of the model store.
     pub store: PathBuf,
+    /// The folder where messages wait for the broker; `None` for memory only.
+    pub spool: Option<PathBuf>,
     /// Finds a bundle by the configuration's path.
     pub open_bundle: OpenBundle,
     /// Opens a sensor.
@@ -83,6 +88,7 @@ impl Surroundings {
             clock: Arc::new(SystemClock),
             storage: Arc::new(DirStorage::new(state)),
             store: Store::folder(state),
+            spool: Some(state.join("spool")),
             open_bundle: Box::new(Bundle::open),
             open_sensor: Arc::new(|settings, clock| settings.open(clock.clone())),
         }
@@ -125,7 +131,7 @@ impl Daemon {
     /// HTTP address is taken.
     pub fn start(config: &Config, secrets: &Secrets, around: Surroundings) -> anyhow::Result<Self> {
         let session = net::new_session()?;
-        let net = start_net(config, secrets, &session, around.clock.as_ref())?;
+        let net = start_net(config, secrets, &session, &around)?;
         let link = net.as_ref().map(NetHandle::link);
         let stop = Arc::new(AtomicBool::new(false));
         let mut fans: Vec<Fan> = Vec::with_capacity(config.sensors.len());
@@ -271,6 +277,7 @@ impl Daemon {
                 log::error!("thread {name} ended with a panic");
             }
         }
+        self.report(|reporter| reporter.close_sequences());
         self.tick();
         if let Some(net) = self.net.take() {
             net.stop(FLUSH);
@@ -342,14 +349,23 @@ fn start_net(
     config: &Config,
     secrets: &Secrets,
     session: &Session,
-    clock: &dyn Clock,
+    around: &Surroundings,
 ) -> anyhow::Result<Option<NetHandle>> {
-    let Some(settings) = mqtt_settings(config, secrets) else { return Ok(None) };
+    let Some(mut settings) = mqtt_settings(config, secrets) else { return Ok(None) };
+    let spool = config.mqtt.as_ref().map(|mqtt| mqtt.spool).unwrap_or_default();
+    settings.backlog = BacklogSettings { in_order: spool.in_order, drain_hz: spool.drain };
+    settings.spool =
+        around.spool.clone().filter(|_| spool.bytes_max > 0).map(|dir| SpoolSettings {
+            dir,
+            bytes_max: spool.bytes_max,
+            commit: spool.commit,
+            each: spool.sync == config::Sync::Each,
+        });
     let identity = Identity {
         device: config.device.id.as_str().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         session: session.clone(),
-        since: clock.wall(),
+        since: around.clock.wall(),
     };
     let groups = config.device.groups.iter().map(|group| group.as_str().to_owned()).collect();
     let repository = config.ota.repository.as_ref();
@@ -399,6 +415,11 @@ fn start_pipeline(
     let current = Current::new(loaded);
     let name: Arc<str> = Arc::from(settings.name.as_str());
     let sequence = Arc::new(open_sequence(around.storage.clone(), &name)?);
+    if let Some(resumes_at) = sequence.resumes_at() {
+        let mut publisher = link.map(Link::publisher);
+        let kind = EventKind::NumbersSkipped { resumes_at };
+        tell(publisher.as_mut(), std::slice::from_ref(&name), around.clock.as_ref(), &kind);
+    }
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if let Some(link) = link {
         sinks.push(Box::new(link.publisher().with_qos(match feed.qos {

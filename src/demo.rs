@@ -168,6 +168,7 @@ fn surroundings(
         None => (Arc::new(MemoryStorage::default()), PathBuf::new()),
     };
     Surroundings {
+        spool: None,
         clock,
         storage,
         store,

@@ -1,7 +1,8 @@
 //! The one async room: the connection to the broker, on a thread of its own. Nothing waits for it.
 //!
 //! Results and events come through [`crate::sink::MqttSink`], payloads of the device and its models through
-//! [`Link`]; what others wish for its models goes the other way, through [`Wishes`]. The library behind it is a transport, and what must arrive is kept in our own outbox until its PUBACK.
+//! [`Link`]; what others wish for its models goes the other way, through [`Wishes`]. The library behind it is a transport, and
+//! what must arrive is kept in our own outbox, and on disk, until its PUBACK.
 
 mod backoff;
 mod connection;
@@ -26,7 +27,9 @@ pub(crate) use files::respond_to;
 pub use files::{Files, NotGiven};
 pub use probe::probe;
 pub use responder::respond;
-pub use settings::{Identity, MqttSettings, Subscriptions, Timing, TlsSettings};
+pub use settings::{
+    BacklogSettings, Identity, MqttSettings, SpoolSettings, Subscriptions, Timing, TlsSettings,
+};
 pub use state::NetState;
 pub use tls::TlsError;
 pub use wishes::Wishes;
@@ -174,9 +177,9 @@ pub struct NetHandle {
 /// What a stop left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
-    /// The broker has everything.
+    /// The broker has everything, or it is on disk.
     Flushed,
-    /// This many results and events were not acknowledged in time, or there was no connection.
+    /// This many results and events were not acknowledged in time, or there was no connection, and they are lost.
     Left(usize),
     /// The network thread did not end in time; it goes down with the process.
     Hung,
@@ -237,7 +240,7 @@ impl NetHandle {
             Ok(0) => Stopped::Flushed,
             Ok(left) => {
                 log::warn!(
-                    "results and events that the broker did not get before the stop: {left}"
+                    "results and events that the broker did not get before the stop, lost: {left}"
                 );
                 Stopped::Left(left)
             }

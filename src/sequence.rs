@@ -1,7 +1,9 @@
 //! Numbers that no two results of a pipeline share, also after SIGKILL or a power cut.
 //!
 //! Blocks are reserved durably ahead of use and skipped after a crash, so that one small write covers
-//! thousands of results.
+//! thousands of results. A stop gives back what was not used.
+//!
+//! What is kept is the first number that was never reserved, and after a stop the word `clean`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +22,11 @@ pub struct Sequence {
     reserved: AtomicU64,
     writing: Mutex<()>,
     durable: AtomicBool,
+    skipped: bool,
 }
+
+/// Behind the number that a stop has kept.
+const CLEAN: &str = " clean";
 
 impl Sequence {
     /// The sequence kept under `seq-<pipeline>`; goes on after everything ever reserved.
@@ -29,13 +35,21 @@ impl Sequence {
     /// bits keeps repeats as unlikely as can be had without a medium. The sequence is then not durable.
     pub fn open(storage: Arc<dyn Storage>, name: FileName, fallback: u64) -> Self {
         let kept = storage.read(&name).map(|bytes| match bytes {
-            None => Some(0),
-            Some(bytes) => {
-                std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok())
-            }
+            None => Some((0, false)),
+            Some(bytes) => std::str::from_utf8(&bytes).ok().and_then(|text| {
+                let (number, clean) = match text.trim().strip_suffix(CLEAN) {
+                    Some(number) => (number, true),
+                    None => (text.trim(), false),
+                };
+                Some((number.parse().ok()?, !clean))
+            }),
         });
+        let mut skipped = true;
         let (start, durable) = match kept {
-            Ok(Some(start)) => (start, true),
+            Ok(Some((start, crashed))) => {
+                skipped = crashed;
+                (start, true)
+            }
             Ok(None) => {
                 log::warn!("the kept sequence number is damaged; going on from a random one");
                 (fallback, true)
@@ -52,6 +66,7 @@ impl Sequence {
             reserved: AtomicU64::new(start),
             writing: Mutex::new(()),
             durable: AtomicBool::new(durable),
+            skipped,
         };
         sequence.top_up();
         sequence
@@ -72,6 +87,21 @@ impl Sequence {
         let next = self.next.load(Ordering::Relaxed);
         if self.reserved.load(Ordering::Acquire) < next + BLOCK / 2 {
             self.reserve(next);
+        }
+    }
+
+    /// The first number of this run, where there was a run before that ended without a stop.
+    pub fn resumes_at(&self) -> Option<u64> {
+        self.skipped.then(|| self.next.load(Ordering::Relaxed))
+    }
+
+    /// Gives back what was reserved and not taken: for a stop, after the last [`Sequence::take`].
+    pub fn close(&self) {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = self.next.load(Ordering::Relaxed);
+        // What cannot be kept stays as after a crash.
+        if let Err(error) = self.storage.replace(&self.name, format!("{next}{CLEAN}").as_bytes()) {
+            log::warn!("{error}; some sequence numbers are skipped at the next start");
         }
     }
 
@@ -120,6 +150,21 @@ mod tests {
                 assert!(seen.insert(sequence.take()));
             }
         }
+    }
+
+    #[test]
+    fn a_stop_gives_back_what_was_not_taken_and_a_crash_is_told() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let open = || Sequence::open(Arc::new(DirStorage::new(dir.path())), name(), 0);
+        let first = open();
+        assert_eq!((first.resumes_at(), first.take(), first.take()), (None, 0, 1));
+        first.close();
+        let second = open();
+        assert_eq!((second.resumes_at(), second.take()), (None, 2));
+        drop(second);
+        let third = open();
+        assert_eq!(third.resumes_at(), Some(2 + BLOCK));
+        assert_eq!(third.take(), 2 + BLOCK);
     }
 
     #[test]

@@ -138,13 +138,58 @@ pub(super) const MQTT: Table = Table {
             "none",
             "What stands before `edgerun/` in every topic, on brokers that tenants share.",
         ),
+        optional(
+            "spool",
+            "{ max_bytes = \"64 MiB\" }",
+            "see below",
+            "How results and events wait for the broker, over power cuts, too.",
+        ),
     ],
     later: &[
-        later("spool", "keeping results on disk while the broker is away"),
         later("protocol", "choosing MQTT 3.1.1"),
         later("commands", "commands over MQTT"),
         later("discovery", "Home Assistant discovery"),
     ],
+};
+
+pub(super) const SPOOL: Table = Table {
+    header: "[mqtt.spool]",
+    about: "What waits for the broker, in `spool` below the folder of `[state]`. Events are written at once. Of results \
+            at QoS 1, those are written that the broker has not acknowledged for a while. When it is full the oldest \
+            results go before the oldest events; each is counted.",
+    keys: &[
+        optional(
+            "max_bytes",
+            "\"64 MiB\"",
+            "`\"64 MiB\"`",
+            "What it may take on disk, `\"1 MiB\"` to `\"64 GiB\"`; `\"0 B\"`: messages wait in memory and end with the process.",
+        ),
+        optional(
+            "sync",
+            "\"batch\"",
+            "`\"batch\"`",
+            "`\"batch\"`: results are written together, once in `commit`. `\"each\"`: each is on disk before it is sent; wears the card out.",
+        ),
+        optional(
+            "commit",
+            "\"5 s\"",
+            "`\"5 s\"`",
+            "How old a result may get without being acknowledged or written: what a power cut can cost. `\"100 ms\"` to `\"1 h\"`.",
+        ),
+        optional(
+            "in_order",
+            "\"10 s\"",
+            "`\"10 s\"`",
+            "New messages wait that long for older ones; after a longer absence of the broker the two take turns.",
+        ),
+        optional(
+            "drain",
+            "\"100 Hz\"",
+            "`\"100 Hz\"`",
+            "Older messages a second, so that a fleet that comes back does not flood the broker.",
+        ),
+    ],
+    later: &[],
 };
 
 pub(super) const SENSOR: Table = Table {
@@ -440,8 +485,8 @@ pub(super) const OTA: Table = Table {
 
 /// All tables, in the order of the documentation.
 pub const TABLES: &[&Table] = &[
-    &ROOT, &DEVICE, &MQTT, &SENSOR, &MPU6050, &REPLAY, &PIPELINE, &WINDOW, &OVERLOAD, &HTTP,
-    &STATE, &OTA,
+    &ROOT, &DEVICE, &MQTT, &SPOOL, &SENSOR, &MPU6050, &REPLAY, &PIPELINE, &WINDOW, &OVERLOAD,
+    &HTTP, &STATE, &OTA,
 ];
 
 /// The reference part of `docs/configuration.md`, in Markdown.

@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::broker_url::BrokerUrl;
 use super::keys;
 use super::name::CredentialName;
-use super::quantity::Span;
+use super::quantity::{ByteSize, Rate, Span};
 use super::raw::Section;
-use super::value::{Bad, credential, parsed, path, quantity, text};
+use super::value::{Bad, credential, one_of, parsed, path, quantity, text};
 
 /// The broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Mqtt {
     /// Host, port and whether TLS is spoken.
     pub url: BrokerUrl,
@@ -26,6 +26,33 @@ pub struct Mqtt {
     /// What stands before `edgerun/` in every topic, on brokers that tenants share; levels without wildcards, no
     /// slash at an end.
     pub prefix: Option<String>,
+    /// What waits for the broker.
+    pub spool: Spool,
+}
+
+/// How results and events wait for the broker.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spool {
+    /// What they may take on disk; 0: they wait in memory.
+    pub bytes_max: u64,
+    /// When they are written.
+    pub sync: Sync,
+    /// How old an unacknowledged result may get before it is written.
+    pub commit: Duration,
+    /// How long new messages wait for older ones.
+    pub in_order: Duration,
+    /// Older messages a second.
+    pub drain: f64,
+}
+
+/// When results are written to disk; events always are at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sync {
+    /// Together, those that the broker has not acknowledged within the commit interval.
+    #[default]
+    Batch,
+    /// Each one, before it is sent.
+    Each,
 }
 
 /// A certificate and its key.
@@ -63,6 +90,7 @@ impl Mqtt {
         let password = section.get("password", credential("mqtt-password"));
         let keep_alive = section.get("keep_alive", keep_alive).unwrap_or(KEEP_ALIVE);
 
+        let spool = Spool::read(&section);
         let prefix = section.get("prefix", |value| topic_prefix(text(value)?).map_err(Bad::Says));
 
         match (section.has("client_cert"), section.has("client_key")) {
@@ -88,8 +116,67 @@ impl Mqtt {
             _ => None,
         };
         let login = username.map(|username| Login { username, password });
-        Some(Self { url, ca, client, login, keep_alive, prefix })
+        Some(Self { url, ca, client, login, keep_alive, prefix, spool })
     }
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self {
+            bytes_max: 64 << 20,
+            sync: Sync::Batch,
+            commit: Duration::from_secs(5),
+            in_order: Duration::from_secs(10),
+            drain: 100.0,
+        }
+    }
+}
+
+impl Spool {
+    fn read(mqtt: &Section<'_>) -> Self {
+        let usual = Self::default();
+        let Some(section) = mqtt.table("spool", &keys::SPOOL) else { return usual };
+        section.close();
+        Self {
+            bytes_max: section.get("max_bytes", bytes_max).unwrap_or(usual.bytes_max),
+            sync: section.get("sync", one_of(SYNCS)).unwrap_or(usual.sync),
+            commit: section.get("commit", span(COMMIT)).unwrap_or(usual.commit),
+            in_order: section.get("in_order", span(IN_ORDER)).unwrap_or(usual.in_order),
+            drain: section.get("drain", drain).unwrap_or(usual.drain),
+        }
+    }
+}
+
+const SYNCS: &[(&str, Sync)] = &[("batch", Sync::Batch), ("each", Sync::Each)];
+const COMMIT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
+const IN_ORDER: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(24 * 3600));
+
+fn bytes_max(value: &toml::de::DeValue<'_>) -> Result<u64, Bad> {
+    let bytes = quantity::<ByteSize>(value)?.bytes();
+    if bytes != 0 && !((1 << 20)..=(64 << 30)).contains(&bytes) {
+        let text = text(value)?;
+        return Err(Bad::Says(format!(
+            "{text:?} is not within 1 MiB to 64 GiB, nor 0 B for memory only"
+        )));
+    }
+    Ok(bytes)
+}
+
+fn span<'a>(
+    (low, high): (Duration, Duration),
+) -> impl FnOnce(&'a toml::de::DeValue<'a>) -> Result<Duration, Bad> {
+    move |value| {
+        let time = quantity::<Span>(value)?.duration();
+        if (low..=high).contains(&time) {
+            return Ok(time);
+        }
+        let (low, high) = (humantime::format_duration(low), humantime::format_duration(high));
+        Err(Bad::Says(format!("{:?} is not within {low} to {high}", text(value)?)))
+    }
+}
+
+fn drain(value: &toml::de::DeValue<'_>) -> Result<f64, Bad> {
+    Ok(quantity::<Rate>(value)?.hz())
 }
 
 /// `text`, if it can stand before `edgerun/` in a topic: levels of plain characters, without wildcards.

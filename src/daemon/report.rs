@@ -17,6 +17,7 @@ use crate::net::wire::{
     SensorHealth, SensorInfo, SensorState, Verdict,
 };
 use crate::sensor::{self, SensorSpec, SensorStats};
+use crate::sequence::Sequence;
 
 /// Health is published this often, and whenever state or reasons change.
 const EVERY: Duration = Duration::from_secs(30);
@@ -52,6 +53,7 @@ pub(super) struct Reporter {
     meter: ProcessMeter,
     period: Period,
     said: Option<(Duration, Said)>,
+    stopped: bool,
 }
 
 /// What makes a health worth saying before its time.
@@ -105,6 +107,7 @@ impl Reporter {
             meter: ProcessMeter::default(),
             period,
             said: None,
+            stopped: false,
         }
     }
 
@@ -115,12 +118,23 @@ impl Reporter {
         }
     }
 
+    fn sequences(&self) -> impl Iterator<Item = &Sequence> {
+        self.parts.iter().filter_map(|part| match &part.state {
+            PartState::Running { sequence, .. } => sequence.as_deref(),
+            PartState::Failed { .. } => None,
+        })
+    }
+
+    /// No pipeline takes a number any more.
+    pub(super) fn close_sequences(&mut self) {
+        self.sequences().for_each(Sequence::close);
+        self.stopped = true;
+    }
+
     /// Publishes `health` when it is due, and reserves sequence numbers ahead.
     pub(super) fn tick(&mut self) {
-        for part in &self.parts {
-            if let PartState::Running { sequence: Some(sequence), .. } = &part.state {
-                sequence.top_up();
-            }
+        if !self.stopped {
+            self.sequences().for_each(Sequence::top_up);
         }
         let now = SystemClock.monotonic();
         let due = self.said.as_ref().is_none_or(|(at, _)| now.saturating_sub(*at) >= EVERY);
@@ -223,6 +237,9 @@ impl Reporter {
                 if !state.connected {
                     let why = state.last_error.unwrap_or_else(|| "connecting".into());
                     reasons.push(format!("no connection to the broker: {why}"));
+                }
+                if let Some(why) = &state.spool_error {
+                    reasons.push(format!("results and events wait in memory only: {why}"));
                 }
                 MqttHealth {
                     connected: state.connected,

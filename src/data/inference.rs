@@ -119,6 +119,12 @@ pub enum EventKind {
         /// How long it was away.
         after: Duration,
     },
+    /// The run before ended without a stop: numbers were passed over, and results of its last moments may be
+    /// missing among them.
+    NumbersSkipped {
+        /// The first number of this run.
+        resumes_at: u64,
+    },
 }
 
 /// Why a sink did not take something.

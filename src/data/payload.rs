@@ -112,6 +112,7 @@ enum KindView<'a> {
     AnomalyEnded { score: f32 },
     SensorLost { sensor: &'a str, reason: &'a str },
     SensorBack { sensor: &'a str, after_ms: u64 },
+    NumbersSkipped { resumes_at: u64 },
 }
 
 impl<'a> EventView<'a> {
@@ -127,6 +128,9 @@ impl<'a> EventView<'a> {
                 sensor,
                 after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
             },
+            EventKind::NumbersSkipped { resumes_at } => {
+                KindView::NumbersSkipped { resumes_at: *resumes_at }
+            }
         };
         Self {
             time: event.time.rfc3339(),

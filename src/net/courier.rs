@@ -24,7 +24,7 @@ use super::connection::{Connection, Happening, Will};
 use super::failure::{Failure, Remedy};
 use super::flight::{Cargo, Flight};
 use super::limits::Limits;
-use super::outbox::{Lane, Message, Outbox};
+use super::outbox::{Message, Outbox, Place, Rules};
 use super::retained::Slot;
 use super::settings::{Identity, MqttSettings};
 use super::wire::{self, DeviceState, Status, Topics};
@@ -32,6 +32,8 @@ use super::wishes::Subscription;
 use crate::data::payload;
 use crate::sink::Qos;
 use crate::sink::mqtt::{Intake, Outgoing};
+use crate::spool::Lane;
+use crate::storage::OsDisk;
 
 /// How the delivery is asked to end: `Some(deadline)`; the sender's end is gone when it is simply cut.
 pub(super) type Stop = watch::Receiver<Option<Instant>>;
@@ -87,7 +89,7 @@ impl Courier {
     ) -> Self {
         Self {
             topics,
-            outbox: Outbox::new(settings.outbox_bytes),
+            outbox: Outbox::new(rules(&settings)),
             backoff: Backoff::new(settings.timing.backoff_first, settings.timing.backoff_cap),
             settings: Arc::new(settings),
             identity,
@@ -104,7 +106,7 @@ impl Courier {
         }
     }
 
-    /// Delivers until it is stopped; returns how many results and events were left behind.
+    /// Delivers until it is stopped; returns how many results and events are lost.
     pub(super) async fn run(mut self) -> usize {
         self.shared.retained.set(Slot::Status, self.status(DeviceState::Online));
         loop {
@@ -120,8 +122,10 @@ impl Courier {
         }
         self.intake.close();
         self.take_in(false);
+        let lost = self.outbox.close(Instant::now());
         self.shared.board.update(|state| state.connected = false);
-        self.outbox.len()
+        self.note();
+        lost
     }
 
     fn status(&self, state: DeviceState) -> Vec<u8> {
@@ -144,6 +148,7 @@ impl Courier {
             let oldest = accepted.as_ref().and_then(|now| now.flight.oldest());
             let settled = accepted.as_ref().and_then(|now| now.settled);
             let stalled = oldest.map(|since| since + self.settings.timing.ack);
+            let due = self.outbox.wake_at(Instant::now());
             tokio::select! {
                 happening = line.happening() => match happening {
                     Happening::Lost(_) if deadline.is_some() => return Ended::Stopped,
@@ -169,6 +174,8 @@ impl Courier {
                 () = self.intake.filled() => {}
                 () = self.shared.retained.changed() => {}
                 () = self.shared.files.asked() => {}
+                () = self.outbox.reported() => {}
+                () = until(due) => {}
                 asked = self.stop.changed(), if deadline.is_none() => {
                     deadline = *self.stop.borrow_and_update();
                     if asked.is_err() || deadline.is_none() || accepted.is_none() {
@@ -192,7 +199,8 @@ impl Courier {
                     let why = "the MQTT client takes nothing more".to_owned();
                     return Ended::Lost(Failure::retry(why));
                 }
-                let all_said = now.flight.is_empty() && self.outbox.is_empty();
+                // A backlog on disk is for the next start.
+                let all_said = now.flight.is_empty() && self.outbox.is_up_to_date();
                 if deadline.is_some() && all_said && self.shared.retained.all_said() {
                     return goodbye(line, deadline).await;
                 }
@@ -203,13 +211,12 @@ impl Courier {
     fn accepted(&mut self, limits: Limits) -> Accepted {
         self.shared.retained.rewind();
         self.shared.files.rewind();
-        let given_up = self.outbox.rewind();
+        self.outbox.rewind(true);
         self.accepted_at = Some(Instant::now());
         let again = std::mem::replace(&mut self.ever_accepted, true);
         self.shared.board.update(|state| {
             state.connected = true;
             state.last_error = None;
-            state.dropped += given_up;
             state.reconnects += u64::from(again);
         });
         log::info!("connected to the broker at {}", self.settings.address());
@@ -289,6 +296,21 @@ impl Courier {
         }
     }
 
+    /// Makes known how the outbox does.
+    fn note(&mut self) {
+        let outbox = &mut self.outbox;
+        let (dropped, queue) = (outbox.take_dropped(), outbox.len());
+        let (bytes, error) = (outbox.disk_bytes(), outbox.error());
+        self.shared.board.update(|state| {
+            state.dropped += dropped;
+            state.queue = queue;
+            state.spool_bytes = bytes;
+            if state.spool_error.as_deref() != error {
+                state.spool_error = error.map(str::to_owned);
+            }
+        });
+    }
+
     fn refused(&mut self, accepted: &mut Option<Accepted>, packet_id: u16, reason: PubAckReason) {
         let cargo = accepted.as_mut().and_then(|now| now.flight.acknowledged(packet_id));
         let what = match cargo {
@@ -318,19 +340,17 @@ impl Courier {
 
     /// The connection is gone: keeps what is not acknowledged, and says how long to wait.
     fn lost(&mut self, failure: &Failure) -> Duration {
-        let given_up = self.outbox.rewind();
+        self.outbox.rewind(false);
         let lasted = self.accepted_at.take().map_or(Duration::ZERO, |at| at.elapsed());
         // Not for less: two boards with one id throw each other out for ever, and should not hammer the
         // broker while they do.
         if lasted >= self.settings.timing.backoff_cap {
             self.backoff.reset();
         }
-        let queue = self.outbox.len();
+        self.note();
         let news = self.shared.board.update(|state| {
             let was_connected = std::mem::replace(&mut state.connected, false);
             let before = state.last_error.replace(failure.message.clone());
-            state.dropped += given_up;
-            state.queue = queue;
             was_connected || before.as_ref() != Some(&failure.message)
         });
         match (news, failure.remedy) {
@@ -351,17 +371,21 @@ impl Courier {
     async fn pause(&mut self, length: Duration) -> bool {
         let end = Instant::now() + length;
         loop {
+            let due = self.outbox.wake_at(Instant::now());
             tokio::select! {
                 () = sleep_until(end) => return true,
-                () = self.intake.filled() => self.take_in(false),
+                () = self.intake.filled() => {}
+                () = self.outbox.reported() => {}
+                () = until(due) => {}
                 _ = self.stop.changed() => return false,
             }
+            self.take_in(false);
         }
     }
 
-    /// Moves what the pipelines have left into the outbox.
+    /// Moves what the pipelines have left into the outbox, and has that do what is due.
     fn take_in(&mut self, connected: bool) {
-        let mut dropped = 0;
+        let (now, mut unwanted) = (Instant::now(), 0);
         while let Some(entry) = self.intake.take() {
             let mut payload = Vec::with_capacity(512);
             let session = &self.identity.session;
@@ -375,16 +399,14 @@ impl Courier {
                     (Lane::Event, Qos::AtLeastOnce, self.topics.event(&event.pipeline))
                 }
             };
-            dropped += match qos {
-                Qos::AtMostOnce if !connected => 1,
-                _ => self.outbox.push(Message { lane, qos, topic, payload }),
-            };
+            match qos {
+                Qos::AtMostOnce if !connected => unwanted += 1,
+                _ => self.outbox.push(Message { lane, qos, topic, payload }, now),
+            }
         }
-        let queue = self.outbox.len();
-        self.shared.board.update(|state| {
-            state.dropped += dropped;
-            state.queue = queue;
-        });
+        self.outbox.turn(now);
+        self.shared.board.update(|state| state.dropped += unwanted);
+        self.note();
     }
 
     /// Hands over as much as the window holds; `false` when the library takes nothing more.
@@ -403,7 +425,7 @@ impl Courier {
                 } else if let Some(request) = self.shared.files.next() {
                     let topic = self.topics.fetch_request();
                     (Cargo::Passing, topic, QoS::AtLeastOnce, false, request)
-                } else if let Some((id, message, late)) = self.outbox.depart() {
+                } else if let Some((id, message, late)) = self.outbox.depart(Instant::now()) {
                     let mut payload = message.payload.clone();
                     if late {
                         wire::mark_replayed(&mut payload);
@@ -453,11 +475,8 @@ impl Courier {
     fn undeliverable(&mut self, cargo: &Cargo, topic: &str, bytes: usize) {
         if let Cargo::Stored(id) = cargo {
             self.outbox.finish(*id);
-            let queue = self.outbox.len();
-            self.shared.board.update(|state| {
-                state.dropped += 1;
-                state.queue = queue;
-            });
+            self.shared.board.update(|state| state.dropped += 1);
+            self.note();
         }
         if !self.said_too_large {
             self.said_too_large = true;
@@ -467,6 +486,23 @@ impl Courier {
                 self.settings.address()
             );
         }
+    }
+}
+
+fn rules(settings: &MqttSettings) -> Rules {
+    let spool = settings.spool.as_ref();
+    Rules {
+        bytes_max: settings.outbox_bytes,
+        place: spool.map(|spool| Place {
+            disk: Arc::new(OsDisk),
+            dir: spool.dir.clone(),
+            bytes_max: spool.bytes_max,
+            alone: false,
+        }),
+        commit: spool.map_or(Duration::MAX, |spool| spool.commit),
+        each: spool.is_some_and(|spool| spool.each),
+        in_order: settings.backlog.in_order,
+        drain_hz: settings.backlog.drain_hz,
     }
 }
 

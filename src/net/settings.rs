@@ -19,7 +19,7 @@ pub struct Identity {
 }
 
 /// The broker and how to speak to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MqttSettings {
     /// Name or address of the broker; an IPv6 address without brackets.
     pub host: String,
@@ -37,8 +37,12 @@ pub struct MqttSettings {
     pub keep_alive: Duration,
     /// What stands before `edgerun/` in every topic, on brokers that tenants share.
     pub prefix: Option<String>,
-    /// Room for messages that wait for the broker, in bytes of topic and payload.
+    /// Room in memory for messages that wait for the broker, in bytes of topic and payload.
     pub outbox_bytes: usize,
+    /// Where they outlive the process; `None` for memory only.
+    pub spool: Option<SpoolSettings>,
+    /// How a backlog is caught up with.
+    pub backlog: BacklogSettings,
     /// Deadlines and pauses.
     pub timing: Timing,
 }
@@ -56,6 +60,8 @@ impl MqttSettings {
             keep_alive: Duration::from_secs(30),
             prefix: None,
             outbox_bytes: 4 << 20,
+            spool: None,
+            backlog: BacklogSettings::default(),
             timing: Timing::default(),
         }
     }
@@ -67,6 +73,34 @@ impl MqttSettings {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+}
+
+/// Results and events on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolSettings {
+    /// Its folder, made where there is none.
+    pub dir: PathBuf,
+    /// The most that it takes on disk, in bytes.
+    pub bytes_max: u64,
+    /// A result that the broker has not acknowledged by then is written; a crash loses no older one.
+    pub commit: Duration,
+    /// Whether each result is on disk before it is sent, as each event is.
+    pub each: bool,
+}
+
+/// How messages that had to wait are sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BacklogSettings {
+    /// New messages wait that long for older ones; then they are sent in between.
+    pub in_order: Duration,
+    /// Older messages a second.
+    pub drain_hz: f64,
+}
+
+impl Default for BacklogSettings {
+    fn default() -> Self {
+        Self { in_order: Duration::from_secs(10), drain_hz: 100.0 }
     }
 }
 

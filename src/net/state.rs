@@ -25,6 +25,10 @@ pub struct NetState {
     pub reconnects: u64,
     /// Results and events that wait, those on their way included.
     pub queue: usize,
+    /// Bytes that waiting messages take on disk.
+    pub spool_bytes: u64,
+    /// Why they cannot be kept on disk; `None` while they can, and where they need not.
+    pub spool_error: Option<String>,
     /// Why there is no connection, or what the broker refused last. `None` once it is well again.
     pub last_error: Option<String>,
 }
@@ -50,6 +54,8 @@ impl Board {
             refused: 0,
             reconnects: 0,
             queue: 0,
+            spool_bytes: 0,
+            spool_error: None,
             last_error: None,
         };
         Self(Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }))

@@ -22,6 +22,7 @@ mod reference;
 mod repo;
 mod run;
 mod schema;
+mod spool;
 mod support;
 mod tls;
 mod updates;

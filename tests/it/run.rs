@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::PATIENCE;
 use crate::support::daemon::{Board, http};
-use crate::support::mosquitto::{Mosquitto, Plan};
+use crate::support::mosquitto::{Mosquitto, Plan, free_port};
 use crate::support::subscriber::Subscriber;
 
 const RESULT: &str = "edgerun/board-1/result/linear";
@@ -157,10 +157,6 @@ fn the_broker_may_refuse_the_password_and_check_says_so() {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 fn metric(text: &str, name: &str) -> f64 {
     let line = text.lines().find(|line| line.starts_with(name)).unwrap();
     line.rsplit(' ').next().unwrap().parse().unwrap()

@@ -5,6 +5,7 @@ pub(crate) mod certificates;
 pub(crate) mod daemon;
 pub(crate) mod device;
 pub(crate) mod mosquitto;
+pub(crate) mod proxy;
 pub(crate) mod scripted_broker;
 pub(crate) mod subscriber;
 

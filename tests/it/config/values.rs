@@ -62,8 +62,13 @@ fn each_wrong_value_is_named_with_what_to_write() {
         ),
         (
             "[mqtt]",
-            "spool = {}",
-            "mqtt.spool: keeping results on disk while the broker is away is not in this version; remove it",
+            "spool = { max_bytes = \"64 KiB\" }",
+            "mqtt.spool.max_bytes: \"64 KiB\" is not within 1 MiB to 64 GiB, nor 0 B for memory only",
+        ),
+        (
+            "[mqtt]",
+            "spool = { commit = \"1 day\" }",
+            "mqtt.spool.commit: \"1 day\" is not within 100ms to 1h",
         ),
         (
             "[[sensor]]",

@@ -72,6 +72,8 @@ impl Board {
 
     /// The same, and waits until it tells systemd that it is ready.
     pub(crate) fn run_until_ready(&self, variables: &[(&str, &str)]) -> Daemon {
+        // Of an earlier run.
+        std::fs::remove_file(self.path("notify")).ok();
         let manager = UnixDatagram::bind(self.path("notify")).unwrap();
         manager.set_read_timeout(Some(PATIENCE)).unwrap();
         let socket = self.path("notify").display().to_string();

@@ -97,7 +97,8 @@ impl Plan {
     }
 }
 
-fn free_port() -> u16 {
+/// A port that nobody had a moment ago.
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("a bound socket has an address").port()
 }
