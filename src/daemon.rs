@@ -27,7 +27,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, ModelSource, Secrets};
 use crate::data::{Event, EventKind, Frames, Session};
 use crate::engine;
-use crate::health::{Heartbeats, PipelineStats};
+use crate::health::{Heartbeats, PipelineStats, Run};
 use crate::model::{Bundle, BundleError};
 use crate::net::http::HttpServer;
 use crate::net::{
@@ -79,6 +79,8 @@ pub struct Surroundings {
     pub open_bundle: OpenBundle,
     /// Opens a sensor.
     pub open_sensor: OpenSensor,
+    /// What is known of the runs before this one.
+    pub run: Run,
 }
 
 impl Surroundings {
@@ -91,6 +93,7 @@ impl Surroundings {
             spool: Some(state.join("spool")),
             open_bundle: Box::new(Bundle::open),
             open_sensor: Arc::new(|settings, clock| settings.open(clock.clone())),
+            run: Run::default(),
         }
     }
 }
@@ -199,8 +202,7 @@ impl Daemon {
             samplers.push(thread);
             sensors.push(part);
         }
-        let reporter =
-            Reporter::new(config, session, around.clock.clone(), link.clone(), parts, sensors);
+        let reporter = Reporter::new(config, session, &around, link.clone(), parts, sensors);
         let reporter = Arc::new(Mutex::new(reporter));
         let http = doors::start(config, secrets, &reporter)?;
         let heartbeats = Heartbeats::default();
@@ -278,7 +280,7 @@ impl Daemon {
             }
         }
         self.report(|reporter| reporter.close_sequences());
-        self.tick();
+        self.report(Reporter::conclude);
         if let Some(net) = self.net.take() {
             net.stop(FLUSH);
         }

@@ -29,6 +29,7 @@ use crate::clock::{Clock, ScaledClock, Stopwatch, SystemClock};
 use crate::config::{Config, Machine, Secrets};
 use crate::daemon::{Daemon, Surroundings};
 use crate::data::Timestamp;
+use crate::health::Run;
 use crate::model::{Bundle, BundleError, Manifest};
 use crate::sensor::sim::{Playback, Segment, SimChip};
 use crate::sensor::{DriverSettings, Mpu6050, Sensor};
@@ -180,6 +181,7 @@ fn surroundings(
             let driver = Mpu6050::new(chip.bus(), settings, clock.clone())?;
             Ok(Box::new(driver) as Box<dyn Sensor>)
         }),
+        run: Run::default(),
     }
 }
 

@@ -2,14 +2,29 @@
 //! of the process and the board. What of it is published, and the verdict, is `daemon::report`'s.
 
 mod board;
+mod condition;
+mod disk;
+mod kernel;
 mod latency;
+mod problem;
 mod process;
+mod runs;
+mod thermal;
 
 pub use board::{
-    boot_id, disk_free_bytes, hottest_zone_c, memory_available_bytes, memory_bytes, model_name,
+    BoardMeter, BoardReading, BoardVersions, boot_id, memory_available_bytes, memory_bytes,
+    model_name,
 };
+pub use condition::{Conditions, Latch, Reading, Round};
+pub use disk::{Disk, Wear};
+pub use kernel::Kernel;
+#[cfg(test)]
+pub(crate) use kernel::fake;
 pub use latency::Latencies;
+pub use problem::{Code, Problem};
 pub use process::ProcessMeter;
+pub use runs::{Run, Runs, Stop};
+pub use thermal::{Firmware, Throttling, Zone};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

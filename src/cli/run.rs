@@ -1,6 +1,7 @@
 //! `edgerun run`: the daemon.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -10,6 +11,8 @@ use super::{ConfigArgs, Outcome, logger};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Credentials};
 use crate::daemon::{Daemon, Surroundings, explained};
+use crate::health::{Run, Runs, boot_id};
+use crate::storage::DirStorage;
 use crate::systemd::{self, NotifyError};
 
 /// Arguments of `edgerun run`.
@@ -32,13 +35,25 @@ enum Asked {
 /// otherwise.
 pub(crate) fn run(args: &Args, _out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let mut config = args.config.load()?;
-    let Some(mut daemon) = start(&config)? else { return Ok(Outcome::WrongConfiguration) };
+    let config = args.config.load()?;
+    let runs = Runs::begin(Arc::new(DirStorage::new(&config.state)), &boot_id());
+    let outcome = serve(args, config, runs.run(), &mut signals);
+    runs.end(matches!(outcome, Ok(Outcome::Good)));
+    outcome
+}
+
+fn serve(
+    args: &Args,
+    mut config: Config,
+    run: Run,
+    signals: &mut Signals,
+) -> anyhow::Result<Outcome> {
+    let Some(mut daemon) = start(&config, run)? else { return Ok(Outcome::WrongConfiguration) };
     loop {
         let status = daemon.status_line();
         log::info!("ready: {status}");
         tell(systemd::ready(&status));
-        match supervise(&mut daemon, &mut signals) {
+        match supervise(&mut daemon, signals) {
             Asked::Stop => break,
             Asked::Reload => tell(systemd::reloading()),
         }
@@ -52,7 +67,7 @@ pub(crate) fn run(args: &Args, _out: &mut dyn Write) -> anyhow::Result<Outcome> 
         };
         // Two openings of one bus cannot be, so the old parts go before the new ones come.
         daemon.stop();
-        daemon = match start(&new) {
+        daemon = match start(&new, run) {
             Ok(Some(started)) => {
                 config = new;
                 started
@@ -62,7 +77,9 @@ pub(crate) fn run(args: &Args, _out: &mut dyn Write) -> anyhow::Result<Outcome> 
                     log::error!("the new configuration cannot run: {}", explained(&error));
                 }
                 log::error!("going on with the old configuration");
-                let Some(daemon) = start(&config)? else { return Ok(Outcome::WrongConfiguration) };
+                let Some(daemon) = start(&config, run)? else {
+                    return Ok(Outcome::WrongConfiguration);
+                };
                 daemon
             }
         };
@@ -74,7 +91,7 @@ pub(crate) fn run(args: &Args, _out: &mut dyn Write) -> anyhow::Result<Outcome> 
 }
 
 /// Starts the daemon; `None` after saying which credentials are missing.
-fn start(config: &Config) -> anyhow::Result<Option<Daemon>> {
+fn start(config: &Config, run: Run) -> anyhow::Result<Option<Daemon>> {
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
@@ -85,7 +102,8 @@ fn start(config: &Config) -> anyhow::Result<Option<Daemon>> {
             return Ok(None);
         }
     };
-    Daemon::start(config, &secrets, Surroundings::board(&config.state)).map(Some)
+    let around = Surroundings { run, ..Surroundings::board(&config.state) };
+    Daemon::start(config, &secrets, around).map(Some)
 }
 
 /// Looks after the daemon until a signal comes. The watchdog is fed only while every pipeline makes

@@ -1,26 +1,32 @@
 //! What the device says of itself: `info`, and `health` with its verdict and reasons.
 
-use std::path::PathBuf;
+mod assess;
+mod info;
+mod payload;
+
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Current, Part, PartState};
+use super::{Current, Part, PartState, Surroundings};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::data::Session;
-use crate::engine::EngineKind;
-use crate::health::{self, PipelineStats, ProcessMeter};
-use crate::net::Link;
-use crate::net::wire::{
-    Board, ChannelInfo, Hardware, Health, Info, MqttHealth, PipelineHealth, PipelineInfo, Process,
-    SensorHealth, SensorInfo, SensorState, Verdict,
+use crate::health::{
+    BoardMeter, BoardReading, BoardVersions, Code, Conditions, Kernel, PipelineStats, ProcessMeter,
+    Run,
 };
+use crate::net::Link;
+use crate::net::wire::Verdict;
 use crate::sensor::{self, SensorSpec, SensorStats};
 use crate::sequence::Sequence;
+use assess::{Facts, PipelineFacts, SensorFacts, Work};
+use payload::tenths;
 
 /// Health is published this often, and whenever state or reasons change.
 const EVERY: Duration = Duration::from_secs(30);
+/// State and reasons are looked at this often.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// A sensor as health sees it.
 pub(super) struct SensorPart {
@@ -43,21 +49,27 @@ impl SensorPart {
 pub(super) struct Reporter {
     device: String,
     groups: Vec<String>,
-    state_dir: PathBuf,
     session: Session,
     clock: Arc<dyn Clock>,
     link: Option<Link>,
     parts: Vec<Part>,
     sensors: Vec<SensorPart>,
     started: Duration,
+    run: Run,
     meter: ProcessMeter,
+    board_meter: BoardMeter,
+    versions: BoardVersions,
+    /// As it was at the end of the last period.
+    board: BoardReading,
+    conditions: Conditions,
+    assessed: Duration,
     period: Period,
     said: Option<(Duration, Said)>,
-    stopped: bool,
 }
 
-/// What makes a health worth saying before its time.
-type Said = (Verdict, Vec<String>, bool);
+/// What makes a health worth saying before its time: another state, another reason (not only other words), a
+/// broker that has come or gone.
+type Said = (Verdict, Vec<(Code, String)>, bool);
 
 /// Rates and percentiles of the last reporting period.
 #[derive(Default)]
@@ -66,7 +78,6 @@ struct Period {
     cpu_percent: f64,
     windows: Vec<u64>,
     frames: Vec<u64>,
-    misses: Vec<u64>,
     pipelines: Vec<PipelinePeriod>,
     sensors: Vec<f64>,
 }
@@ -76,7 +87,6 @@ struct PipelinePeriod {
     rate_hz: f64,
     p50_us: u64,
     p99_us: u64,
-    misses: u64,
 }
 
 /// Locks what cannot be left half-changed: a panic while reporting does not stop the reports.
@@ -88,27 +98,37 @@ impl Reporter {
     pub(super) fn new(
         config: &Config,
         session: Session,
-        clock: Arc<dyn Clock>,
+        around: &Surroundings,
         link: Option<Link>,
         parts: Vec<Part>,
         sensors: Vec<SensorPart>,
     ) -> Self {
+        let (clock, run) = (around.clock.clone(), around.run);
         let period = Period { began: clock.monotonic(), ..Period::default() };
-        Self {
+        let board_meter = BoardMeter::new(Kernel::this(), &config.state);
+        let started = SystemClock.monotonic();
+        let mut reporter = Self {
             device: config.device.id.as_str().to_owned(),
             groups: config.device.groups.iter().map(|g| g.as_str().to_owned()).collect(),
-            state_dir: config.state.clone(),
             session,
             clock,
             link,
             parts,
             sensors,
-            started: SystemClock.monotonic(),
+            started,
+            run,
             meter: ProcessMeter::default(),
+            versions: board_meter.versions(),
+            board_meter,
+            board: BoardReading::default(),
+            conditions: Conditions::default(),
+            assessed: started,
             period,
             said: None,
-            stopped: false,
-        }
+        };
+        reporter.board = reporter.board_meter.read();
+        reporter.assess();
+        reporter
     }
 
     /// Publishes `info`.
@@ -126,27 +146,40 @@ impl Reporter {
     }
 
     /// No pipeline takes a number any more.
-    pub(super) fn close_sequences(&mut self) {
+    pub(super) fn close_sequences(&self) {
         self.sequences().for_each(Sequence::close);
-        self.stopped = true;
     }
 
     /// Publishes `health` when it is due, and reserves sequence numbers ahead.
     pub(super) fn tick(&mut self) {
-        if !self.stopped {
-            self.sequences().for_each(Sequence::top_up);
-        }
+        self.sequences().for_each(Sequence::top_up);
         let now = SystemClock.monotonic();
-        let due = self.said.as_ref().is_none_or(|(at, _)| now.saturating_sub(*at) >= EVERY);
+        let since = |then: Duration| now.saturating_sub(then);
+        let due = self.said.as_ref().is_none_or(|(at, _)| since(*at) >= EVERY);
+        if due || since(self.assessed) >= LOOK {
+            self.say(due);
+        }
+    }
+
+    /// Publishes `health` once more, for the last time.
+    pub(super) fn conclude(&mut self) {
+        self.say(true);
+    }
+
+    /// Looks anew, and publishes `health` where that is `due` or has news.
+    fn say(&mut self, due: bool) {
         if due {
             self.end_period();
         }
-        let health = self.health();
-        let says = (health.state, health.reasons.clone(), health.mqtt.connected);
+        self.assess();
+        let keys = self.conditions.keys().map(|(code, part)| (code, part.to_owned()));
+        let connected = self.link.as_ref().is_some_and(|link| link.state().connected);
+        let says = (self.verdict(), keys.collect(), connected);
         if due || self.said.as_ref().is_none_or(|(_, said)| *said != says) {
             if let Some(link) = &self.link {
-                link.publish_health(&health);
+                link.publish_health(&self.health());
             }
+            let now = SystemClock.monotonic();
             let at = if due { now } else { self.said.as_ref().map_or(now, |(at, _)| *at) };
             self.said = Some((at, says));
         }
@@ -173,9 +206,6 @@ impl Reporter {
     }
 
     pub(super) fn dropped(&self) -> u64 {
-        let given_up = |stats: &PipelineStats| {
-            stats.dropped_windows.load(Relaxed) + stats.dropped_frames.load(Relaxed)
-        };
         let messages = self.link.as_ref().map_or(0, |link| link.state().dropped);
         self.fed().map(given_up).sum::<u64>() + messages
     }
@@ -197,204 +227,80 @@ impl Reporter {
         };
         let mut next = Period { began: now, ..Period::default() };
         for (index, part) in self.parts.iter().enumerate() {
-            let (mut period, mut windows, mut misses) = (PipelinePeriod::default(), 0, 0);
+            let (mut period, mut windows) = (PipelinePeriod::default(), 0);
             if let PartState::Running { stats, .. } = &part.state {
                 windows = stats.windows.load(Relaxed);
-                misses = stats.deadline_misses.load(Relaxed);
                 let [p50_us, p99_us] = stats.latencies.take([50.0, 99.0]).unwrap_or_default();
-                let before = self.period.misses.get(index).copied().unwrap_or(0);
-                period = PipelinePeriod {
-                    rate_hz: rate(windows, self.period.windows.get(index)),
-                    p50_us,
-                    p99_us,
-                    misses: misses - before,
-                };
+                let rate_hz = rate(windows, self.period.windows.get(index));
+                period = PipelinePeriod { rate_hz, p50_us, p99_us };
             }
             next.pipelines.push(period);
             next.windows.push(windows);
-            next.misses.push(misses);
         }
         for (index, sensor) in self.sensors.iter().enumerate() {
             let frames = sensor.stats.read().frames;
             next.sensors.push(rate(frames, self.period.frames.get(index)));
             next.frames.push(frames);
         }
-        next.cpu_percent = self.meter.cpu_percent(SystemClock.monotonic());
+        next.cpu_percent = tenths(self.meter.cpu_percent(SystemClock.monotonic()));
         self.period = next;
+        self.board = self.board_meter.read();
     }
 
-    /// The present health; counters are of this moment, rates and percentiles of the last period.
-    pub(super) fn health(&self) -> Health {
-        let mut reasons = Vec::new();
-        let sensors: Vec<_> =
-            self.sensors.iter().enumerate().map(|(k, s)| self.sensor(k, s, &mut reasons)).collect();
-        let pipelines: Vec<_> =
-            self.parts.iter().enumerate().map(|(k, p)| self.pipeline(k, p, &mut reasons)).collect();
-        let mqtt = match &self.link {
-            None => MqttHealth::default(),
-            Some(link) => {
-                let state = link.state();
-                if !state.connected {
-                    let why = state.last_error.unwrap_or_else(|| "connecting".into());
-                    reasons.push(format!("no connection to the broker: {why}"));
+    /// Reads every condition anew.
+    fn assess(&mut self) {
+        let pipelines = self.parts.iter().map(|part| PipelineFacts {
+            name: &part.name,
+            work: match &part.state {
+                PartState::Failed { why } => Work::Failed { why },
+                PartState::Running { current, stats, .. } if current.get().is_none() => {
+                    Work::Waiting { why: waiting(&part.name, stats) }
                 }
-                if let Some(why) = &state.spool_error {
-                    reasons.push(format!("results and events wait in memory only: {why}"));
-                }
-                MqttHealth {
-                    connected: state.connected,
-                    queue: state.queue as u64,
-                    dropped: state.dropped,
-                    reconnects: state.reconnects,
-                }
-            }
-        };
-        let state = match () {
-            () if pipelines.iter().all(|p| p.state == Verdict::Failing) => Verdict::Failing,
-            () if reasons.is_empty() => Verdict::Ok,
-            () => Verdict::Degraded,
-        };
-        let wall = self.clock.wall();
-        let clock = wall.clock.as_str().to_owned();
-        let uptime = SystemClock.monotonic().saturating_sub(self.started);
-        Health {
-            time: wall.rfc3339(),
-            clock: clock.clone(),
-            session: self.session.as_str().to_owned(),
-            state,
-            reasons,
-            pipelines,
-            sensors,
-            process: Process {
-                rss_bytes: self.meter.rss_bytes(),
-                cpu_percent: self.period.cpu_percent,
-                uptime_s: uptime.as_secs(),
+                PartState::Running { stats, sequence, .. } => Work::Running {
+                    misses: stats.deadline_misses.load(Relaxed),
+                    dropped: given_up(stats),
+                    durable: sequence.as_ref().is_none_or(|sequence| sequence.is_durable()),
+                    last_error: stats.last_error(),
+                },
             },
-            board: Board {
-                clock,
-                disk_free_bytes: health::disk_free_bytes(&self.state_dir),
-                temperature_c: health::hottest_zone_c(),
-            },
-            mqtt,
-        }
-    }
-
-    fn sensor(&self, index: usize, part: &SensorPart, reasons: &mut Vec<String>) -> SensorHealth {
-        let reading = part.stats.read();
-        if let Some(why) = part.lost() {
-            reasons.push(format!("sensor {} does not answer: {why}", part.name));
-        }
-        SensorHealth {
-            name: part.name.clone(),
-            state: match reading.state {
-                sensor::SensorState::Lost => SensorState::Lost,
-                _ => SensorState::Ok,
-            },
-            rate_hz: self.period.sensors.get(index).copied().unwrap_or_default(),
-            frames: reading.frames,
-            missed_deadlines: reading.missed_deadlines,
-            jitter_max_us: u64::try_from(reading.jitter_max.as_micros()).unwrap_or(u64::MAX),
-            gaps: reading.gaps,
-            bus_errors: reading.errors,
-        }
-    }
-
-    fn pipeline(&self, index: usize, part: &Part, reasons: &mut Vec<String>) -> PipelineHealth {
-        let name = part.name.clone();
-        let (current, stats, sequence) = match &part.state {
-            PartState::Running { current, stats, sequence } => (current, stats, sequence),
-            PartState::Failed { why } => {
-                reasons.push(format!("pipeline {name} cannot run: {why}"));
-                let (state, last_error) = (Verdict::Failing, Some(why.clone()));
-                return PipelineHealth { name, state, last_error, ..PipelineHealth::default() };
-            }
-        };
-        let Some(loaded) = current.get() else {
-            let why = match stats.last_error() {
-                None => format!("pipeline {name} waits for the first version of its model"),
-                Some(why) => format!("pipeline {name} waits for a version that can serve: {why}"),
-            };
-            reasons.push(why.clone());
-            let (state, last_error) = (Verdict::Failing, Some(why));
-            return PipelineHealth { name, state, last_error, ..PipelineHealth::default() };
-        };
-        let period = self.period.pipelines.get(index).copied().unwrap_or_default();
-        let before = reasons.len();
-        if period.misses > 0 {
-            reasons.push(format!("pipeline {name} is too slow: {} deadline misses", period.misses));
-        }
-        if sequence.as_ref().is_some_and(|sequence| !sequence.is_durable()) {
-            reasons.push(format!("pipeline {name}: sequence numbers cannot be kept on disk"));
-        }
-        let last_error = stats.last_error();
-        if let Some(error) = &last_error {
-            reasons.push(format!("pipeline {name}: {error}"));
-        }
-        let lost = self.sensors.iter().any(|s| s.name == part.sensor && s.lost().is_some());
-        let state = match () {
-            () if lost => Verdict::Failing,
-            () if reasons.len() > before => Verdict::Degraded,
-            () => Verdict::Ok,
-        };
-        PipelineHealth {
-            name,
-            state,
-            model: loaded.manifest.name.clone(),
-            version: loaded.manifest.version.to_string(),
-            engine: loaded.model.report().engine.as_str().to_owned(),
-            rate_hz: period.rate_hz,
-            latency_p50_us: period.p50_us,
-            latency_p99_us: period.p99_us,
-            deadline_misses: stats.deadline_misses.load(Relaxed),
-            dropped_windows: stats.dropped_windows.load(Relaxed),
-            windows: stats.windows.load(Relaxed),
-            last_error,
-        }
-    }
-
-    fn info(&self) -> Info {
-        let wall = self.clock.wall();
-        let channel = |c: &crate::sensor::Channel| ChannelInfo {
-            name: c.name.to_string(),
-            unit: c.unit.to_string(),
-        };
-        let sensors = self.sensors.iter().map(|part| SensorInfo {
-            name: part.name.clone(),
-            driver: part.driver.to_owned(),
-            rate_hz: part.spec.rate_hz,
-            channels: part.spec.channels.iter().map(channel).collect(),
         });
-        let pipelines = self.parts.iter().filter_map(|part| {
-            let PartState::Running { current, .. } = &part.state else { return None };
-            let loaded = current.get()?;
-            Some(PipelineInfo {
-                name: part.name.clone(),
-                sensor: part.sensor.clone(),
-                model: loaded.manifest.name.clone(),
-                version: loaded.manifest.version.to_string(),
-                engine: loaded.model.report().engine.as_str().to_owned(),
-                kind: loaded.manifest.postprocess.kind.as_str().to_owned(),
-                labels: loaded.manifest.labels.clone(),
-            })
-        });
-        Info {
-            time: wall.rfc3339(),
-            clock: wall.clock.as_str().to_owned(),
-            session: self.session.as_str().to_owned(),
-            device: self.device.clone(),
-            groups: self.groups.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            hardware: Hardware {
-                board: health::model_name(),
-                arch: std::env::consts::ARCH.to_owned(),
-                os: std::env::consts::OS.to_owned(),
-                cpus: std::thread::available_parallelism().map_or(1, usize::from),
-                memory_bytes: health::memory_bytes(),
-            },
-            engines: EngineKind::built().map(|engine| engine.to_string()).collect(),
-            sensors: sensors.collect(),
+        let sensors =
+            self.sensors.iter().map(|part| SensorFacts { name: &part.name, lost: part.lost() });
+        let facts = Facts {
             pipelines: pipelines.collect(),
-            commands: Vec::new(),
-        }
+            sensors: sensors.collect(),
+            net: self.link.as_ref().map(Link::state),
+            board: &self.board,
+            clock: self.clock.wall().clock,
+            run: self.run,
+            uptime: self.uptime(),
+        };
+        let now = SystemClock.monotonic();
+        assess::assess(&mut self.conditions, &facts, now);
+        self.assessed = now;
+    }
+
+    fn of_pipeline(&self, part: &Part) -> Verdict {
+        assess::of_pipeline(&self.conditions, &part.name, &part.sensor)
+    }
+
+    fn verdict(&self) -> Verdict {
+        assess::of_all(&self.conditions, self.parts.iter().map(|part| self.of_pipeline(part)))
+    }
+
+    fn uptime(&self) -> Duration {
+        SystemClock.monotonic().saturating_sub(self.started)
+    }
+}
+
+fn given_up(stats: &PipelineStats) -> u64 {
+    stats.dropped_windows.load(Relaxed) + stats.dropped_frames.load(Relaxed)
+}
+
+/// Why a pipeline without a version of its model waits.
+fn waiting(name: &str, stats: &PipelineStats) -> String {
+    match stats.last_error() {
+        None => format!("pipeline {name} waits for the first version of its model"),
+        Some(why) => format!("pipeline {name} waits for a version that can serve: {why}"),
     }
 }

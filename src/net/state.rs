@@ -33,6 +33,25 @@ pub struct NetState {
     pub last_error: Option<String>,
 }
 
+impl NetState {
+    /// Nothing has happened yet.
+    pub fn new(session: Session) -> Self {
+        Self {
+            connected: false,
+            session,
+            published: 0,
+            acked: 0,
+            dropped: 0,
+            refused: 0,
+            reconnects: 0,
+            queue: 0,
+            spool_bytes: 0,
+            spool_error: None,
+            last_error: None,
+        }
+    }
+}
+
 /// The one place that holds the [`NetState`].
 #[derive(Clone, Debug)]
 pub(super) struct Board(Arc<Shared>);
@@ -45,19 +64,7 @@ struct Shared {
 
 impl Board {
     pub(super) fn new(session: Session) -> Self {
-        let state = NetState {
-            connected: false,
-            session,
-            published: 0,
-            acked: 0,
-            dropped: 0,
-            refused: 0,
-            reconnects: 0,
-            queue: 0,
-            spool_bytes: 0,
-            spool_error: None,
-            last_error: None,
-        };
+        let state = NetState::new(session);
         Self(Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() }))
     }
 

@@ -13,7 +13,8 @@ mod status;
 pub use desired::{DESIRED_BYTES_MAX, Desired, Effective, NotDesired, Said, effective};
 pub use fetch::{CHUNK_BYTES_MAX, Chunk, FetchRequest, NoPart, Part};
 pub use health::{
-    Board, Health, MqttHealth, PipelineHealth, Process, SensorHealth, SensorState, Verdict,
+    Board, Health, MqttHealth, PipelineHealth, ProblemHealth, Process, SensorHealth, SensorState,
+    Verdict, ZoneHealth,
 };
 pub use info::{ChannelInfo, Hardware, Info, PipelineInfo, SensorInfo};
 pub use reported::{Progress, Reported, ReportedBundle, ReportedFailure};

@@ -37,7 +37,9 @@ fn rows_go_through_the_recipe_and_come_back_as_labels_or_numbers() {
         (200, json!({"prediction": ["running", "walking"]}))
     );
     let (status, body) = http(port, "GET", "/healthz", "", "");
-    assert_eq!((status, body.as_str()), (200, r#"{"status":"ok"}"#));
+    // Degraded where the machine's clock is not synchronised, or its disk is nearly full.
+    let known = [r#"{"status":"ok"}"#, r#"{"status":"degraded"}"#];
+    assert!(status == 200 && known.contains(&body.as_str()), "{status} {body}");
 }
 
 #[cfg(feature = "tract")]

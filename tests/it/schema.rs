@@ -5,11 +5,13 @@ use std::fs;
 use std::time::Duration;
 
 use edgerun::data::{Event, EventKind, Finding, Session, payload};
+use edgerun::health::{Code, Stop};
 use edgerun::net::wire::{
     self, Board, ChannelInfo, DeviceState, Hardware, Health, Info, PipelineHealth, PipelineInfo,
-    Progress, Reported, ReportedBundle, ReportedFailure, SensorHealth, SensorInfo, Status,
+    ProblemHealth, Progress, Reported, ReportedBundle, ReportedFailure, SensorHealth, SensorInfo,
+    Status, ZoneHealth,
 };
-use edgerun::update::failure::Code;
+use edgerun::update::failure::Code as UpdateCode;
 use edgerun::update::record::{Outcome, Phase};
 use serde_json::{Map, Value, json};
 
@@ -158,7 +160,11 @@ fn info_conforms_with_and_without_what_a_board_may_not_tell() {
         rate_hz: 10.0,
         channels: vec![ChannelInfo { name: "accel_x".to_owned(), unit: "m/s²".to_owned() }],
     });
-    for (kind, labels) in [("classification", vec!["walking".to_owned()]), ("anomaly", vec![])] {
+    for (kind, labels) in [
+        ("classification", vec!["walking".to_owned()]),
+        ("anomaly", vec![]),
+        ("regression", vec![]),
+    ] {
         info.pipelines.push(PipelineInfo {
             name: "gestures".to_owned(),
             sensor: "imu".to_owned(),
@@ -183,8 +189,46 @@ fn health_conforms_with_and_without_what_a_board_may_not_tell() {
     };
     check("health", &wire::json(&health));
     health.reasons.push("sensor imu does not answer".to_owned());
-    health.board.disk_free_bytes = Some(1 << 30);
-    health.board.temperature_c = Some(48.5);
+    for code in Code::ALL {
+        for part in ["", "imu"] {
+            let (code, part) = (code.as_str(), part.to_owned());
+            health.problems.push(ProblemHealth { code, part, message: "words".to_owned() });
+        }
+    }
+    health.board = Board {
+        clock: "unsynced".to_owned(),
+        uptime_s: Some(1234),
+        kernel: Some("6.6.31+rpt-rpi-v8".to_owned()),
+        os: Some("Debian GNU/Linux 12 (bookworm)".to_owned()),
+        cpu_percent: Some(3.5),
+        load: Some([0.31, 1.2, 0.9]),
+        memory_total_bytes: Some(4 << 30),
+        memory_available_bytes: Some(3 << 30),
+        disk_total_bytes: Some(8 << 30),
+        disk_free_bytes: Some(1 << 30),
+        disk_read_only: Some(false),
+        disk_wear_percent: Some(10),
+        temperature_c: Some(48.5),
+        temperatures: vec![ZoneHealth { zone: "cpu-thermal".to_owned(), temperature_c: 48.5 }],
+        throttled: Some(true),
+        throttled_by: vec!["thermal-cpufreq-0".to_owned()],
+        frequency_cap_percent: Some(75),
+        under_voltage: Some(false),
+    };
+    health.mqtt.last_error = Some("refused".to_owned());
+    for stop in [
+        Stop::Clean,
+        Stop::Failed,
+        Stop::Reboot,
+        Stop::Crash,
+        Stop::Watchdog,
+        Stop::OutOfMemory,
+        Stop::Timeout,
+        Stop::Unknown,
+    ] {
+        health.process.last_stop = Some(stop.as_str());
+        check("health", &wire::json(&health));
+    }
     let name = "gestures".to_owned();
     let last_error = Some("NaN in output y".to_owned());
     health.pipelines.push(PipelineHealth { name, last_error, ..PipelineHealth::default() });
@@ -225,20 +269,20 @@ fn every_state_of_a_model_conforms() {
     reported.progress = Some(Progress::new(1, 3));
     check("reported", &wire::json(&reported));
     for code in [
-        Code::Busy,
-        Code::TooLarge,
-        Code::NoSpace,
-        Code::NoMemory,
-        Code::FetchFailed,
-        Code::BadSignature,
-        Code::ExpiredMetadata,
-        Code::RolledBackMetadata,
-        Code::Incompatible,
-        Code::SelfTestFailed,
-        Code::ShadowDisagreed,
-        Code::TrialFailed,
-        Code::NotFound,
-        Code::Internal,
+        UpdateCode::Busy,
+        UpdateCode::TooLarge,
+        UpdateCode::NoSpace,
+        UpdateCode::NoMemory,
+        UpdateCode::FetchFailed,
+        UpdateCode::BadSignature,
+        UpdateCode::ExpiredMetadata,
+        UpdateCode::RolledBackMetadata,
+        UpdateCode::Incompatible,
+        UpdateCode::SelfTestFailed,
+        UpdateCode::ShadowDisagreed,
+        UpdateCode::TrialFailed,
+        UpdateCode::NotFound,
+        UpdateCode::Internal,
     ] {
         let code = serde_json::to_value(code).unwrap().as_str().unwrap().to_owned();
         let message = "no such version".to_owned();

@@ -49,12 +49,76 @@ pub(super) fn text(health: &Health) -> String {
         "Messages that wait for the broker.",
         health.mqtt.queue as f64,
     );
+    one(
+        "edgerun_mqtt_spool_bytes",
+        "gauge",
+        "Bytes that they take on disk.",
+        health.mqtt.spool_bytes as f64,
+    );
     one("edgerun_mqtt_dropped_total", "counter", "Messages given up.", health.mqtt.dropped as f64);
     one(
         "edgerun_mqtt_reconnects_total",
         "counter",
         "Connections after the first.",
         health.mqtt.reconnects as f64,
+    );
+    let board = &health.board;
+    let flag = |set: bool| f64::from(u8::from(set));
+    let bytes = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64);
+    // What a board does not tell is absent.
+    let known: [(&str, &str, Option<f64>); 9] = [
+        (
+            "edgerun_board_cpu_ratio",
+            "Share of all cores in use.",
+            board.cpu_percent.map(|p| p / 100.0),
+        ),
+        ("edgerun_board_load1", "Load, average of a minute.", board.load.map(|load| load[0])),
+        ("edgerun_board_memory_bytes", "All memory.", bytes(board.memory_total_bytes)),
+        (
+            "edgerun_board_memory_available_bytes",
+            "Memory that can be had.",
+            bytes(board.memory_available_bytes),
+        ),
+        ("edgerun_board_disk_bytes", "The disk with the state.", bytes(board.disk_total_bytes)),
+        ("edgerun_board_disk_free_bytes", "Room left on it.", bytes(board.disk_free_bytes)),
+        (
+            "edgerun_board_disk_read_only",
+            "Whether it cannot be written.",
+            board.disk_read_only.map(flag),
+        ),
+        (
+            "edgerun_board_throttled",
+            "Whether heat or power holds the processor back.",
+            board.throttled.map(flag),
+        ),
+        (
+            "edgerun_board_under_voltage",
+            "Whether the power supply gives too little.",
+            board.under_voltage.map(flag),
+        ),
+    ];
+    for (name, help, value) in known {
+        metric(name, "gauge", help, &mut value.map(|value| (String::new(), value)).into_iter());
+    }
+    let mut temperatures = board.temperatures.iter().map(|zone| {
+        // The kernel's names are plain, but a label must not end early whatever they are.
+        let name = zone.zone.replace(['"', '\\', '\n'], "_");
+        (format!("{{zone=\"{name}\"}}"), zone.temperature_c)
+    });
+    let name = "edgerun_board_temperature_celsius";
+    metric(name, "gauge", "Thermal zones.", &mut temperatures);
+    let mut problems = health.problems.iter().map(|problem| {
+        let part = problem.part.replace(['"', '\\', '\n'], "_");
+        (format!("{{code=\"{}\",part=\"{part}\"}}", problem.code), 1.0)
+    });
+    metric("edgerun_problem", "gauge", "1 for each reason not to be well.", &mut problems);
+    let restarts = health.process.restarts as f64;
+    let name = "edgerun_restarts_total";
+    metric(
+        name,
+        "counter",
+        "Starts on this board after the first.",
+        &mut std::iter::once((String::new(), restarts)),
     );
     let pipelines = &health.pipelines;
     let mut each = |name, kind, help, value: &dyn Fn(&crate::net::wire::PipelineHealth) -> f64| {
