@@ -4,6 +4,7 @@ mod assemble;
 mod brought;
 pub(crate) mod channel;
 pub mod control;
+mod discovery;
 mod doors;
 mod in_parts;
 mod over_broker;

@@ -143,6 +143,11 @@ impl Link {
         self.shared.retained.set(Slot::Reported(model.into()), wire::json(payload));
     }
 
+    /// Replaces what is retained for Home Assistant at `topic`; nothing clears it. As [`Link::publish_info`].
+    pub fn publish_discovery(&self, topic: &str, payload: Vec<u8>) {
+        self.shared.retained.set(Slot::Discovery(topic.into()), payload);
+    }
+
     /// What is wished for the models of this board.
     pub fn wishes(&self) -> Wishes {
         self.shared.wishes.clone()

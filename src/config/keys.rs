@@ -144,12 +144,14 @@ pub(super) const MQTT: Table = Table {
             "see below",
             "How results and events wait for the broker, over power cuts, too.",
         ),
+        optional(
+            "discovery",
+            "false",
+            "`true`",
+            "Whether Home Assistant is told of this board: `true`, `false`, or its discovery prefix where that is not `\"homeassistant\"`.",
+        ),
     ],
-    later: &[
-        later("protocol", "choosing MQTT 3.1.1"),
-        later("commands", "commands over MQTT"),
-        later("discovery", "Home Assistant discovery"),
-    ],
+    later: &[later("protocol", "choosing MQTT 3.1.1"), later("commands", "commands over MQTT")],
 };
 
 pub(super) const SPOOL: Table = Table {

@@ -28,6 +28,8 @@ pub struct Mqtt {
     pub prefix: Option<String>,
     /// What waits for the broker.
     pub spool: Spool,
+    /// The prefix under which Home Assistant looks for devices, as `prefix`; `None`: it is not told of this one.
+    pub discovery: Option<String>,
 }
 
 /// How results and events wait for the broker.
@@ -73,6 +75,8 @@ pub struct Login {
     pub password: Option<CredentialName>,
 }
 
+/// Home Assistant's own default.
+const HOME_ASSISTANT: &str = "homeassistant";
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_LOW: Duration = Duration::from_secs(5);
 // MQTT counts it in 16 bits of seconds: 18 h 12 min 15 s at most.
@@ -92,6 +96,9 @@ impl Mqtt {
 
         let spool = Spool::read(&section);
         let prefix = section.get("prefix", |value| topic_prefix(text(value)?).map_err(Bad::Says));
+
+        let discovery = section.get("discovery", discovery);
+        let discovery = discovery.unwrap_or_else(|| Some(HOME_ASSISTANT.to_owned()));
 
         match (section.has("client_cert"), section.has("client_key")) {
             (true, false) => section.missing("client_key"),
@@ -116,7 +123,7 @@ impl Mqtt {
             _ => None,
         };
         let login = username.map(|username| Login { username, password });
-        Some(Self { url, ca, client, login, keep_alive, prefix, spool })
+        Some(Self { url, ca, client, login, keep_alive, prefix, spool, discovery })
     }
 }
 
@@ -190,6 +197,14 @@ pub fn topic_prefix(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("must be 1 to 128 bytes of topic levels, without blanks, +, #, $ and a slash at an end; write it as in \"tenant-a\"".into())
+}
+
+fn discovery(value: &toml::de::DeValue<'_>) -> Result<Option<String>, Bad> {
+    match (value.as_bool(), value.as_str()) {
+        (Some(wanted), _) => Ok(wanted.then(|| HOME_ASSISTANT.to_owned())),
+        (None, Some(prefix)) => topic_prefix(prefix).map(Some).map_err(Bad::Says),
+        (None, None) => Err(Bad::Type("true, false or a string")),
+    }
 }
 
 fn username(value: &toml::de::DeValue<'_>) -> Result<String, Bad> {

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::discovery::Announcer;
 use super::{Current, Part, PartState, Surroundings};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -52,6 +53,7 @@ pub(super) struct Reporter {
     session: Session,
     clock: Arc<dyn Clock>,
     link: Option<Link>,
+    announcer: Option<Announcer>,
     parts: Vec<Part>,
     sensors: Vec<SensorPart>,
     started: Duration,
@@ -104,6 +106,8 @@ impl Reporter {
         sensors: Vec<SensorPart>,
     ) -> Self {
         let (clock, run) = (around.clock.clone(), around.run);
+        let mqtt = config.mqtt.as_ref().filter(|_| link.is_some());
+        let announcer = mqtt.map(|mqtt| Announcer::new(around.storage.clone(), mqtt, config));
         let period = Period { began: clock.monotonic(), ..Period::default() };
         let board_meter = BoardMeter::new(Kernel::this(), &config.state);
         let started = SystemClock.monotonic();
@@ -113,6 +117,7 @@ impl Reporter {
             session,
             clock,
             link,
+            announcer,
             parts,
             sensors,
             started,
@@ -131,10 +136,14 @@ impl Reporter {
         reporter
     }
 
-    /// Publishes `info`.
+    /// Publishes `info`, and tells Home Assistant.
     pub(super) fn introduce(&mut self) {
-        if let Some(link) = &self.link {
-            link.publish_info(&self.info());
+        let Some(mut link) = self.link.as_ref() else { return };
+        let info = self.info();
+        link.publish_info(&info);
+        if let Some(announcer) = &mut self.announcer {
+            let board = payload::board(&self.board, &self.versions, info.clock.clone());
+            announcer.announce(&mut link, &info, &board);
         }
     }
 
@@ -172,6 +181,9 @@ impl Reporter {
             self.end_period();
         }
         self.assess();
+        if let (Some(announcer), Some(link)) = (&mut self.announcer, &self.link) {
+            announcer.tick(|| link.state(), self.assessed);
+        }
         let keys = self.conditions.keys().map(|(code, part)| (code, part.to_owned()));
         let connected = self.link.as_ref().is_some_and(|link| link.state().connected);
         let says = (self.verdict(), keys.collect(), connected);

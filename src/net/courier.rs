@@ -415,7 +415,7 @@ impl Courier {
         while now.flight.has_room() {
             let (cargo, topic, qos, retain, payload) =
                 if let Some((slot, payload)) = self.shared.retained.next() {
-                    let topic = self.topics.of_device(&slot.to_string());
+                    let topic = slot.topic(&self.topics);
                     (Cargo::Retained(slot), topic, QoS::AtLeastOnce, limits.retain, payload)
                 } else if now.asked < now.subscriptions.len() {
                     if !self.subscribe(line, now) {

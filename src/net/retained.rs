@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::wire::Topics;
+
 /// A retained topic of the device, in the order in which a new connection says them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Slot {
@@ -14,9 +16,21 @@ pub(super) enum Slot {
     Health,
     /// Of the model with this name.
     Reported(Arc<str>),
+    /// Outside of the device's topics: Home Assistant's, at this topic.
+    Discovery(Arc<str>),
 }
 
-/// What stands in the topic behind the device.
+impl Slot {
+    /// Where it is said.
+    pub(super) fn topic(&self, topics: &Topics) -> String {
+        match self {
+            Self::Discovery(topic) => topic.to_string(),
+            of_device => topics.of_device(&of_device.to_string()),
+        }
+    }
+}
+
+/// What stands in the topic behind the device, or the whole topic where it is not the device's.
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -24,6 +38,7 @@ impl fmt::Display for Slot {
             Self::Info => f.write_str("info"),
             Self::Health => f.write_str("health"),
             Self::Reported(model) => write!(f, "model/{model}/reported"),
+            Self::Discovery(topic) => f.write_str(topic),
         }
     }
 }
@@ -94,6 +109,10 @@ mod tests {
         retained.set(Slot::Health, b"1".to_vec());
         retained.set(Slot::Health, b"2".to_vec());
         retained.set(Slot::Status, b"online".to_vec());
+        let topics = Topics::new(None, "bench-07");
+        assert_eq!(reported("pump").topic(&topics), "edgerun/bench-07/model/pump/reported");
+        let discovery = Slot::Discovery("homeassistant/device/bench-07/config".into());
+        assert_eq!(discovery.topic(&topics), "homeassistant/device/bench-07/config");
         let say = || std::iter::from_fn(|| retained.next()).collect::<Vec<_>>();
         let expected = vec![
             (Slot::Status, b"online".to_vec()),

@@ -4,6 +4,7 @@
 //! `CHANGELOG.md`, described in `docs/mqtt.md` and checked against `docs/schema/`.
 
 mod desired;
+mod discovery;
 mod fetch;
 mod health;
 mod info;
@@ -11,6 +12,7 @@ mod reported;
 mod status;
 
 pub use desired::{DESIRED_BYTES_MAX, Desired, Effective, NotDesired, Said, effective};
+pub use discovery::{Discovery, Platforms, topic as discovery_topic};
 pub use fetch::{CHUNK_BYTES_MAX, Chunk, FetchRequest, NoPart, Part};
 pub use health::{
     Board, Health, MqttHealth, PipelineHealth, ProblemHealth, Process, SensorHealth, SensorState,
@@ -77,6 +79,11 @@ impl Topics {
     /// From outside: parts of such files.
     pub fn fetch_chunk(&self) -> String {
         self.of_device("fetch/chunk")
+    }
+
+    /// From outside: what the device is to do.
+    pub fn command(&self, verb: &str) -> String {
+        format!("{}/cmd/{verb}", self.root)
     }
 
     /// A topic of the device as a whole.

@@ -46,6 +46,9 @@ fn a_board_may_do_all_that_it_must() {
     };
     let board = net::start(login(&broker, "bench-07"), identity(), subscriptions).unwrap();
     seen.on("edgerun/bench-07/status");
+    let home_assistant = Subscriber::new(broker.port(), "homeassistant/#");
+    board.link().publish_discovery("homeassistant/device/bench-07/config", b"{}".to_vec());
+    home_assistant.on("homeassistant/device/bench-07/config");
     board.publisher().publish(inference(1)).unwrap();
     seen.on("edgerun/bench-07/result/gestures");
     let wishes = board.link().wishes();

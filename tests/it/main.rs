@@ -12,6 +12,7 @@ mod config;
 mod conformance;
 mod demo;
 mod deploy;
+mod discovery;
 mod engines;
 mod mqtt;
 mod mqtt_faults;

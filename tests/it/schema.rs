@@ -173,6 +173,7 @@ fn info_conforms_with_and_without_what_a_board_may_not_tell() {
             engine: "native".to_owned(),
             kind: kind.to_owned(),
             labels,
+            unit: (kind == "regression").then(|| "°C".to_owned()),
         });
     }
     check("info", &wire::json(&info));

@@ -3,6 +3,7 @@
 use super::{PartState, Reporter};
 use crate::engine::EngineKind;
 use crate::health;
+use crate::model::PostprocessKind;
 use crate::net::wire::{ChannelInfo, Hardware, Info, PipelineInfo, SensorInfo};
 
 impl Reporter {
@@ -29,6 +30,10 @@ impl Reporter {
                 engine: loaded.model.report().engine.as_str().to_owned(),
                 kind: loaded.manifest.postprocess.kind.as_str().to_owned(),
                 labels: loaded.manifest.labels.clone(),
+                unit: match &loaded.manifest.postprocess.kind {
+                    PostprocessKind::Regression { unit, .. } => Some(unit.clone()),
+                    _ => None,
+                },
             })
         });
         Info {

@@ -86,4 +86,7 @@ pub struct PipelineInfo {
     /// The labels a classification gives; empty otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// The unit of a regression's value; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
 }

@@ -23,11 +23,16 @@ pub(crate) struct Board {
 impl Board {
     /// A board with `config` as its configuration; `{models}` in it names the shipped models.
     pub(crate) fn new(config: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let board = Self { dir: tempfile::tempdir().unwrap() };
+        board.configure(config);
+        board
+    }
+
+    /// Another configuration, from the next start on.
+    pub(crate) fn configure(&self, config: &str) {
         let models = root().join("models").display().to_string();
         let text = format!("{}\n[state]\ndir = \"state\"\n", config.replace("{models}", &models));
-        std::fs::write(dir.path().join("edgerun.toml"), text).unwrap();
-        Self { dir }
+        std::fs::write(self.path("edgerun.toml"), text).unwrap();
     }
 
     /// The path of `name` in the folder.

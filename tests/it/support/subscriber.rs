@@ -20,7 +20,7 @@ pub(crate) struct Received {
     pub(crate) qos: u64,
     /// Whether the broker had kept it from before the subscription.
     pub(crate) retained: bool,
-    /// The payload, which must be JSON.
+    /// The payload, which must be JSON; null where it is empty, which clears a topic.
     pub(crate) payload: Value,
 }
 
@@ -126,6 +126,9 @@ fn parse(line: &str) -> Received {
         topic: message["topic"].as_str().expect("a topic").to_owned(),
         qos: message["qos"].as_u64().expect("a QoS"),
         retained: message["retain"] == 1,
-        payload: serde_json::from_str(payload).expect("every payload of ours is JSON"),
+        payload: match payload {
+            "" => Value::Null,
+            payload => serde_json::from_str(payload).expect("every payload of ours is JSON"),
+        },
     }
 }
