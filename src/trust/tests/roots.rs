@@ -157,7 +157,7 @@ fn another_repositorys_root_begins_anew_and_a_newer_one_of_the_same_goes_on() {
     world.serve(&old);
     assert_ne!(world.code(V2), "accepted");
     // Another repository: its version 1 is younger than the old one's 900.
-    let other = World::new();
+    let other = World::of(Keys::new());
     world.storage.replace(&name, &kept.unwrap()).unwrap();
     world.shipped.clone_from(&other.shipped);
     world.serve(&other.all_files());

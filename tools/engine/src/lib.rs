@@ -5,6 +5,12 @@
 #![allow(missing_docs)]
 
 pub mod arrays;
+#[cfg(feature = "trust")]
+pub mod clock;
 pub mod data;
 pub mod engine;
 pub mod model;
+#[cfg(feature = "trust")]
+pub mod storage;
+#[cfg(feature = "trust")]
+pub mod trust;
