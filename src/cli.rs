@@ -125,6 +125,8 @@ pub(crate) enum Outcome {
     Good,
     /// 1.
     Failed,
+    /// 75, `EX_TEMPFAIL` of sysexits.h: the daemon was told to be started again, and systemd does that.
+    Restart,
     /// 78, `EX_CONFIG` of sysexits.h: systemd is told not to start again.
     WrongConfiguration,
 }
@@ -134,6 +136,7 @@ impl Outcome {
         match self {
             Self::Good => 0,
             Self::Failed => 1,
+            Self::Restart => 75,
             Self::WrongConfiguration => 78,
         }
     }
@@ -178,7 +181,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// The configuration that a command works on.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct ConfigArgs {
     /// The configuration
     #[arg(long, short, global = true, value_name = "FILE", default_value = config::DEFAULT_FILE)]

@@ -65,6 +65,8 @@ pub struct Config {
     pub state: PathBuf,
     /// Updates of the store's models.
     pub ota: Ota,
+    /// Whether what microphones and cameras give may be recorded by a command.
+    pub capture_private: bool,
     /// What is allowed, but probably not meant.
     pub warnings: Vec<Problem>,
 }
@@ -127,6 +129,11 @@ impl Config {
             .or_else(|| machine.state_directory.clone())
             .unwrap_or_else(|| PathBuf::from(STATE));
         let ota = Ota::read(root, base);
+        let privacy = root.table("privacy", &keys::PRIVACY);
+        let capture_private = privacy.is_some_and(|section| {
+            section.close();
+            section.get("capture", value::boolean).unwrap_or(false)
+        });
         let used = |s: &Sensor| {
             pipelines.iter().filter_map(|p| p.feed.as_ref()).any(|feed| feed.sensor == s.name)
         };
@@ -134,7 +141,17 @@ impl Config {
             root.warn("sensor", format!("no pipeline uses sensor \"{}\"", sensor.name));
         }
         let warnings = Vec::new();
-        Some(Self { device: device?, mqtt, sensors, pipelines, http, state, ota, warnings })
+        Some(Self {
+            device: device?,
+            mqtt,
+            sensors,
+            pipelines,
+            http,
+            state,
+            ota,
+            capture_private,
+            warnings,
+        })
     }
 
     /// The models of the store that pipelines run, each once.

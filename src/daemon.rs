@@ -3,6 +3,7 @@
 mod assemble;
 mod brought;
 pub(crate) mod channel;
+mod commands;
 pub mod control;
 mod discovery;
 mod doors;
@@ -13,11 +14,13 @@ mod site;
 mod updater;
 
 pub use assemble::{Current, Loaded, fit};
+pub use commands::{Host, SetLevel, Wanted};
 
+use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -35,7 +38,7 @@ use crate::net::{
     self, BacklogSettings, Identity, Link, MqttSettings, NetHandle, SpoolSettings, Subscriptions,
     TlsSettings,
 };
-use crate::pipeline::{Exchange, Pipeline, Publish};
+use crate::pipeline::{Exchange, Pipeline, Publish, Switch, Taps};
 use crate::queue::{self, FrameSender};
 use crate::sensor::{
     DriverSettings, Mpu6050Settings, ReplaySettings, Sampler, Sensor, SensorChange, SensorError,
@@ -46,6 +49,7 @@ use crate::sink::{JsonLines, MqttSink, Qos, Sink};
 use crate::storage::{DirStorage, FileName, Storage};
 use crate::store::Store;
 use crate::window::Windower;
+use commands::{Board, Commands, Piped, Tap};
 use control::Control;
 use report::Reporter;
 use site::{Fed, Slot};
@@ -82,6 +86,8 @@ pub struct Surroundings {
     pub open_sensor: OpenSensor,
     /// What is known of the runs before this one.
     pub run: Run,
+    /// What commands reach beyond the daemon.
+    pub host: Host,
 }
 
 impl Surroundings {
@@ -95,6 +101,7 @@ impl Surroundings {
             open_bundle: Box::new(Bundle::open),
             open_sensor: Arc::new(|settings, clock| settings.open(clock.clone())),
             run: Run::default(),
+            host: Host::none(),
         }
     }
 }
@@ -109,7 +116,12 @@ pub(crate) struct Part {
 /// The two ends a pipeline's start may have.
 pub(crate) enum PartState {
     /// It runs what is current; `sequence` is there when a sensor feeds it.
-    Running { current: Current, stats: Arc<PipelineStats>, sequence: Option<Arc<Sequence>> },
+    Running {
+        current: Current,
+        stats: Arc<PipelineStats>,
+        sequence: Option<Arc<Sequence>>,
+        switch: Switch,
+    },
     /// The rest of the daemon runs without it.
     Failed { why: String },
 }
@@ -122,6 +134,8 @@ pub struct Daemon {
     threads: Vec<JoinHandle<()>>,
     updater: Option<Updater>,
     control: Option<Control>,
+    commands: Option<Commands>,
+    wanted: Arc<AtomicU8>,
     reporter: Arc<Mutex<Reporter>>,
     heartbeats: Heartbeats,
     stop: Arc<AtomicBool>,
@@ -151,6 +165,8 @@ impl Daemon {
         }
         let mut parts = Vec::with_capacity(config.pipelines.len());
         let mut threads = Vec::new();
+        let mut pipelines = Vec::with_capacity(config.pipelines.len());
+        let paused = commands::pause::paused(around.storage.as_ref());
         for settings in &config.pipelines {
             let name = settings.name.as_str().to_owned();
             let sensor = settings.feed.as_ref().map_or("", |feed| feed.sensor.as_str()).to_owned();
@@ -166,7 +182,7 @@ impl Daemon {
             };
             let mut start = |bundle| {
                 let fan = fan.as_deref_mut();
-                start_pipeline(settings, bundle, fan, &around, link.as_ref(), &session)
+                start_pipeline(settings, bundle, fan, &around, link.as_ref(), &session, &paused)
             };
             let mut started = bundle.and_then(&mut start);
             // Another version may fit: the pipeline waits for it, and nobody need come to the board.
@@ -182,6 +198,7 @@ impl Daemon {
             }
             let state = started.map(|started| {
                 threads.extend(started.thread);
+                pipelines.push(Piped { name: name.clone(), tap: started.tap });
                 if let Ok(updates) = &mut updates {
                     updates.add(started.slot);
                 }
@@ -216,8 +233,39 @@ impl Daemon {
             // Everything else works without it.
             started.map_err(|error| log::error!("control socket: {}", explained(&error))).ok()
         });
-        let mut daemon =
-            Self { net, http, samplers, threads, updater, control, reporter, heartbeats, stop };
+        let wanted = Arc::<AtomicU8>::default();
+        let listening = link.map(|link| link.commands()).filter(|link| !link.allowed().is_empty());
+        let commands = match listening {
+            None => None,
+            Some(link) => {
+                let board = Board {
+                    reporter: reporter.clone(),
+                    pipelines,
+                    doors: doors::all(&reporter),
+                    asker: updater.as_ref().map(Updater::asker),
+                    storage: around.storage.clone(),
+                    clock: around.clock.clone(),
+                    host: around.host.clone(),
+                    capture_private: config.capture_private,
+                    wanted: wanted.clone(),
+                    stop: Arc::default(),
+                };
+                Some(Commands::start(link, board)?)
+            }
+        };
+        let mut daemon = Self {
+            net,
+            http,
+            samplers,
+            threads,
+            updater,
+            control,
+            commands,
+            wanted,
+            reporter,
+            heartbeats,
+            stop,
+        };
         daemon.report(|reporter| reporter.introduce());
         daemon.tick();
         Ok(daemon)
@@ -236,6 +284,11 @@ impl Daemon {
         let hung = self.threads.iter().any(JoinHandle::is_finished) && !self.has_ended();
         // Work hangs in real time, whatever clock the stream runs on.
         !hung && self.heartbeats.all_fresh(beats, SystemClock.monotonic(), HANG)
+    }
+
+    /// What a command asks of whoever runs the daemon; its answer is on its way.
+    pub fn wanted(&self) -> Option<Wanted> {
+        commands::wanted(&self.wanted)
     }
 
     /// Whether every recording has been played to its end; never with a real sensor.
@@ -265,12 +318,18 @@ impl Daemon {
     /// Stops in the data's order: sensors, pipelines, then the network once it has delivered the rest.
     pub fn stop(mut self) {
         drop(self.http.take());
+        if let Some(commands) = &self.commands {
+            commands.begin_to_stop();
+        }
         if let Some(control) = self.control.take() {
             control.stop();
         }
         // Before the pipelines go: it may be waiting for one of them.
         if let Some(updater) = self.updater.take() {
             updater.stop();
+        }
+        if let Some(commands) = self.commands.take() {
+            commands.stop();
         }
         self.stop.store(true, Ordering::Release);
         // With the samplers go their ends of the queues: each pipeline finishes what is left and ends.
@@ -373,7 +432,8 @@ fn start_net(
     let groups = config.device.groups.iter().map(|group| group.as_str().to_owned()).collect();
     let repository = config.ota.repository.as_ref();
     let files = repository.is_some_and(|repository| repository.url == config::OVER_BROKER);
-    let subscriptions = Subscriptions { models: config.store_models(), groups, files };
+    let commands = config.mqtt.as_ref().map(|mqtt| mqtt.commands.clone()).unwrap_or_default();
+    let subscriptions = Subscriptions { models: config.store_models(), groups, files, commands };
     Ok(Some(net::start(settings, identity, subscriptions)?))
 }
 
@@ -382,6 +442,7 @@ struct Started {
     state: PartState,
     thread: Option<JoinHandle<()>>,
     slot: Slot,
+    tap: Option<Tap>,
 }
 
 impl Started {
@@ -401,14 +462,16 @@ fn start_pipeline(
     around: &Surroundings,
     link: Option<&Link>,
     session: &Session,
+    paused: &BTreeSet<String>,
 ) -> anyhow::Result<Started> {
     let loaded = bundle.map(|bundle| Loaded::new(&bundle, settings)).transpose()?;
     let stats = Arc::new(PipelineStats::default());
     let (Some(feed), Some(fan)) = (&settings.feed, fan) else {
         let current = Current::new(loaded);
         let slot = Slot::new(settings, None, current.clone(), stats.clone());
-        let state = PartState::Running { current, stats, sequence: None };
-        return Ok(Started { state, thread: None, slot });
+        let switch = Switch::default();
+        let state = PartState::Running { current, stats, sequence: None, switch };
+        return Ok(Started { state, thread: None, slot, tap: None });
     };
     let spec = fan.spec.as_ref().map_err(|why| anyhow!("sensor {}: {why}", fan.name))?;
     let serving = match &loaded {
@@ -447,6 +510,17 @@ fn start_pipeline(
     // A sample may wait one period of the sensor until it is read.
     let deadline = spec.period() * u32::try_from(stride).unwrap_or(u32::MAX).saturating_add(1);
     let exchange = Arc::new(Exchange::default());
+    let switch = Switch::new(paused.contains(settings.name.as_str()));
+    if switch.is_paused() {
+        log::warn!("pipeline {name} is paused: the command resume has it make results again");
+    }
+    let tap = Tap {
+        switch: switch.clone(),
+        exchange: exchange.clone(),
+        spec: spec.clone(),
+        frames: feed.window.length.get(),
+        is_private: fan.settings.is_private(),
+    };
     let fed = Fed { spec: spec.clone(), exchange: exchange.clone(), deadline };
     let slot = Slot::new(settings, Some(fed), current.clone(), stats.clone());
     let pipeline = Pipeline {
@@ -455,7 +529,8 @@ fn start_pipeline(
         channels,
         serving,
         exchange: exchange.clone(),
-        copy: None,
+        taps: Taps::default(),
+        switch: switch.clone(),
         deadline,
         publish: match feed.publish {
             config::Publish::Every => Publish::Every,
@@ -485,8 +560,8 @@ fn start_pipeline(
         .context("cannot start a thread")?;
     fan.queues.push(sender);
     fan.pipelines.push(name);
-    let state = PartState::Running { current, stats, sequence: Some(sequence) };
-    Ok(Started { state, thread: Some(thread), slot })
+    let state = PartState::Running { current, stats, sequence: Some(sequence), switch };
+    Ok(Started { state, thread: Some(thread), slot, tap: Some(tap) })
 }
 
 fn open_sequence(storage: Arc<dyn Storage>, pipeline: &str) -> anyhow::Result<Sequence> {

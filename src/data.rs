@@ -9,6 +9,7 @@ mod secret;
 mod session;
 mod tensor;
 mod time;
+mod verb;
 
 pub use frames::{Frames, Stamp};
 pub use inference::{Event, EventKind, Finding, Inference, Rejected, ScoredLabel, WindowSpan};
@@ -17,3 +18,4 @@ pub use secret::Secret;
 pub use session::Session;
 pub use tensor::{DType, Quantization, Signature, Tensor, TensorData, TensorError, TensorSpec};
 pub use time::{ClockState, Timestamp};
+pub use verb::Verb;

@@ -27,7 +27,7 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::clock::{Clock, ScaledClock, Stopwatch, SystemClock};
 use crate::config::{Config, Machine, Secrets};
-use crate::daemon::{Daemon, Surroundings};
+use crate::daemon::{Daemon, Host, Surroundings};
 use crate::data::Timestamp;
 use crate::health::Run;
 use crate::model::{Bundle, BundleError, Manifest};
@@ -182,6 +182,7 @@ fn surroundings(
             Ok(Box::new(driver) as Box<dyn Sensor>)
         }),
         run: Run::default(),
+        host: Host::none(),
     }
 }
 

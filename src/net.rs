@@ -1,12 +1,16 @@
 //! The one async room: the connection to the broker, on a thread of its own. Nothing waits for it.
 //!
 //! Results and events come through [`crate::sink::MqttSink`], payloads of the device and its models through
-//! [`Link`]; what others wish for its models goes the other way, through [`Wishes`]. The library behind it is a transport, and
-//! what must arrive is kept in our own outbox, and on disk, until its PUBACK.
+//! [`Link`]; what others wish for its models goes the other way, through [`Wishes`], and what they tell it to do
+//! through [`Commands`]. The library behind it is a transport, and what must arrive is kept in our own outbox, and on disk,
+//! until its PUBACK.
 
 mod backoff;
+mod client;
+pub mod commands;
 mod connection;
 mod courier;
+mod envelope;
 mod failure;
 mod files;
 mod flight;
@@ -14,7 +18,6 @@ pub mod http;
 mod limits;
 mod outbox;
 mod probe;
-mod responder;
 mod retained;
 pub mod settings;
 mod state;
@@ -22,11 +25,13 @@ pub mod tls;
 pub mod wire;
 mod wishes;
 
+pub use client::{News, Talk, converse, respond};
+pub use commands::Commands;
+pub use envelope::{Envelope, Heard, Say};
 #[cfg(test)]
 pub(crate) use files::respond_to;
 pub use files::{Files, NotGiven};
 pub use probe::probe;
-pub use responder::respond;
 pub use settings::{
     BacklogSettings, Identity, MqttSettings, SpoolSettings, Subscriptions, Timing, TlsSettings,
 };
@@ -117,7 +122,26 @@ struct Shared {
     retained: Retained,
     wishes: Wishes,
     files: Files,
+    commands: Commands,
     board: Board,
+}
+
+impl Shared {
+    /// Brings what somebody else says to whom it concerns.
+    fn hear(&self, heard: Heard, topics: &Topics) {
+        if heard.topic == topics.fetch_chunk() {
+            self.files.hear(&heard.payload);
+        } else if self.commands.are_on(&heard.topic) {
+            self.commands.hear(heard);
+        } else {
+            self.wishes.hear(&heard.topic, &heard.payload);
+        }
+    }
+
+    /// Whether nothing that others should know is left to say.
+    fn all_said(&self) -> bool {
+        self.retained.all_said() && self.commands.all_said()
+    }
 }
 
 impl Link {
@@ -158,10 +182,16 @@ impl Link {
         self.shared.files.clone()
     }
 
+    /// Where commands come in and their answers go out.
+    pub fn commands(&self) -> Commands {
+        self.shared.commands.clone()
+    }
+
     /// How it is doing.
     pub fn state(&self) -> NetState {
         let mut state = self.shared.board.snapshot();
         state.dropped += self.sink.dropped();
+        state.ignored = self.shared.commands.ignored();
         state
     }
 
@@ -202,12 +232,14 @@ pub fn start(
     let (tls, runtime) = prepare(&settings)?;
     let (sink, intake) = queue(INTAKE);
     let topics = Topics::new(settings.prefix.as_deref(), &identity.device);
+    let Subscriptions { groups, commands, .. } = &subscriptions;
+    let commands = Commands::new(&identity.device, groups, commands, &topics);
     let wishes = Wishes::new(subscriptions, &topics);
     let board = Board::new(identity.session.clone());
     let files = Files::new(random_number()?);
     let (stop, stopping) = watch::channel(None);
     let (end, ended) = mpsc::sync_channel(1);
-    let shared = Shared { retained: Retained::default(), wishes, files, board };
+    let shared = Shared { retained: Retained::default(), wishes, files, commands, board };
     let link = Link { sink, shared: shared.clone() };
     let courier = Courier::new(settings, identity, topics, tls, intake, shared, stopping);
     thread::Builder::new().name("net".to_owned()).spawn(move || {

@@ -2,10 +2,11 @@
 //! one screen. One thread for each pipeline; nothing here waits for the network.
 
 mod exchange;
+mod switch;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::TrySendError;
 use std::time::Duration;
 
 use crate::clock::{Clock, Stopwatch};
@@ -16,7 +17,8 @@ use crate::queue::{FrameReceiver, Waited};
 use crate::sequence::Sequence;
 use crate::sink::Sink;
 use crate::window::Windower;
-pub use exchange::{Exchange, NotTaken, Order, Served, Serving};
+pub use exchange::{Exchange, NotTaken, Order, Served, Serving, Taps};
+pub use switch::Switch;
 
 /// How long a pipeline waits for frames before it shows that it is alive.
 const BEAT: Duration = Duration::from_millis(250);
@@ -44,8 +46,10 @@ pub struct Pipeline {
     pub serving: Option<Box<Serving>>,
     /// Where another bundle comes from.
     pub exchange: Arc<Exchange>,
-    /// Where windows go, too, while another bundle is compared.
-    pub copy: Option<SyncSender<Served>>,
+    /// Where windows go, too.
+    pub taps: Taps,
+    /// Whether windows become results.
+    pub switch: Switch,
     /// A finding later than this after its last sample is a deadline miss: the next window is due.
     pub deadline: Duration,
     /// Which findings are published.
@@ -68,7 +72,7 @@ impl Pipeline {
         loop {
             match queue.take(&mut frames, BEAT) {
                 Waited::Frames => self.turn(&frames),
-                Waited::Nothing => self.exchange.take(&mut self.serving, &mut self.copy),
+                Waited::Nothing => self.exchange.take(&mut self.serving, &mut self.taps),
                 Waited::Closed => break,
             }
             self.stats.dropped_frames.store(queue.dropped(), Ordering::Relaxed);
@@ -80,17 +84,27 @@ impl Pipeline {
     /// One batch of frames all the way through.
     pub fn turn(&mut self, frames: &Frames) {
         for (frame, stamp) in frames.iter() {
-            self.exchange.take(&mut self.serving, &mut self.copy);
+            self.exchange.take(&mut self.serving, &mut self.taps);
             if let (true, Some(serving)) = (stamp.gap_before, &mut self.serving) {
                 serving.predictor.reset();
             }
             let Some(window) = self.windower.push(frame, stamp) else { continue };
+            if let Some(capture) = &self.taps.capture
+                && let Err(TrySendError::Disconnected(_)) = capture.try_send(window.values.to_vec())
+            {
+                self.taps.capture = None;
+            }
             let Some(serving) = &mut self.serving else { continue };
+            if self.switch.is_paused() {
+                // To what comes after the pause, what was before it is another stream.
+                serving.predictor.reset();
+                continue;
+            }
             let watch = Stopwatch::start();
             let (rows, predictor) = serving.rows(window.values, self.channels);
             let found = predictor.predict(rows);
             let (latency, span) = (watch.elapsed(), window.span);
-            if let (Some(copy), Ok((finding, _))) = (&self.copy, &found) {
+            if let (Some(copy), Ok((finding, _))) = (&self.taps.shadow, &found) {
                 // Whoever compares takes what there is room for; a window that serves never waits.
                 let (window, finding) = (window.values.to_vec(), finding.clone());
                 copy.try_send(Served { window, finding }).ok();

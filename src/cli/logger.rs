@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use log::{LevelFilter, Log, Metadata, Record};
@@ -51,11 +51,25 @@ pub(crate) fn start(
     if let Some(level) = level {
         rules.ours = level.into();
     }
-    static LOGGER: OnceLock<Logger> = OnceLock::new();
     log::set_max_level(rules.max());
+    let rules = RwLock::new(rules);
     let logger = LOGGER.get_or_init(|| Logger { rules, style: Style::of_stderr() });
     // Fails where a logger runs already, which then stays.
     log::set_logger(logger).ok();
+    Ok(())
+}
+
+static LOGGER: OnceLock<Logger> = OnceLock::new();
+
+/// Logs our own records from `level` on, until the process ends.
+pub(crate) fn set(level: &str) -> Result<(), String> {
+    let parsed = <Level as clap::ValueEnum>::from_str(level, false).map_err(|_| {
+        format!("{level:?} is no level; write off, error, warn, info, debug or trace")
+    })?;
+    let logger = LOGGER.get().ok_or("nothing is logged where edgerun runs like this")?;
+    let mut rules = logger.rules.write().unwrap_or_else(PoisonError::into_inner);
+    rules.ours = parsed.into();
+    log::set_max_level(rules.max());
     Ok(())
 }
 
@@ -67,13 +81,14 @@ pub(crate) fn say(line: &str) {
 }
 
 struct Logger {
-    rules: Rules,
+    rules: RwLock<Rules>,
     style: Style,
 }
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= self.rules.of(metadata.target())
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        metadata.level() <= rules.of(metadata.target())
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -10,7 +10,7 @@ use signal_hook::iterator::Signals;
 use super::{ConfigArgs, Outcome, logger};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Credentials};
-use crate::daemon::{Daemon, Surroundings, explained};
+use crate::daemon::{Daemon, Host, Surroundings, Wanted, explained};
 use crate::health::{Run, Runs, boot_id};
 use crate::storage::DirStorage;
 use crate::systemd::{self, NotifyError};
@@ -29,6 +29,7 @@ const TICK: Duration = Duration::from_millis(100);
 enum Asked {
     Stop,
     Reload,
+    Restart,
 }
 
 /// Runs until SIGTERM or SIGINT; SIGHUP applies a valid new configuration and keeps the old one
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &Args, _out: &mut dyn Write) -> anyhow::Result<Outcome> 
     let config = args.config.load()?;
     let runs = Runs::begin(Arc::new(DirStorage::new(&config.state)), &boot_id());
     let outcome = serve(args, config, runs.run(), &mut signals);
-    runs.end(matches!(outcome, Ok(Outcome::Good)));
+    runs.end(matches!(outcome, Ok(Outcome::Good | Outcome::Restart)));
     outcome
 }
 
@@ -48,13 +49,17 @@ fn serve(
     run: Run,
     signals: &mut Signals,
 ) -> anyhow::Result<Outcome> {
-    let Some(mut daemon) = start(&config, run)? else { return Ok(Outcome::WrongConfiguration) };
-    loop {
+    let host = host(args);
+    let Some(mut daemon) = start(&config, run, &host)? else {
+        return Ok(Outcome::WrongConfiguration);
+    };
+    let restarts = loop {
         let status = daemon.status_line();
         log::info!("ready: {status}");
         tell(systemd::ready(&status));
         match supervise(&mut daemon, signals) {
-            Asked::Stop => break,
+            Asked::Stop => break false,
+            Asked::Restart => break true,
             Asked::Reload => tell(systemd::reloading()),
         }
         let new = match args.config.load() {
@@ -67,7 +72,7 @@ fn serve(
         };
         // Two openings of one bus cannot be, so the old parts go before the new ones come.
         daemon.stop();
-        daemon = match start(&new, run) {
+        daemon = match start(&new, run, &host) {
             Ok(Some(started)) => {
                 config = new;
                 started
@@ -77,21 +82,34 @@ fn serve(
                     log::error!("the new configuration cannot run: {}", explained(&error));
                 }
                 log::error!("going on with the old configuration");
-                let Some(daemon) = start(&config, run)? else {
+                let Some(daemon) = start(&config, run, &host)? else {
                     return Ok(Outcome::WrongConfiguration);
                 };
                 daemon
             }
         };
-    }
+    };
     log::info!("stopping");
     tell(systemd::stopping("stopping"));
     daemon.stop();
-    Ok(Outcome::Good)
+    Ok(if restarts { Outcome::Restart } else { Outcome::Good })
+}
+
+/// What commands reach of this process.
+fn host(args: &Args) -> Host {
+    let config = args.config.clone();
+    let check = move || match config.load() {
+        Ok(_) => Ok(()),
+        Err(wrong) => {
+            let said: Vec<String> = wrong.problems.iter().map(ToString::to_string).collect();
+            Err(said.join("; "))
+        }
+    };
+    Host { check: Arc::new(check), log_level: Arc::new(logger::set) }
 }
 
 /// Starts the daemon; `None` after saying which credentials are missing.
-fn start(config: &Config, run: Run) -> anyhow::Result<Option<Daemon>> {
+fn start(config: &Config, run: Run, host: &Host) -> anyhow::Result<Option<Daemon>> {
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
@@ -102,7 +120,7 @@ fn start(config: &Config, run: Run) -> anyhow::Result<Option<Daemon>> {
             return Ok(None);
         }
     };
-    let around = Surroundings { run, ..Surroundings::board(&config.state) };
+    let around = Surroundings { run, host: host.clone(), ..Surroundings::board(&config.state) };
     Daemon::start(config, &secrets, around).map(Some)
 }
 
@@ -114,6 +132,11 @@ fn supervise(daemon: &mut Daemon, signals: &mut Signals) -> Asked {
     loop {
         if let Some(signal) = signals.pending().next() {
             return if signal == SIGHUP { Asked::Reload } else { Asked::Stop };
+        }
+        match daemon.wanted() {
+            Some(Wanted::Reload) => return Asked::Reload,
+            Some(Wanted::Restart) => return Asked::Restart,
+            None => {}
         }
         daemon.tick();
         let now = SystemClock.monotonic();

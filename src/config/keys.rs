@@ -73,8 +73,9 @@ pub(super) const ROOT: Table = Table {
         optional("http", "[http]", "no HTTP", "The HTTP server."),
         optional("state", "[state]", "see below", "Where state is kept."),
         optional("ota", "[ota]", "models of the store are updated by hand", "Updates of models."),
+        optional("privacy", "[privacy]", "see below", "What may leave the board."),
     ],
-    later: &[later("privacy", "capture of raw data")],
+    later: &[],
 };
 
 pub(super) const DEVICE: Table = Table {
@@ -145,13 +146,19 @@ pub(super) const MQTT: Table = Table {
             "How results and events wait for the broker, over power cuts, too.",
         ),
         optional(
+            "commands",
+            "[\"health\", \"pause\"]",
+            "`[\"health\", \"pause\", \"resume\", \"update\", \"rollback\"]`",
+            "What others may tell this board to do over the broker, see [commands.md](commands.md): also `\"infer\"`, `\"capture\"`, `\"reload\"`, `\"restart\"`, `\"log-level\"`; `[]` for nothing.",
+        ),
+        optional(
             "discovery",
             "false",
             "`true`",
             "Whether Home Assistant is told of this board: `true`, `false`, or its discovery prefix where that is not `\"homeassistant\"`.",
         ),
     ],
-    later: &[later("protocol", "choosing MQTT 3.1.1"), later("commands", "commands over MQTT")],
+    later: &[later("protocol", "choosing MQTT 3.1.1")],
 };
 
 pub(super) const SPOOL: Table = Table {
@@ -399,6 +406,18 @@ pub(super) const STATE: Table = Table {
     later: &[],
 };
 
+pub(super) const PRIVACY: Table = Table {
+    header: "[privacy]",
+    about: "What may leave the board.",
+    keys: &[optional(
+        "capture",
+        "true",
+        "`false`",
+        "Whether the command `capture` may record what a microphone or a camera gives; other sensors need only `[mqtt] commands`. No driver of this version is one of these.",
+    )],
+    later: &[],
+};
+
 pub(super) const OTA: Table = Table {
     header: "[ota]",
     about: "Where updates of the store's models come from, and what a new version must keep to: [updates.md](updates.md).",
@@ -488,7 +507,7 @@ pub(super) const OTA: Table = Table {
 /// All tables, in the order of the documentation.
 pub const TABLES: &[&Table] = &[
     &ROOT, &DEVICE, &MQTT, &SPOOL, &SENSOR, &MPU6050, &REPLAY, &PIPELINE, &WINDOW, &OVERLOAD,
-    &HTTP, &STATE, &OTA,
+    &HTTP, &STATE, &OTA, &PRIVACY,
 ];
 
 /// The reference part of `docs/configuration.md`, in Markdown.

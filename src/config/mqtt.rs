@@ -8,7 +8,9 @@ use super::keys;
 use super::name::CredentialName;
 use super::quantity::{ByteSize, Rate, Span};
 use super::raw::Section;
+use super::suggest;
 use super::value::{Bad, credential, one_of, parsed, path, quantity, text};
+use crate::data::Verb;
 
 /// The broker.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +28,8 @@ pub struct Mqtt {
     /// What stands before `edgerun/` in every topic, on brokers that tenants share; levels without wildcards, no
     /// slash at an end.
     pub prefix: Option<String>,
+    /// What others may tell this board to do, each once, in the order of [`Verb::ALL`].
+    pub commands: Vec<Verb>,
     /// What waits for the broker.
     pub spool: Spool,
     /// The prefix under which Home Assistant looks for devices, as `prefix`; `None`: it is not told of this one.
@@ -99,6 +103,7 @@ impl Mqtt {
 
         let discovery = section.get("discovery", discovery);
         let discovery = discovery.unwrap_or_else(|| Some(HOME_ASSISTANT.to_owned()));
+        let commands = section.get("commands", commands).unwrap_or_else(|| Verb::USUAL.to_vec());
 
         match (section.has("client_cert"), section.has("client_key")) {
             (true, false) => section.missing("client_key"),
@@ -123,7 +128,7 @@ impl Mqtt {
             _ => None,
         };
         let login = username.map(|username| Login { username, password });
-        Some(Self { url, ca, client, login, keep_alive, prefix, spool, discovery })
+        Some(Self { url, ca, client, login, keep_alive, prefix, commands, spool, discovery })
     }
 }
 
@@ -197,6 +202,25 @@ pub fn topic_prefix(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("must be 1 to 128 bytes of topic levels, without blanks, +, #, $ and a slash at an end; write it as in \"tenant-a\"".into())
+}
+
+/// A list of verbs.
+fn commands<'a>(value: &'a toml::de::DeValue<'a>) -> Result<Vec<Verb>, Bad> {
+    let list = value.as_array().ok_or(Bad::Type("a list of verbs"))?;
+    let all: Vec<&str> = Verb::ALL.iter().map(|verb| verb.as_str()).collect();
+    let mut named = Vec::with_capacity(list.len());
+    for value in list {
+        let word = text(value.get_ref())?;
+        let verb = Verb::named(word).ok_or_else(|| {
+            Bad::Says(format!("{word:?} is no verb{}", suggest::hint(word, &all)))
+        })?;
+        if named.contains(&verb) {
+            return Err(Bad::Says(format!("has {word:?} twice")));
+        }
+        named.push(verb);
+    }
+    named.sort_unstable();
+    Ok(named)
 }
 
 fn discovery(value: &toml::de::DeValue<'_>) -> Result<Option<String>, Bad> {

@@ -1,4 +1,4 @@
-//! The models of pipelines, as HTTP requests reach them.
+//! The models of pipelines, as requests reach them, over HTTP or as commands.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,10 +17,7 @@ pub(super) fn start(
     reporter: &Arc<Mutex<Reporter>>,
 ) -> anyhow::Result<Option<HttpServer>> {
     let Some(settings) = &config.http else { return Ok(None) };
-    let doors = {
-        let reporter = report::lock(reporter);
-        reporter.running().map(|(name, current)| door(name, current.clone())).collect()
-    };
+    let doors = all(reporter);
     let settings = HttpSettings { listen: settings.listen, token: secrets.http_token.clone() };
     let reporter = reporter.clone();
     let health = Box::new(move || report::lock(&reporter).health());
@@ -28,7 +25,13 @@ pub(super) fn start(
     Ok(Some(server))
 }
 
-/// A pipeline's model for HTTP: a session of its own, so that requests and windows do not meet. Made anew when
+/// One for each pipeline that could be started.
+pub(super) fn all(reporter: &Mutex<Reporter>) -> Vec<Door> {
+    let reporter = report::lock(reporter);
+    reporter.running().map(|(name, current)| door(name, current.clone())).collect()
+}
+
+/// A pipeline's model for requests: a session of its own, so that requests and windows do not meet. Made anew when
 /// another version runs.
 fn door(name: &str, current: Current) -> Door {
     const NONE: &str = "the model has no version on this board yet";

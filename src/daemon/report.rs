@@ -67,6 +67,8 @@ pub(super) struct Reporter {
     assessed: Duration,
     period: Period,
     said: Option<(Duration, Said)>,
+    /// What may be asked of the board.
+    commands: Vec<String>,
 }
 
 /// What makes a health worth saying before its time: another state, another reason (not only other words), a
@@ -130,6 +132,7 @@ impl Reporter {
             assessed: started,
             period,
             said: None,
+            commands: commands(config),
         };
         reporter.board = reporter.board_meter.read();
         reporter.assess();
@@ -157,6 +160,11 @@ impl Reporter {
     /// No pipeline takes a number any more.
     pub(super) fn close_sequences(&self) {
         self.sequences().for_each(Sequence::close);
+    }
+
+    /// Something has changed that others should know: `health` is due at the next tick.
+    pub(super) fn hurry(&mut self) {
+        self.said = None;
     }
 
     /// Publishes `health` when it is due, and reserves sequence numbers ahead.
@@ -303,6 +311,11 @@ impl Reporter {
     fn uptime(&self) -> Duration {
         SystemClock.monotonic().saturating_sub(self.started)
     }
+}
+
+fn commands(config: &Config) -> Vec<String> {
+    let verbs = config.mqtt.iter().flat_map(|mqtt| &mqtt.commands);
+    verbs.map(|verb| verb.as_str().to_owned()).collect()
 }
 
 fn given_up(stats: &PipelineStats) -> u64 {

@@ -1,5 +1,6 @@
 //! The thread on which updates run, at the lowest priority, and what others may ask of it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -67,6 +68,8 @@ pub(super) enum Ask {
     Pin(String, Option<Version>, bool),
     /// To ask the repository now.
     Check,
+    /// To bring this about, as long as no topic says otherwise.
+    Update(String, Wish),
 }
 
 /// What is answered.
@@ -214,7 +217,9 @@ impl Opened {
                 asker.call(Call::Look);
             });
         }
-        let mut work = Work { updates, site, calls, called, announce, wishes, stop: stop.clone() };
+        let (ordered, stop_work) = (BTreeMap::new(), stop.clone());
+        let mut work =
+            Work { updates, site, calls, called, announce, wishes, ordered, stop: stop_work };
         // Whoever asks from now on gets an answer.
         work.stand();
         let thread = std::thread::Builder::new()
@@ -258,6 +263,8 @@ struct Work {
     announce: Arc<Mutex<Announcer>>,
     /// What the broker says is wished; `None` where that is not followed.
     wishes: Option<Wishes>,
+    /// What commands asked for: holds as long as no topic wishes anything, until the process ends.
+    ordered: BTreeMap<String, Wish>,
     stop: Arc<AtomicBool>,
 }
 
@@ -329,7 +336,9 @@ impl Work {
                 Some(Desired { version: Some(version), allow_downgrade }) => {
                     Wish::Version { version, allow_downgrade }
                 }
-                Some(Desired { version: None, .. }) | None => Wish::Keep,
+                Some(Desired { version: None, .. }) | None => {
+                    self.ordered.get(model).cloned().unwrap_or(Wish::Keep)
+                }
             };
             self.updates.wish(model, wish, &mut self.site);
             if let Some(remark) = remark {
@@ -340,8 +349,25 @@ impl Work {
     }
 
     fn answer(&mut self, ask: Ask) -> Result<Answer, Failure> {
-        let Self { updates, site, .. } = self;
+        let Self { updates, site, wishes, ordered, .. } = self;
         match ask {
+            Ask::Update(model, wish) => {
+                let wished = wishes.as_ref().and_then(|wishes| wishes.of(&model).desired);
+                if let Some(Desired { version: Some(version), .. }) = wished {
+                    let message = format!(
+                        "the broker's topic model/{model}/desired, of this board or a group, wishes {version}, \
+                         and wins; change it there, or clear it"
+                    );
+                    return Err(Failure::new(Code::BadRequest, message));
+                }
+                // What was refused before is tried again; what is under way goes on.
+                if updates.report(&model).is_some_and(|report| report.target.is_none()) {
+                    updates.wish(&model, Wish::Keep, site);
+                }
+                updates.wish(&model, wish.clone(), site);
+                ordered.insert(model, wish);
+                Ok(Answer::Asked)
+            }
             Ask::Apply(bundle) => updates.apply(&bundle, site).map(|()| Answer::Begun),
             Ask::Bring { model, version, allow_downgrade, medium } => {
                 // What is on its way keeps its own medium.
@@ -355,6 +381,7 @@ impl Work {
                 taken.map(|begun| Answer::Brought { version, begun })
             }
             Ask::RollBack(model, to) => {
+                ordered.remove(&model);
                 updates.roll_back(&model, to.as_ref(), site).map(Answer::RolledBack)
             }
             Ask::Pin(model, version, pinned) => {

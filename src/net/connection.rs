@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
-    ConnectProperties, LastWill, Packet, PubAckReason, Publish, SubAck, SubscribeReasonCode,
+    ConnectProperties, Filter, LastWill, Packet, PubAckReason, Publish, SubAck, SubscribeReasonCode,
 };
 use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::envelope::{Envelope, Heard, Say};
 use super::failure::Failure;
 use super::flight::WINDOW;
 use super::limits::Limits;
@@ -41,12 +42,7 @@ pub(super) enum Happening {
     /// The broker refuses the subscription with this packet id.
     NotSubscribed(u16, SubscribeReasonCode),
     /// Somebody says something on a topic that we have subscribed to.
-    Heard {
-        /// Where.
-        topic: String,
-        /// What.
-        payload: Vec<u8>,
-    },
+    Heard(Heard),
     /// DISCONNECT was written.
     SaidGoodbye,
     /// It is over.
@@ -99,9 +95,18 @@ impl Connection {
         self.client.try_publish(topic, qos, retain, payload).is_ok()
     }
 
+    /// The same with something beside the payload, and never retained.
+    pub(super) fn say(&self, qos: QoS, Say { topic, payload, envelope }: Say) -> bool {
+        let properties = envelope.properties();
+        self.client.try_publish_with_properties(topic, qos, false, payload, properties).is_ok()
+    }
+
     /// Hands one subscription at QoS 1 to the library. `false` when it does not take it: its filter is not one.
-    pub(super) fn subscribe(&self, filter: &str) -> bool {
-        self.client.try_subscribe(filter, QoS::AtLeastOnce).is_ok()
+    /// With `tells_retained` live messages say whether they are to be retained, too.
+    pub(super) fn subscribe(&self, filter: &str, tells_retained: bool) -> bool {
+        let mut filter = Filter::new(filter, QoS::AtLeastOnce);
+        filter.preserve_retain = tells_retained;
+        self.client.try_subscribe_many([filter]).is_ok()
     }
 
     /// Asks for a DISCONNECT behind everything handed over. `false` when there is no more line.
@@ -191,7 +196,7 @@ async fn poll(
                 reason => Happening::Refused(puback.pkid, reason),
             },
             Ok(Ok(Event::Incoming(Packet::SubAck(suback)))) => answered(&suback),
-            Ok(Ok(Event::Incoming(Packet::Publish(publish)))) => match heard(&publish) {
+            Ok(Ok(Event::Incoming(Packet::Publish(publish)))) => match heard(publish) {
                 Some(happening) => happening,
                 None => Happening::Lost(Failure::retry(format!(
                     "the broker at {} sends what MQTT 5 does not allow it",
@@ -222,10 +227,15 @@ fn answered(suback: &SubAck) -> Happening {
 
 /// `None` where the topic is no text or there is an alias for it: we allow none, and the library would keep
 /// whatever a broker makes up.
-fn heard(publish: &Publish) -> Option<Happening> {
+fn heard(publish: Publish) -> Option<Happening> {
     if publish.properties.as_ref().is_some_and(|properties| properties.topic_alias.is_some()) {
         return None;
     }
     let topic = String::from_utf8(publish.topic.to_vec()).ok()?;
-    Some(Happening::Heard { topic, payload: publish.payload.to_vec() })
+    Some(Happening::Heard(Heard {
+        topic,
+        payload: publish.payload.to_vec(),
+        retained: publish.retain,
+        envelope: Envelope::of(publish.properties),
+    }))
 }

@@ -164,18 +164,14 @@ impl Courier {
                     Happening::NotSubscribed(id, reason) => {
                         self.not_subscribed(&mut accepted, id, reason);
                     }
-                    Happening::Heard { topic, payload } if topic == self.topics.fetch_chunk() => {
-                        self.shared.files.hear(&payload);
-                    }
-                    Happening::Heard { topic, payload } => {
-                        self.shared.wishes.hear(&topic, &payload);
-                    }
+                    Happening::Heard(heard) => self.shared.hear(heard, &self.topics),
                 },
                 () = self.intake.filled() => {}
                 () = self.shared.retained.changed() => {}
                 () = self.shared.files.asked() => {}
                 () = self.outbox.reported() => {}
                 () = until(due) => {}
+                () = self.shared.commands.answered() => {}
                 asked = self.stop.changed(), if deadline.is_none() => {
                     deadline = *self.stop.borrow_and_update();
                     if asked.is_err() || deadline.is_none() || accepted.is_none() {
@@ -201,7 +197,7 @@ impl Courier {
                 }
                 // A backlog on disk is for the next start.
                 let all_said = now.flight.is_empty() && self.outbox.is_up_to_date();
-                if deadline.is_some() && all_said && self.shared.retained.all_said() {
+                if deadline.is_some() && all_said && self.shared.all_said() {
                     return goodbye(line, deadline).await;
                 }
             }
@@ -220,7 +216,8 @@ impl Courier {
             state.reconnects += u64::from(again);
         });
         log::info!("connected to the broker at {}", self.settings.address());
-        let subscriptions = self.shared.wishes.subscriptions(limits.wildcards);
+        let mut subscriptions = self.shared.wishes.subscriptions(limits.wildcards);
+        subscriptions.extend(self.shared.commands.subscriptions(limits.wildcards));
         Accepted {
             limits,
             flight: Flight::new(limits.receive_max),
@@ -262,7 +259,7 @@ impl Courier {
         let message = format!("the broker at {address} refused to subscribe us to {filter}: {why}");
         self.shared.board.update(|state| state.last_error = Some(message.clone()));
         if self.said_unheard.insert(message.clone()) {
-            log::error!("{message}; updates that come on it are not heard of");
+            log::error!("{message}; what is said there is not heard");
         }
     }
 
@@ -323,7 +320,10 @@ impl Courier {
                 "a result or event".to_owned()
             }
             Some(Cargo::Retained(slot)) => slot.to_string(),
-            Some(Cargo::Passing) => "a question for a file of the update repository".to_owned(),
+            Some(Cargo::Passing) => {
+                "a question for a file of the update repository, or the answer to a command"
+                    .to_owned()
+            }
             Some(Cargo::Subscription(_)) | None => return,
         };
         let hint = match reason {
@@ -413,6 +413,13 @@ impl Courier {
     fn fill(&mut self, line: &Connection, now: &mut Accepted) -> bool {
         let limits = now.limits;
         while now.flight.has_room() {
+            if let Some(answer) = self.shared.commands.next(&limits) {
+                if !line.say(limits.qos(QoS::AtLeastOnce), answer) {
+                    return false;
+                }
+                now.flight.depart(Cargo::Passing, Instant::now());
+                continue;
+            }
             let (cargo, topic, qos, retain, payload) =
                 if let Some((slot, payload)) = self.shared.retained.next() {
                     let topic = slot.topic(&self.topics);
@@ -464,7 +471,7 @@ impl Courier {
         }
         // Before it is asked: what it retains may come before its answer.
         self.shared.wishes.doubt(subscription);
-        if !line.subscribe(&subscription.filter) {
+        if !line.subscribe(&subscription.filter, subscription.tells_retained) {
             return false;
         }
         now.flight.depart(Cargo::Subscription(index), Instant::now());

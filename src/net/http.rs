@@ -4,7 +4,7 @@
 mod metrics;
 mod predict;
 
-pub use predict::{Door, Predict, Shape};
+pub use predict::{Door, Predict, Shape, predict};
 
 use std::net::SocketAddr;
 use std::sync::Arc;

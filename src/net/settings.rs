@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::data::{Secret, Session, Timestamp};
+use crate::data::{Secret, Session, Timestamp, Verb};
 
 /// Who speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +113,8 @@ pub struct Subscriptions {
     pub groups: Vec<String>,
     /// Whether files of the update repository come over the broker.
     pub files: bool,
+    /// What others may tell the device to do; with nothing here it does not even listen.
+    pub commands: Vec<Verb>,
 }
 
 /// TLS to the broker. Its certificate is always checked.

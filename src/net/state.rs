@@ -29,6 +29,8 @@ pub struct NetState {
     pub spool_bytes: u64,
     /// Why they cannot be kept on disk; `None` while they can, and where they need not.
     pub spool_error: Option<String>,
+    /// Messages on topics of commands that were no command, or came too fast to be answered.
+    pub ignored: u64,
     /// Why there is no connection, or what the broker refused last. `None` once it is well again.
     pub last_error: Option<String>,
 }
@@ -45,6 +47,7 @@ impl NetState {
             refused: 0,
             reconnects: 0,
             queue: 0,
+            ignored: 0,
             spool_bytes: 0,
             spool_error: None,
             last_error: None,

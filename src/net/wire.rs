@@ -3,6 +3,7 @@
 //! Results and events are written by [`crate::data::payload`]. Keys and topics are versioned by
 //! `CHANGELOG.md`, described in `docs/mqtt.md` and checked against `docs/schema/`.
 
+pub mod command;
 mod desired;
 mod discovery;
 mod fetch;
@@ -81,9 +82,24 @@ impl Topics {
         self.of_device("fetch/chunk")
     }
 
-    /// From outside: what the device is to do.
+    /// From outside: that the device is to do what `verb` says. `+` for every verb.
     pub fn command(&self, verb: &str) -> String {
         format!("{}/cmd/{verb}", self.root)
+    }
+
+    /// From outside: that every device of `group` is to do what `verb` says.
+    pub fn group_command(&self, group: &str, verb: &str) -> String {
+        format!("{}/group/{group}/cmd/{verb}", self.base)
+    }
+
+    /// What came of a command, where it named no other topic.
+    pub fn command_response(&self, verb: &str) -> String {
+        format!("{}/cmd/{verb}/response", self.root)
+    }
+
+    /// What the response topics of commands begin with.
+    pub fn replies(&self) -> String {
+        format!("{}/reply/", self.base)
     }
 
     /// A topic of the device as a whole.

@@ -17,7 +17,16 @@ use super::wire::{self, Desired, Effective, Said, Topics};
 pub(super) struct Subscription {
     /// The topic filter.
     pub(super) filter: String,
+    /// Whether messages say if they were meant to be retained.
+    pub(super) tells_retained: bool,
     places: Vec<usize>,
+}
+
+impl Subscription {
+    /// To something that is no wish: nothing of it is kept between two connections.
+    pub(super) fn passing(filter: String, tells_retained: bool) -> Self {
+        Self { filter, tells_retained, places: Vec::new() }
+    }
 }
 
 /// Called when something has changed.
@@ -64,7 +73,7 @@ impl fmt::Debug for Wishes {
 
 impl Wishes {
     pub(super) fn new(subscriptions: Subscriptions, topics: &Topics) -> Self {
-        let Subscriptions { models, groups, files } = subscriptions;
+        let Subscriptions { models, groups, files, commands: _ } = subscriptions;
         let sources = 1 + groups.len();
         // By model, then by source.
         let topic = |model: &str, source: usize| match source.checked_sub(1) {
@@ -76,12 +85,12 @@ impl Wishes {
             .flat_map(|model| (0..sources).map(|source| topic(model, source)).collect::<Vec<_>>())
             .collect();
         // Not a wish, but of the same kind to the connection.
-        let chunks =
-            files.then(|| Subscription { filter: topics.fetch_chunk(), places: Vec::new() });
+        let chunks = files.then(|| Subscription::passing(topics.fetch_chunk(), false));
         let wildcards = (0..sources)
             .filter(|_| !models.is_empty())
             .map(|source| Subscription {
                 filter: topic("+", source),
+                tells_retained: false,
                 places: (0..models.len()).map(|model| model * sources + source).collect(),
             })
             .chain(chunks.clone())
@@ -159,7 +168,11 @@ impl Wishes {
         }
         let topics = self.0.topics.iter().enumerate();
         topics
-            .map(|(place, topic)| Subscription { filter: topic.clone(), places: vec![place] })
+            .map(|(place, topic)| Subscription {
+                filter: topic.clone(),
+                tells_retained: false,
+                places: vec![place],
+            })
             .chain(self.0.chunks.clone())
             .collect()
     }
@@ -233,7 +246,8 @@ mod tests {
     fn wishes() -> Wishes {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let models = names(&["gestures", "pump"]);
-        let subscriptions = Subscriptions { models, groups: names(&["line-3"]), files: false };
+        let subscriptions =
+            Subscriptions { models, groups: names(&["line-3"]), ..Subscriptions::default() };
         Wishes::new(subscriptions, &Topics::new(None, "bench-07"))
     }
 

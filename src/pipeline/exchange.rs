@@ -55,12 +55,23 @@ pub struct Served {
     pub finding: Finding,
 }
 
+/// Where windows go besides, as long as there is room; a window that serves never waits.
+#[derive(Default)]
+pub struct Taps {
+    /// Each window with what was found, while another bundle is compared.
+    pub shadow: Option<SyncSender<Served>>,
+    /// Each window as it comes, row-major `[length, the sensor's channels]`, also without a model.
+    pub capture: Option<SyncSender<Vec<f32>>>,
+}
+
 /// What a pipeline is told between two windows.
 pub enum Order {
     /// This serves from now on; nothing with `None`.
     Serve(Option<Box<Serving>>),
-    /// Each window goes there as well, as long as there is room; nowhere with `None`.
+    /// Sets [`Taps::shadow`].
     Copy(Option<SyncSender<Served>>),
+    /// Sets [`Taps::capture`]; it ends when nobody receives any more.
+    Capture(SyncSender<Vec<f32>>),
 }
 
 /// Why an order was not taken.
@@ -79,6 +90,8 @@ pub enum NotTaken {
 pub struct Exchange {
     /// Looked at for every frame, so that an order costs nothing as long as there is none.
     ordered: AtomicBool,
+    /// One order at a time: updates and commands give them.
+    turn: Mutex<()>,
     desk: Mutex<Desk>,
     taken: Condvar,
 }
@@ -101,6 +114,7 @@ impl Exchange {
     /// # Errors
     /// When it is not taken `within` that time: it is withdrawn then.
     pub fn order(&self, order: Order, within: Duration) -> Result<Option<Box<Serving>>, NotTaken> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut desk = self.desk();
         if desk.ended {
             return Err(NotTaken::Ended);
@@ -123,11 +137,7 @@ impl Exchange {
     }
 
     /// The pipeline's side, between two windows: an order, if there is one.
-    pub(super) fn take(
-        &self,
-        serving: &mut Option<Box<Serving>>,
-        copy: &mut Option<SyncSender<Served>>,
-    ) {
+    pub(super) fn take(&self, serving: &mut Option<Box<Serving>>, taps: &mut Taps) {
         if !self.ordered.load(Ordering::Acquire) {
             return;
         }
@@ -139,7 +149,8 @@ impl Exchange {
                 }
                 desk.left = std::mem::replace(serving, new);
             }
-            Some(Order::Copy(to)) => *copy = to,
+            Some(Order::Copy(to)) => taps.shadow = to,
+            Some(Order::Capture(to)) => taps.capture = Some(to),
             None => {}
         }
         self.ordered.store(false, Ordering::Release);

@@ -44,7 +44,8 @@ impl Bench {
             channels: SENSOR_CHANNELS,
             serving,
             exchange: Arc::default(),
-            copy: None,
+            taps: Taps::default(),
+            switch: Switch::default(),
             deadline: Duration::from_secs(1),
             publish: Publish::Every,
             sequence: Arc::new(sequence),
@@ -163,8 +164,8 @@ fn an_order_that_nobody_takes_is_withdrawn() {
     let exchange = Exchange::default();
     let order = || Order::Serve(Some(bench.serving("1.0.0")));
     assert_eq!(exchange.order(order(), Duration::ZERO).err(), Some(NotTaken::TooLate));
-    let (mut serving, mut copy) = (None, None);
-    exchange.take(&mut serving, &mut copy);
+    let (mut serving, mut taps) = (None, Taps::default());
+    exchange.take(&mut serving, &mut taps);
     assert!(serving.is_none());
     exchange.end();
     assert_eq!(exchange.order(order(), PATIENCE).err(), Some(NotTaken::Ended));
@@ -175,11 +176,35 @@ fn windows_are_copied_as_long_as_there_is_room() {
     let bench = Bench::new();
     let (mut pipeline, memory) = bench.pipeline(Some(bench.serving("1.0.0")));
     let (sender, served) = std::sync::mpsc::sync_channel(2);
-    pipeline.copy = Some(sender);
+    pipeline.taps.shadow = Some(sender);
     pipeline.turn(&frames(0, 100));
     let copies: Vec<_> = served.try_iter().collect();
     let results = memory.take().results;
     assert_eq!((copies.len(), results.len()), (2, 7), "what serves does not wait");
     assert_eq!(copies[0].window.len(), FRAMES * SENSOR_CHANNELS);
     assert_eq!(copies[0].finding, results[0].finding);
+}
+
+#[test]
+fn a_paused_pipeline_makes_no_results_and_its_windows_can_still_be_captured() {
+    let bench = Bench::new();
+    let (mut pipeline, memory) = bench.pipeline(Some(bench.serving("1.0.0")));
+    let switch = pipeline.switch.clone();
+    switch.pause(true);
+    let exchange = pipeline.exchange.clone();
+    let (sender, windows) = std::sync::mpsc::sync_channel(1);
+    let ordered = std::thread::spawn(move || exchange.order(Order::Capture(sender), PATIENCE));
+    let mut sent = 0;
+    while !ordered.is_finished() || sent < 100 {
+        pipeline.turn(&frames(sent, 10));
+        sent += 10;
+    }
+    assert_eq!(memory.take().results.len(), 0);
+    assert_eq!(windows.recv().unwrap().len(), FRAMES * SENSOR_CHANNELS);
+    drop(windows);
+    switch.pause(false);
+    pipeline.turn(&frames(sent, 10));
+    assert!(pipeline.taps.capture.is_none(), "nobody receives any more");
+    let results = memory.take().results;
+    assert_eq!((results.len(), results[0].seq), (1, 0), "the window that the pause ended in");
 }

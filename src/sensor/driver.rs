@@ -76,6 +76,14 @@ impl DriverSettings {
         }
     }
 
+    /// Whether people can be heard or seen in what it gives: microphones and cameras, which need `[privacy]
+    /// capture` to be recorded from afar.
+    pub fn is_private(&self) -> bool {
+        match self {
+            Self::Mpu6050(_) | Self::Replay(_) => false,
+        }
+    }
+
     /// Everything that the driver cannot do; empty when all is well. Opens nothing.
     pub fn validate(&self) -> Vec<BadSetting> {
         match self {

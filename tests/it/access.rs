@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use edgerun::data::Secret;
+use edgerun::data::{Secret, Verb};
 use edgerun::net::wire::{Chunk, FetchRequest, NoPart};
 use edgerun::net::{self, MqttSettings, NotGiven, Subscriptions};
 use edgerun::sink::Sink;
@@ -43,6 +43,7 @@ fn a_board_may_do_all_that_it_must() {
         models: vec!["gestures".to_owned()],
         groups: vec!["line-3".to_owned()],
         files: true,
+        commands: Verb::USUAL.to_vec(),
     };
     let board = net::start(login(&broker, "bench-07"), identity(), subscriptions).unwrap();
     seen.on("edgerun/bench-07/status");

@@ -84,7 +84,7 @@ qos = 2
 [ota]
 repository = "https://models.example"
 "#;
-    let expected = r#"e.toml:1: top: unknown key; there are: device, mqtt, sensor, pipeline, http, state, ota
+    let expected = r#"e.toml:1: top: unknown key; there are: device, mqtt, sensor, pipeline, http, state, ota, privacy
 e.toml:3: device.id: "bench 07" is not a name: 1 to 64 letters, digits, `_` or `-`; write it as "bench-07"
 e.toml:5: mqtt.url: begins with neither mqtt:// nor mqtts://; write it as "mqtts://broker.example:8883"
 e.toml:6: mqtt.pasword: unknown key; did you mean "password"?

@@ -9,7 +9,7 @@ use edgerun::health::{Code, Stop};
 use edgerun::net::wire::{
     self, Board, ChannelInfo, DeviceState, Hardware, Health, Info, PipelineHealth, PipelineInfo,
     ProblemHealth, Progress, Reported, ReportedBundle, ReportedFailure, SensorHealth, SensorInfo,
-    Status, ZoneHealth,
+    Status, ZoneHealth, command,
 };
 use edgerun::update::failure::Code as UpdateCode;
 use edgerun::update::record::{Outcome, Phase};
@@ -57,9 +57,10 @@ fn complaints(schema: &Value, payload: &Value) -> Vec<String> {
 }
 
 /// Keys that a payload may be without; all others are required.
-const OPTIONAL: [(&str, &[&str]); 2] = [
+const OPTIONAL: [(&str, &[&str]); 3] = [
     ("reported", &["running", "previous", "target", "progress", "failure"]),
     ("desired", &["allow_downgrade"]),
+    ("command-request", &["id", "expires", "args", "jitter_s"]),
 ];
 
 fn is_optional(name: &str, key: &str) -> bool {
@@ -340,10 +341,64 @@ fn the_schemas_refuse_what_they_should() {
     assert!(complaints(&schema("result"), &more).is_empty(), "unknown keys are ignored");
 }
 
+#[test]
+fn what_the_schema_says_of_commands_is_what_is_read() {
+    for (payload, is_request) in [
+        ("{}", true),
+        (
+            r#"{"id":"a/+/#","expires":"2026-11-23T09:41:07Z","args":{"x":[1]},"jitter_s":1.5,"by":7}"#,
+            true,
+        ),
+        (r#"{"id":null,"expires":null,"args":null,"jitter_s":null}"#, true),
+        (r#"{"expires":"2026-11-23T09:41:07.25-05:30"}"#, true),
+        ("[]", false),
+        ("7", false),
+        (r#"{"id":7}"#, false),
+        (r#"{"id":""}"#, false),
+        (r#"{"id":"a\n"}"#, false),
+        (r#"{"id":"a\u009b"}"#, false),
+        (r#"{"expires":"tomorrow"}"#, false),
+        (r#"{"expires":17}"#, false),
+        (r#"{"jitter_s":-1}"#, false),
+        (r#"{"jitter_s":3601}"#, false),
+        (r#"{"args":[1]}"#, false),
+    ] {
+        let value: Value = serde_json::from_str(payload).unwrap();
+        let complaints = complaints(&schema("command-request"), &value);
+        assert_eq!(complaints.is_empty(), is_request, "{payload}: {complaints:?}");
+        let read = command::Request::parse(payload.as_bytes());
+        assert_eq!(read.is_ok(), is_request, "{payload}: {read:?}");
+    }
+}
+
+#[test]
+fn every_answer_conforms_and_so_does_each_code_of_an_update() {
+    check("command-answer", &command::answer(None, "bench-07", &Ok(json!({}))));
+    check("command-answer", &command::answer(Some("a"), "bench-07", &Ok(Value::Null)));
+    let codes = schema("command-answer");
+    let codes =
+        codes.pointer("/properties/error/properties/code/enum").unwrap().as_array().unwrap();
+    for name in codes {
+        let code: command::Code = serde_json::from_value(name.clone()).unwrap();
+        let refusal = command::Refusal::new(code, "no");
+        check("command-answer", &command::answer(Some("a"), "bench-07", &Err(refusal)));
+    }
+    let of_updates = schema("reported");
+    let of_updates = of_updates.pointer("/properties/failure/properties/code/enum").unwrap();
+    for name in of_updates.as_array().unwrap() {
+        assert!(codes.contains(name), "{name}");
+    }
+    let both = json!({"id": null, "device": "a", "ok": true, "result": 1, "error": {"code": "busy", "message": ""}});
+    assert!(!complaints(&schema("command-answer"), &both).is_empty());
+}
+
 /// An example follows a line `<!-- schema: NAME -->`.
 #[test]
 fn every_example_in_the_documentation_conforms() {
-    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/mqtt.md")).unwrap();
+    let read = |name: &str| {
+        fs::read_to_string(format!("{}/docs/{name}.md", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    };
+    let text = read("mqtt") + &read("commands");
     let mut checked = 0;
     for part in text.split("<!-- schema: ").skip(1) {
         let (name, rest) = part.split_once(" -->").unwrap();

@@ -20,7 +20,7 @@ fn subscriptions() -> Subscriptions {
     Subscriptions {
         models: vec!["gestures".to_owned(), "pump".to_owned()],
         groups: vec!["line-3".to_owned()],
-        files: false,
+        ..Subscriptions::default()
     }
 }
 

@@ -53,7 +53,7 @@ impl Reporter {
             engines: EngineKind::built().map(|engine| engine.to_string()).collect(),
             sensors: sensors.collect(),
             pipelines: pipelines.collect(),
-            commands: Vec::new(),
+            commands: self.commands.clone(),
         }
     }
 }

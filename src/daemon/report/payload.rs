@@ -66,8 +66,10 @@ impl Reporter {
     fn pipeline(&self, index: usize, part: &Part) -> PipelineHealth {
         let name = part.name.clone();
         let state = self.of_pipeline(part);
-        let (current, stats) = match &part.state {
-            PartState::Running { current, stats, .. } => (current, stats),
+        let (current, stats, paused) = match &part.state {
+            PartState::Running { current, stats, switch, .. } => {
+                (current, stats, switch.is_paused())
+            }
             PartState::Failed { why } => {
                 let last_error = Some(why.clone());
                 return PipelineHealth { name, state, last_error, ..PipelineHealth::default() };
@@ -75,12 +77,13 @@ impl Reporter {
         };
         let Some(loaded) = current.get() else {
             let last_error = Some(waiting(&name, stats));
-            return PipelineHealth { name, state, last_error, ..PipelineHealth::default() };
+            return PipelineHealth { name, state, paused, last_error, ..PipelineHealth::default() };
         };
         let period = self.period.pipelines.get(index).copied().unwrap_or_default();
         PipelineHealth {
             name,
             state,
+            paused,
             model: loaded.manifest.name.clone(),
             version: loaded.manifest.version.to_string(),
             engine: loaded.model.report().engine.as_str().to_owned(),

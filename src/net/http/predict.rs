@@ -34,11 +34,19 @@ pub(super) fn answer(
     wanted: Option<&str>,
     body: &[u8],
 ) -> Result<Vec<Value>, String> {
-    let door = choose(doors, wanted)?;
     let value: Value =
         serde_json::from_slice(body).map_err(|error| format!("not JSON: {error}"))?;
+    predict(doors, wanted, &value)
+}
+
+/// Predictions for `value`, an instance or a list of them, by the pipeline `wanted`, or the only one.
+///
+/// # Errors
+/// A sentence for whoever asked.
+pub fn predict(doors: &[Door], wanted: Option<&str>, value: &Value) -> Result<Vec<Value>, String> {
+    let door = choose(doors, wanted)?;
     let (frames, channels) = (door.shape)()?;
-    let instances = instances(&value, frames, channels)?;
+    let instances = instances(value, frames, channels)?;
     let mut predict = door.predict.lock().unwrap_or_else(PoisonError::into_inner);
     let each = |(index, rows): (usize, &[f32])| {
         let finding = predict(rows).map_err(|error| format!("instance {index}: {error}"))?;

@@ -62,6 +62,8 @@ pub struct PipelineHealth {
     pub name: String,
     /// `ok`, `degraded` or `failing`.
     pub state: Verdict,
+    /// Whether it was told to make no results.
+    pub paused: bool,
     /// The model's name.
     pub model: String,
     /// The model's version.

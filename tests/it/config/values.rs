@@ -239,8 +239,24 @@ fn each_wrong_value_is_named_with_what_to_write() {
         ),
         (
             "[privacy]",
-            "capture = true",
-            "privacy: capture of raw data is not in this version; remove it",
+            "capture = \"yes\"",
+            "privacy.capture: must be true or false, not a string; write it as in capture = true",
+        ),
+        (
+            "[mqtt]",
+            "commands = [\"health\", \"restrat\"]",
+            "mqtt.commands: \"restrat\" is no verb; did you mean \"restart\"?",
+        ),
+        (
+            "[mqtt]",
+            "commands = [\"health\", \"dance\"]",
+            "mqtt.commands: \"dance\" is no verb; there are: health, infer, capture, pause, resume, reload, update, rollback, restart, log-level",
+        ),
+        ("[mqtt]", "commands = [\"health\", \"health\"]", "mqtt.commands: has \"health\" twice"),
+        (
+            "[mqtt]",
+            "commands = \"health\"",
+            "mqtt.commands: must be a list of verbs, not a string; write it as in commands = [\"health\", \"pause\"]",
         ),
     ] {
         let said = spoilt(table, line);

@@ -105,6 +105,11 @@ impl Daemon {
         self.0.wait().unwrap();
     }
 
+    /// Waits for its end; its exit code.
+    pub(crate) fn wait(&mut self) -> Option<i32> {
+        self.0.wait().unwrap().code()
+    }
+
     /// SIGTERM; its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         let pid = self.0.id().to_string();

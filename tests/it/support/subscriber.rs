@@ -22,6 +22,8 @@ pub(crate) struct Received {
     pub(crate) retained: bool,
     /// The payload, which must be JSON; null where it is empty, which clears a topic.
     pub(crate) payload: Value,
+    /// What came beside it, by mosquitto's names.
+    pub(crate) properties: Value,
 }
 
 /// Subscribed to a filter at QoS 1 from the moment it exists. Dropping it ends it.
@@ -126,9 +128,11 @@ fn parse(line: &str) -> Received {
         topic: message["topic"].as_str().expect("a topic").to_owned(),
         qos: message["qos"].as_u64().expect("a QoS"),
         retained: message["retain"] == 1,
+        // Others clear retained topics with nothing.
         payload: match payload {
             "" => Value::Null,
-            payload => serde_json::from_str(payload).expect("every payload of ours is JSON"),
+            text => serde_json::from_str(text).expect("every payload of ours is JSON"),
         },
+        properties: message["properties"].clone(),
     }
 }
