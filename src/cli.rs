@@ -3,8 +3,10 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)] // both panic where the reader went away
 
 mod bench;
+mod broker;
 mod bundle;
 mod check;
+mod cmd;
 #[cfg(feature = "demo")]
 mod demo;
 mod infer;
@@ -13,10 +15,12 @@ mod logger;
 mod model_file;
 mod ota;
 mod output;
+mod plain;
 mod repo;
 mod repository;
 mod run;
 mod self_test;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -73,6 +77,10 @@ enum Command {
     Repo(repo::Args),
     /// Shows and steers updates of models on this board
     Ota(ota::Args),
+    /// Shows boards live: how they are, what they run and find
+    Watch(watch::Args),
+    /// Tells a board, or each board of a group, to do something, and shows its answer
+    Cmd(cmd::Args),
     /// Tests a bundle in a confined process, for the daemon
     #[command(hide = true)]
     SelfTest(self_test::Args),
@@ -85,6 +93,9 @@ impl Command {
             // Log lines would stand between the rows of its view, which shows the updates that fail.
             #[cfg(feature = "demo")]
             Self::Demo(_) => logger::Level::Error,
+            // A view of its own; why there is no connection is shown in it.
+            Self::Watch(_) => logger::Level::Error,
+            Self::Cmd(_) => logger::Level::Warn,
             _ => logger::Level::Info,
         }
     }
@@ -101,6 +112,8 @@ impl Command {
             Self::Bundle(args) => bundle::run(&args, out),
             Self::Repo(args) => repo::run(&args, out),
             Self::Ota(args) => ota::run(&args, out),
+            Self::Watch(args) => watch::run(&args, out),
+            Self::Cmd(args) => cmd::run(&args, out),
             Self::SelfTest(args) => self_test::run(&args, out),
         }
     }

@@ -20,6 +20,7 @@ mod onnx;
 mod op_table;
 mod predict;
 mod reference;
+mod remote;
 mod repo;
 mod run;
 mod schema;

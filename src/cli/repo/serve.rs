@@ -3,14 +3,12 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
-
 use super::Outcome;
+use crate::cli::broker::Access;
 use crate::cli::{repository, stop_on_signal};
-use crate::config::{BrokerUrl, topic_prefix};
-use crate::data::Secret;
+use crate::config::BrokerUrl;
+use crate::net;
 use crate::net::wire::{Chunk, FetchRequest, NoPart};
-use crate::net::{self, MqttSettings, TlsSettings};
 use crate::trust::FileSource;
 
 /// Topics on which boards ask: each writes its own.
@@ -25,34 +23,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "URL")]
     mqtt: BrokerUrl,
 
-    /// What stands before `edgerun/` in topics, as in the boards' [mqtt] prefix
-    #[arg(long, value_name = "PREFIX", value_parser = topic_prefix)]
-    prefix: Option<String>,
-
-    /// User name at the broker
-    #[arg(long, value_name = "NAME")]
-    username: Option<String>,
-
-    /// File with the password for it
-    #[arg(long, value_name = "FILE", requires = "username")]
-    password_file: Option<PathBuf>,
-
-    /// PEM file of the authorities to trust, instead of the system's
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-
-    /// PEM file of the certificate to log in with
-    #[arg(long, value_name = "FILE", requires = "client_key")]
-    client_cert: Option<PathBuf>,
-
-    /// PEM file of its private key
-    #[arg(long, value_name = "FILE", requires = "client_cert")]
-    client_key: Option<PathBuf>,
+    #[command(flatten)]
+    access: Access,
 }
 
 pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let folder = repository::find(&args.dir)?;
-    let settings = settings(args)?;
+    // Two of them may serve one repository: each board takes whichever answer comes first.
+    let settings = args.access.settings(&args.mqtt, "repo")?;
     let stop = stop_on_signal()?;
     let address = settings.address();
     writeln!(out, "serves {} to boards on the broker at {address}", folder.display())?;
@@ -60,43 +38,12 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     out.flush()?;
     let source = FileSource::new(folder);
     let mut answer = |topic: &str, payload: &[u8]| answer(&source, topic, payload);
-    let asked = match &args.prefix {
+    let asked = match &settings.prefix {
         Some(prefix) => format!("{prefix}/{ASKED}"),
         None => ASKED.to_owned(),
     };
     net::respond(settings, &asked, &mut answer, &stop)?;
     Ok(Outcome::Good)
-}
-
-fn settings(args: &Args) -> anyhow::Result<MqttSettings> {
-    let read = |path: &PathBuf| {
-        let text = std::fs::read_to_string(path);
-        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-        Ok::<_, anyhow::Error>(Secret::new(text.trim_end_matches(['\r', '\n'])))
-    };
-    let password = args.password_file.as_ref().map(read).transpose()?;
-    let client_key = args.client_key.as_ref().map(read).transpose()?;
-    let url = &args.mqtt;
-    if !url.tls() && (args.ca.is_some() || args.client_cert.is_some()) {
-        bail!("certificates are for mqtts://, the broker's address begins with mqtt://");
-    }
-    if !url.tls() && password.is_some() && !url.is_loopback() {
-        log::warn!("the password crosses the network in clear text; use mqtts://");
-    }
-    let tls = url.tls().then(|| TlsSettings {
-        ca: args.ca.clone(),
-        client_cert: args.client_cert.clone(),
-        client_key,
-    });
-    // Two of them may serve one repository: each board takes whichever answer comes first.
-    let session = net::new_session()?;
-    let client_id = format!("edgerun-repo-{}", &session.as_str()[..8]);
-    Ok(MqttSettings {
-        tls,
-        username: args.username.clone(),
-        password,
-        ..MqttSettings::new(url.host(), url.port(), client_id)
-    })
 }
 
 /// A topic and a payload; `None` where there is nobody to answer.

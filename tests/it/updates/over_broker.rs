@@ -196,3 +196,44 @@ fn what_cannot_be_served_is_refused_with_the_reason() {
     assert_eq!(code, Some(2));
     assert!(text.contains("mqtt"), "{text}");
 }
+
+#[test]
+fn a_command_brings_a_version_and_takes_it_back() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let board = over_broker(&broker, "");
+    let _serving = Serving::start(&board, broker.port());
+    let _daemon = board.run_until_ready(&[]);
+    let cmd = |args: &[&str]| -> Option<Value> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_edgerun"));
+        command.args(["cmd", "board-1"]).args(args).args(["--json", "--prefix", "farm/north"]);
+        command.arg("--mqtt").arg(format!("mqtt://127.0.0.1:{}", broker.port()));
+        serde_json::from_slice(&command.output().unwrap().stdout).ok()
+    };
+    let result = |args: &[&str]| {
+        let answer = cmd(args).unwrap();
+        assert_eq!(answer["ok"], true, "{answer}");
+        answer["result"].clone()
+    };
+    let code = |args: &[&str]| cmd(args).unwrap()["error"]["code"].clone();
+    // It listens a moment after it is ready.
+    while cmd(&["health", "--timeout", "1"]).is_none() {}
+
+    let begun = result(&["update", "version=1.0.0"]);
+    assert_eq!((&begun["model"], &begun["running"]), (&"gestures".into(), &Value::Null));
+    until(&board, |status| status["state"] == "committed");
+    assert_eq!(code(&["update", "version=9.0.0"]), "not_found");
+    Publisher { board: &board }.publish("1.1.0", same);
+    result(&["update", "model=gestures", "version=latest"]);
+    until(&board, |status| {
+        status["running"]["version"] == "1.1.0" && status["state"] == "committed"
+    });
+    assert_eq!(code(&["update", "version=1.0.0"]), "incompatible", "an older one");
+    let back = result(&["rollback", "model=gestures"]);
+    assert_eq!(back["running"]["version"], "1.0.0");
+    assert_eq!(code(&["rollback", "model=pump"]), "not_found");
+
+    // What a topic says is to stay, so it wins.
+    desire(&broker, "1.0.0");
+    let refused = |answer: Value| answer["error"]["message"].to_string().contains("and wins");
+    while !cmd(&["update", "version=1.1.0"]).is_some_and(refused) {}
+}
