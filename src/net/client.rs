@@ -154,10 +154,6 @@ impl Client<'_, '_> {
                 happening = line.happening() => Some(happening),
                 () = sleep(LOOK) => None,
             };
-            if self.stopped() {
-                line.say_goodbye();
-                return Ended::Stopped;
-            }
             let news = match &happening {
                 None if accepted.is_none() => Some(News::Away("the broker does not answer yet")),
                 None => Some(News::Nothing),
@@ -170,6 +166,11 @@ impl Client<'_, '_> {
             if let Some(news) = news {
                 let said = (self.talk)(news);
                 answers.extend(said);
+            }
+            // Here, so that whoever has heard what it waited for need not wait any longer.
+            if self.stopped() {
+                line.say_goodbye();
+                return Ended::Stopped;
             }
             match happening {
                 None | Some(Happening::Heard(_) | Happening::Subscribed(_)) => {}
