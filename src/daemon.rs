@@ -35,8 +35,8 @@ use crate::health::{Heartbeats, PipelineStats, Run};
 use crate::model::{Bundle, BundleError};
 use crate::net::http::HttpServer;
 use crate::net::{
-    self, BacklogSettings, Identity, Link, MqttSettings, NetHandle, SpoolSettings, Subscriptions,
-    TlsSettings,
+    self, BacklogSettings, Identity, Link, MqttSettings, NetHandle, Protocol, SpoolSettings,
+    Subscriptions, TlsSettings,
 };
 use crate::pipeline::{Exchange, Pipeline, Publish, Switch, Taps};
 use crate::queue::{self, FrameSender};
@@ -396,9 +396,15 @@ pub fn mqtt_settings(config: &Config, secrets: &Secrets) -> Option<MqttSettings>
         ca: mqtt.ca.clone(),
         client_cert: mqtt.client.as_ref().map(|client| client.certificate.clone()),
         client_key: secrets.mqtt_client_key.clone(),
+        alpn: mqtt.alpn.clone(),
     });
     Some(MqttSettings {
         tls,
+        websocket: mqtt.url.websocket().map(str::to_owned),
+        protocol: match mqtt.protocol {
+            config::Protocol::V311 => Protocol::V311,
+            config::Protocol::V5 => Protocol::V5,
+        },
         username: mqtt.login.as_ref().map(|login| login.username.clone()),
         password: secrets.mqtt_password.clone(),
         keep_alive: mqtt.keep_alive,

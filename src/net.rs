@@ -22,6 +22,7 @@ mod retained;
 pub mod settings;
 mod state;
 pub mod tls;
+mod twin;
 pub mod wire;
 mod wishes;
 
@@ -33,7 +34,8 @@ pub(crate) use files::respond_to;
 pub use files::{Files, NotGiven};
 pub use probe::probe;
 pub use settings::{
-    BacklogSettings, Identity, MqttSettings, SpoolSettings, Subscriptions, Timing, TlsSettings,
+    BacklogSettings, Identity, MqttSettings, Protocol, SpoolSettings, Subscriptions, Timing,
+    TlsSettings,
 };
 pub use state::NetState;
 pub use tls::TlsError;

@@ -263,6 +263,14 @@ mod tests {
         assert_eq!(all(&spool, Lane::Result), expected);
         assert_eq!(all(&spool, Lane::Event), [(0, 7), (1, 8)]);
         assert_eq!(spool.newest(Lane::Result).map(number), Some(1999));
+        // A run that only finishes something begins a segment without a message.
+        let mut spool = spool;
+        spool.finish(Lane::Result, 1501).unwrap();
+        spool.save().unwrap();
+        drop(spool);
+        let spool = open(&disk, 1 << 20).unwrap();
+        assert_eq!(spool.newest(Lane::Result).map(number), Some(1999));
+        assert_eq!(all(&spool, Lane::Result).len(), 499);
     }
 
     #[test]

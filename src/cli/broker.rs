@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use crate::config::{self, BrokerUrl, Config, Credentials, Machine, topic_prefix};
 use crate::daemon;
 use crate::data::Secret;
-use crate::net::{self, MqttSettings, TlsSettings};
+use crate::net::{self, MqttSettings, Protocol, TlsSettings};
 
 /// The broker of the command line, or the board's own.
 #[derive(clap::Args)]
@@ -30,6 +30,10 @@ pub(crate) struct Access {
     /// What stands before `edgerun/` in topics, as in the boards' [mqtt] prefix
     #[arg(long, value_name = "PREFIX", value_parser = topic_prefix)]
     prefix: Option<String>,
+
+    /// 5: MQTT 5; 4: MQTT 3.1.1
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(4..=5))]
+    protocol: u8,
 
     /// User name at the broker
     #[arg(long, value_name = "NAME")]
@@ -66,7 +70,9 @@ impl Access {
         let password = self.password_file.as_ref().map(read).transpose()?;
         let client_key = self.client_key.as_ref().map(read).transpose()?;
         if !url.tls() && (self.ca.is_some() || self.client_cert.is_some()) {
-            bail!("certificates are for mqtts://, the broker's address begins with mqtt://");
+            bail!(
+                "certificates are for mqtts:// and wss://, the broker's address begins otherwise"
+            );
         }
         if !url.tls() && password.is_some() && !url.is_loopback() {
             log::warn!("the password crosses the network in clear text; use mqtts://");
@@ -75,9 +81,12 @@ impl Access {
             ca: self.ca.clone(),
             client_cert: self.client_cert.clone(),
             client_key,
+            alpn: Vec::new(),
         });
         Ok(MqttSettings {
             tls,
+            websocket: url.websocket().map(str::to_owned),
+            protocol: if self.protocol == 4 { Protocol::V311 } else { Protocol::V5 },
             username: self.username.clone(),
             password,
             prefix: self.prefix.clone(),
@@ -86,7 +95,8 @@ impl Access {
     }
 
     fn says_anything(&self) -> bool {
-        let Self { prefix: _, username, password_file, ca, client_cert, client_key } = self;
+        let Self { prefix: _, protocol: _, username, password_file, ca, client_cert, client_key } =
+            self;
         username.is_some()
             || [password_file, ca, client_cert, client_key].iter().any(|file| file.is_some())
     }

@@ -1,4 +1,4 @@
-//! Where the broker is: `mqtt://host[:port]` or `mqtts://host[:port]`, and nothing else.
+//! Where the broker is: `mqtt://host[:port]`, `mqtts://host[:port]`, or `ws://` and `wss://` with a path.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,7 +12,11 @@ pub struct BrokerUrl {
     tls: bool,
     host: String,
     port: u16,
+    websocket: Option<String>,
 }
+
+/// Where brokers listen for WebSockets unless they are told otherwise.
+const WEBSOCKET_PATH: &str = "/mqtt";
 
 /// Why an address cannot be used, and what to write. Never repeats the address, which may hold a
 /// password.
@@ -25,19 +29,19 @@ pub enum BrokerUrlError {
     NoScheme,
     #[error("has an unknown scheme; write {0}://")]
     Scheme(&'static str),
-    #[error("MQTT over WebSocket is not in this version; use mqtt:// or mqtts://")]
-    WebSocket,
     #[error(
         "must not hold a user name or password, since it is shown in logs; use the keys username and password"
     )]
     UserInfo,
-    #[error("must end after the port: no path, query or fragment")]
+    #[error("must end after the port: a path is for ws:// and wss://, and plain characters only")]
     Path,
     #[error(
         "has no valid host name or address; write it as \"mqtts://broker.example:8883\", an IPv6 address in brackets"
     )]
     Host,
-    #[error("has no valid port: 1 to 65535, or none for 1883 (mqtt) and 8883 (mqtts)")]
+    #[error(
+        "has no valid port: 1 to 65535, or none for 1883 (mqtt), 8883 (mqtts), 80 (ws) and 443 (wss)"
+    )]
     Port,
 }
 
@@ -47,12 +51,17 @@ impl BrokerUrl {
         self.tls
     }
 
+    /// The path of a WebSocket, with its slash; `None` for MQTT on the line itself.
+    pub fn websocket(&self) -> Option<&str> {
+        self.websocket.as_deref()
+    }
+
     /// Name or address; an IPv6 address without its brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// 1 to 65535; 1883 and 8883 are the defaults.
+    /// 1 to 65535; 1883, 8883, 80 and 443 are the defaults.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -68,12 +77,13 @@ impl FromStr for BrokerUrl {
 
     fn from_str(text: &str) -> Result<Self, BrokerUrlError> {
         let (scheme, rest) = text.split_once("://").ok_or(BrokerUrlError::NoScheme)?;
-        let tls = match scheme {
-            "mqtt" => false,
-            "mqtts" => true,
+        let (tls, is_websocket) = match scheme {
+            "mqtt" => (false, false),
+            "mqtts" => (true, false),
+            "ws" => (false, true),
+            "wss" => (true, true),
             "tcp" => return Err(BrokerUrlError::Scheme("mqtt")),
             "ssl" | "tls" => return Err(BrokerUrlError::Scheme("mqtts")),
-            "ws" | "wss" => return Err(BrokerUrlError::WebSocket),
             other => {
                 let near = suggest::nearest(other, ["mqtts", "mqtt"]);
                 return Err(match near {
@@ -83,7 +93,14 @@ impl FromStr for BrokerUrl {
                 });
             }
         };
-        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let (authority, path) = match rest.find('/') {
+            Some(slash) if is_websocket => rest.split_at(slash),
+            _ => (rest.strip_suffix('/').unwrap_or(rest), ""),
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~%".contains(c);
+        if !path.chars().all(plain) {
+            return Err(BrokerUrlError::Path);
+        }
         if authority.contains('@') {
             return Err(BrokerUrlError::UserInfo);
         }
@@ -109,14 +126,20 @@ impl FromStr for BrokerUrl {
             return Err(BrokerUrlError::Host);
         }
         let port = match port {
-            None if tls => 8883,
-            None => 1883,
+            None => match (is_websocket, tls) {
+                (false, false) => 1883,
+                (false, true) => 8883,
+                (true, false) => 80,
+                (true, true) => 443,
+            },
             Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
                 digits.parse().ok().filter(|p| *p != 0).ok_or(BrokerUrlError::Port)?
             }
             Some(_) => return Err(BrokerUrlError::Port),
         };
-        Ok(Self { tls, host: host.to_owned(), port })
+        let path = if path.len() > 1 { path } else { WEBSOCKET_PATH };
+        let websocket = is_websocket.then(|| path.to_owned());
+        Ok(Self { tls, host: host.to_owned(), port, websocket })
     }
 }
 
@@ -138,12 +161,18 @@ fn is_host(text: &str) -> bool {
 
 impl fmt::Display for BrokerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "mqtts" } else { "mqtt" };
-        let Self { host, port, .. } = self;
+        let Self { host, port, websocket, tls } = self;
+        let scheme = match (websocket, tls) {
+            (None, false) => "mqtt",
+            (None, true) => "mqtts",
+            (Some(_), false) => "ws",
+            (Some(_), true) => "wss",
+        };
+        let path = websocket.as_deref().unwrap_or_default();
         if host.contains(':') {
-            write!(f, "{scheme}://[{host}]:{port}")
+            write!(f, "{scheme}://[{host}]:{port}{path}")
         } else {
-            write!(f, "{scheme}://{host}:{port}")
+            write!(f, "{scheme}://{host}:{port}{path}")
         }
     }
 }
@@ -162,6 +191,9 @@ mod tests {
             ("mqtt://10.0.0.7:1884", "mqtt://10.0.0.7:1884"),
             ("mqtt://[::1]", "mqtt://[::1]:1883"),
             ("mqtts://[fe80::1]:8884", "mqtts://[fe80::1]:8884"),
+            ("ws://broker.example", "ws://broker.example:80/mqtt"),
+            ("wss://broker.example/", "wss://broker.example:443/mqtt"),
+            ("wss://[::1]:8443/a/b", "wss://[::1]:8443/a/b"),
         ] {
             assert_eq!(text.parse::<BrokerUrl>().unwrap().to_string(), whole);
         }
@@ -179,7 +211,9 @@ mod tests {
             ("tcp://localhost", E::Scheme("mqtt")),
             ("ssl://localhost", E::Scheme("mqtts")),
             ("mqqt://localhost", E::Scheme("mqtt")),
-            ("wss://localhost", E::WebSocket),
+            ("wss://localhost/a b", E::Path),
+            ("wss://localhost/mqtt?token=1", E::Path),
+            ("wss://me:secret@localhost/mqtt", E::UserInfo),
             ("mqtt://me:secret@localhost", E::UserInfo),
             ("mqtt://localhost/path", E::Path),
             ("mqtt://", E::Host),
@@ -201,7 +235,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_an_address_or_an_error(text in "(mqtts?://)?\\PC{0,40}") {
+        fn any_text_is_an_address_or_an_error(text in "((mqtts?|wss?)://)?\\PC{0,40}") {
             if let Ok(url) = text.parse::<BrokerUrl>() {
                 prop_assert_eq!(url.to_string().parse::<BrokerUrl>(), Ok(url));
             }

@@ -100,7 +100,7 @@ pub(super) const MQTT: Table = Table {
         required(
             "url",
             "\"mqtts://broker.example:8883\"",
-            "`mqtt://` (port 1883) or `mqtts://` (TLS, port 8883); no user name, no password.",
+            "`mqtt://` (port 1883), `mqtts://` (TLS, port 8883), or inside a WebSocket `ws://` (port 80), `wss://` (TLS, port 443), with a path (`/mqtt` without one); no user name, no password.",
         ),
         optional(
             "ca",
@@ -140,6 +140,18 @@ pub(super) const MQTT: Table = Table {
             "What stands before `edgerun/` in every topic, on brokers that tenants share.",
         ),
         optional(
+            "protocol",
+            "5",
+            "`5`",
+            "`5`: MQTT 5. `4`: MQTT 3.1.1, for a broker that speaks nothing newer: it says no limits and no reasons.",
+        ),
+        optional(
+            "alpn",
+            "[\"mqtt\"]",
+            "none",
+            "What TLS asks for on a port that several protocols share, often 443; with `mqtts://` and `wss://` only.",
+        ),
+        optional(
             "spool",
             "{ max_bytes = \"64 MiB\" }",
             "see below",
@@ -158,7 +170,7 @@ pub(super) const MQTT: Table = Table {
             "Whether Home Assistant is told of this board: `true`, `false`, or its discovery prefix where that is not `\"homeassistant\"`.",
         ),
     ],
-    later: &[later("protocol", "choosing MQTT 3.1.1")],
+    later: &[],
 };
 
 pub(super) const SPOOL: Table = Table {

@@ -9,7 +9,7 @@ use super::name::CredentialName;
 use super::quantity::{ByteSize, Rate, Span};
 use super::raw::Section;
 use super::suggest;
-use super::value::{Bad, credential, one_of, parsed, path, quantity, text};
+use super::value::{Bad, credential, one_of, parsed, path, quantity, text, whole};
 use crate::data::Verb;
 
 /// The broker.
@@ -30,10 +30,24 @@ pub struct Mqtt {
     pub prefix: Option<String>,
     /// What others may tell this board to do, each once, in the order of [`Verb::ALL`].
     pub commands: Vec<Verb>,
+    /// The version of the protocol.
+    pub protocol: Protocol,
+    /// Application protocols for TLS, on ports that several share; usually none.
+    pub alpn: Vec<String>,
     /// What waits for the broker.
     pub spool: Spool,
     /// The prefix under which Home Assistant looks for devices, as `prefix`; `None`: it is not told of this one.
     pub discovery: Option<String>,
+}
+
+/// Which MQTT is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// MQTT 3.1.1.
+    V311,
+    /// MQTT 5.
+    #[default]
+    V5,
 }
 
 /// How results and events wait for the broker.
@@ -99,6 +113,11 @@ impl Mqtt {
         let keep_alive = section.get("keep_alive", keep_alive).unwrap_or(KEEP_ALIVE);
 
         let spool = Spool::read(&section);
+        let protocol = section.get("protocol", |value| match whole(4..=5)(value)? {
+            4 => Ok(Protocol::V311),
+            _ => Ok(Protocol::V5),
+        });
+        let alpn = section.get("alpn", alpn);
         let prefix = section.get("prefix", |value| topic_prefix(text(value)?).map_err(Bad::Says));
 
         let discovery = section.get("discovery", discovery);
@@ -115,7 +134,9 @@ impl Mqtt {
         }
         let url = url?;
         if !url.tls() {
-            for key in ["ca", "client_cert", "client_key"].into_iter().filter(|k| section.has(k)) {
+            for key in
+                ["ca", "client_cert", "client_key", "alpn"].into_iter().filter(|k| section.has(k))
+            {
                 section.wrong(key, "is for TLS only; write url = \"mqtts://…\", or remove it");
             }
             if section.has("password") && !url.is_loopback() {
@@ -128,7 +149,19 @@ impl Mqtt {
             _ => None,
         };
         let login = username.map(|username| Login { username, password });
-        Some(Self { url, ca, client, login, keep_alive, prefix, commands, spool, discovery })
+        Some(Self {
+            url,
+            ca,
+            client,
+            login,
+            keep_alive,
+            prefix,
+            protocol: protocol.unwrap_or_default(),
+            alpn: alpn.unwrap_or_default(),
+            commands,
+            spool,
+            discovery,
+        })
     }
 }
 
@@ -229,6 +262,18 @@ fn discovery(value: &toml::de::DeValue<'_>) -> Result<Option<String>, Bad> {
         (None, Some(prefix)) => topic_prefix(prefix).map(Some).map_err(Bad::Says),
         (None, None) => Err(Bad::Type("true, false or a string")),
     }
+}
+
+/// RFC 7301 section 3.1: at least one name of 1 to 255 bytes.
+fn alpn(value: &toml::de::DeValue<'_>) -> Result<Vec<String>, Bad> {
+    let names = value.as_array().ok_or(Bad::Type("a list of names"))?;
+    let name = |name: &toml::Spanned<toml::de::DeValue<'_>>| {
+        let name = name.get_ref().as_str().filter(|name| (1..=255).contains(&name.len()));
+        name.map(str::to_owned)
+    };
+    let names: Option<Vec<String>> = names.iter().map(name).collect();
+    let wrong = || Bad::Says("must be a list of names of 1 to 255 bytes, as in [\"mqtt\"]".into());
+    names.filter(|names| !names.is_empty()).ok_or_else(wrong)
 }
 
 fn username(value: &toml::de::DeValue<'_>) -> Result<String, Bad> {

@@ -54,6 +54,8 @@ codes! {
     BrokerAway => "broker_away",
     /// The broker refuses something: a topic, a subscription.
     BrokerRefuses => "broker_refuses",
+    /// Another board connects with this one's id.
+    IdTaken => "id_taken",
     /// Results or events for the broker were given up.
     MessagesDropped => "messages_dropped",
     /// A thermal zone is too hot.

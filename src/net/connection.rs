@@ -3,6 +3,8 @@
 //! A connection is never resumed. What the library does on a reconnect (replays past the broker's limit,
 //! silently lost messages, live-locks) cannot happen to a client that has only ever had one connection.
 
+mod v311;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnectProperties, Filter, LastWill, Packet, PubAckReason, Publish, SubAck, SubscribeReasonCode,
 };
-use rumqttc::v5::{AsyncClient, Event, EventLoop, MqttOptions};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
@@ -21,7 +23,7 @@ use super::envelope::{Envelope, Heard, Say};
 use super::failure::Failure;
 use super::flight::WINDOW;
 use super::limits::Limits;
-use super::settings::{MqttSettings, Timing};
+use super::settings::{MqttSettings, Protocol, Timing};
 
 /// The largest packet we take: a broker or somebody behind it can not fill our memory.
 const INCOMING_MAX_BYTES: u32 = 64 << 10;
@@ -58,10 +60,17 @@ pub(super) struct Will {
     pub(super) retain: bool,
 }
 
+/// The library's, of either protocol.
+#[derive(Debug)]
+enum Client {
+    V5(AsyncClient),
+    V311(rumqttc::AsyncClient),
+}
+
 /// A connection that is being made or stands. Dropping it cuts the line without a DISCONNECT.
 #[derive(Debug)]
 pub(super) struct Connection {
-    client: AsyncClient,
+    client: Client,
     happenings: mpsc::Receiver<Happening>,
     poller: JoinHandle<()>,
 }
@@ -75,9 +84,18 @@ impl Connection {
     ) -> Self {
         // One request for each place in the window, and one for DISCONNECT.
         let capacity = usize::from(WINDOW) + 1;
-        let (client, event_loop) = AsyncClient::new(options(settings, tls, will), capacity);
         let (events, happenings) = mpsc::channel(4 * usize::from(WINDOW));
-        let poller = tokio::spawn(poll(event_loop, events, Arc::clone(settings)));
+        let own = Arc::clone(settings);
+        let (client, poller) = match settings.protocol {
+            Protocol::V5 => {
+                let (client, driven) = AsyncClient::new(options(settings, tls, will), capacity);
+                (Client::V5(client), tokio::spawn(poll(driven, events, own)))
+            }
+            Protocol::V311 => {
+                let (client, driven) = v311::client(settings, tls, will, capacity);
+                (Client::V311(client), tokio::spawn(v311::poll(driven, events, own)))
+            }
+        };
         Self { client, happenings, poller }
     }
 
@@ -92,26 +110,48 @@ impl Connection {
 
     /// Hands one publish to the library. `false` when it does not take it: its topic is not one.
     pub(super) fn publish(&self, topic: &str, qos: QoS, retain: bool, payload: Vec<u8>) -> bool {
-        self.client.try_publish(topic, qos, retain, payload).is_ok()
+        match &self.client {
+            Client::V5(client) => client.try_publish(topic, qos, retain, payload).is_ok(),
+            Client::V311(client) => {
+                client.try_publish(topic, v311::qos(qos), retain, payload).is_ok()
+            }
+        }
     }
 
-    /// The same with something beside the payload, and never retained.
+    /// The same with something beside the payload, which MQTT 3.1.1 leaves out, and never retained.
     pub(super) fn say(&self, qos: QoS, Say { topic, payload, envelope }: Say) -> bool {
-        let properties = envelope.properties();
-        self.client.try_publish_with_properties(topic, qos, false, payload, properties).is_ok()
+        match &self.client {
+            Client::V5(client) => {
+                let properties = envelope.properties();
+                client.try_publish_with_properties(topic, qos, false, payload, properties).is_ok()
+            }
+            Client::V311(client) => {
+                client.try_publish(topic, v311::qos(qos), false, payload).is_ok()
+            }
+        }
     }
 
     /// Hands one subscription at QoS 1 to the library. `false` when it does not take it: its filter is not one.
-    /// With `tells_retained` live messages say whether they are to be retained, too.
+    /// With `tells_retained` live messages say whether they are to be retained, too; MQTT 5 only.
     pub(super) fn subscribe(&self, filter: &str, tells_retained: bool) -> bool {
-        let mut filter = Filter::new(filter, QoS::AtLeastOnce);
-        filter.preserve_retain = tells_retained;
-        self.client.try_subscribe_many([filter]).is_ok()
+        match &self.client {
+            Client::V5(client) => {
+                let mut filter = Filter::new(filter, QoS::AtLeastOnce);
+                filter.preserve_retain = tells_retained;
+                client.try_subscribe_many([filter]).is_ok()
+            }
+            Client::V311(client) => {
+                client.try_subscribe(filter, v311::qos(QoS::AtLeastOnce)).is_ok()
+            }
+        }
     }
 
     /// Asks for a DISCONNECT behind everything handed over. `false` when there is no more line.
     pub(super) fn say_goodbye(&self) -> bool {
-        self.client.try_disconnect().is_ok()
+        match &self.client {
+            Client::V5(client) => client.try_disconnect().is_ok(),
+            Client::V311(client) => client.try_disconnect().is_ok(),
+        }
     }
 }
 
@@ -126,8 +166,7 @@ fn options(
     tls: Option<&Arc<ClientConfig>>,
     will: Option<Will>,
 ) -> MqttOptions {
-    let mut options =
-        MqttOptions::new(settings.client_id.as_str(), settings.host.as_str(), settings.port);
+    let mut options = MqttOptions::new(settings.client_id.as_str(), host(settings), settings.port);
     options
         .set_clean_start(true)
         .set_keep_alive(keep_alive(settings))
@@ -138,22 +177,43 @@ fn options(
             max_packet_size: Some(INCOMING_MAX_BYTES),
             ..ConnectProperties::new()
         });
-    let mut network = NetworkOptions::new();
-    // Small packets in a short window: waiting to fill segments costs a delayed ACK for each window.
-    network.set_tcp_nodelay(true);
-    options.set_network_options(network);
+    options.set_network_options(network()).set_transport(transport(settings, tls));
     if let Some(username) = &settings.username {
         let password = settings.password.as_ref().map_or("", |password| password.expose());
         options.set_credentials(username.as_str(), password);
-    }
-    if let Some(config) = tls {
-        let config = TlsConfiguration::Rustls(Arc::clone(config));
-        options.set_transport(Transport::tls_with_config(config));
     }
     if let Some(will) = will {
         options.set_last_will(LastWill::new(will.topic, will.payload, will.qos, will.retain, None));
     }
     options
+}
+
+/// What the library takes for the host: of a WebSocket, the whole address.
+fn host(settings: &MqttSettings) -> String {
+    match &settings.websocket {
+        None => settings.host.clone(),
+        Some(path) => {
+            let scheme = if settings.tls.is_some() { "wss" } else { "ws" };
+            format!("{scheme}://{}{path}", settings.address())
+        }
+    }
+}
+
+fn transport(settings: &MqttSettings, tls: Option<&Arc<ClientConfig>>) -> Transport {
+    let tls = tls.map(|config| TlsConfiguration::Rustls(Arc::clone(config)));
+    match (&settings.websocket, tls) {
+        (None, None) => Transport::tcp(),
+        (None, Some(tls)) => Transport::tls_with_config(tls),
+        (Some(_), None) => Transport::Ws,
+        (Some(_), Some(tls)) => Transport::Wss(tls),
+    }
+}
+
+fn network() -> NetworkOptions {
+    let mut network = NetworkOptions::new();
+    // Small packets in a short window: waiting to fill segments costs a delayed ACK for each window.
+    network.set_tcp_nodelay(true);
+    network
 }
 
 /// The library refuses less than 5 s, and the packet has 16 bits for it.
@@ -169,13 +229,13 @@ async fn poll(
     settings: Arc<MqttSettings>,
 ) {
     let Timing { connect, ack, .. } = settings.timing;
-    let mut deadline = connect;
+    let (mut deadline, mut is_accepted) = (connect, false);
     loop {
         let happening = match timeout(deadline, event_loop.poll()).await {
-            Err(_) => Happening::Lost(Failure::retry(format!(
-                "the broker at {} does not answer",
-                settings.address()
-            ))),
+            Err(_) => Happening::Lost(Failure::silence(&settings)),
+            Ok(Err(ConnectionError::MqttState(StateError::ConnectionAborted))) if !is_accepted => {
+                Happening::Lost(Failure::unanswered(&settings))
+            }
             Ok(Err(error)) => Happening::Lost(Failure::new(&error, &settings)),
             Ok(Ok(Event::Incoming(Packet::ConnAck(connack)))) => {
                 // The library takes over the broker's keep-alive, also one of 0 (which makes it ping
@@ -187,6 +247,7 @@ async fn poll(
                 }
                 // An idle line has a ping within each keep-alive.
                 deadline = own + ack;
+                is_accepted = true;
                 Happening::Accepted(Limits::new(&connack))
             }
             Ok(Ok(Event::Incoming(Packet::PubAck(puback)))) => match puback.reason {

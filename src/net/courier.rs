@@ -24,9 +24,10 @@ use super::connection::{Connection, Happening, Will};
 use super::failure::{Failure, Remedy};
 use super::flight::{Cargo, Flight};
 use super::limits::Limits;
-use super::outbox::{Message, Outbox, Place, Rules};
+use super::outbox::{Home, Message, Outbox, Rules};
 use super::retained::Slot;
 use super::settings::{Identity, MqttSettings};
+use super::twin::{self, Twin};
 use super::wire::{self, DeviceState, Status, Topics};
 use super::wishes::Subscription;
 use crate::data::payload;
@@ -41,6 +42,8 @@ pub(super) type Stop = watch::Receiver<Option<Instant>>;
 /// A connection that the broker has accepted.
 struct Accepted {
     limits: Limits,
+    /// The first subscription is to our own status, and goes before everything else.
+    looks_for_twin: bool,
     flight: Flight,
     subscriptions: Vec<Subscription>,
     /// How many of them have been handed over.
@@ -75,6 +78,8 @@ pub(super) struct Courier {
     said_too_large: bool,
     /// What of subscriptions has been logged, each once.
     said_unheard: BTreeSet<String>,
+    twin: Twin,
+    twin_seen: Option<Instant>,
 }
 
 impl Courier {
@@ -89,6 +94,8 @@ impl Courier {
     ) -> Self {
         Self {
             topics,
+            twin: Twin::new(identity.session.clone()),
+            twin_seen: None,
             outbox: Outbox::new(rules(&settings)),
             backoff: Backoff::new(settings.timing.backoff_first, settings.timing.backoff_cap),
             settings: Arc::new(settings),
@@ -164,6 +171,9 @@ impl Courier {
                     Happening::NotSubscribed(id, reason) => {
                         self.not_subscribed(&mut accepted, id, reason);
                     }
+                    Happening::Heard(heard) if heard.topic == self.topics.status() => {
+                        self.hear_status(&heard.payload);
+                    }
                     Happening::Heard(heard) => self.shared.hear(heard, &self.topics),
                 },
                 () = self.intake.filled() => {}
@@ -218,14 +228,39 @@ impl Courier {
         log::info!("connected to the broker at {}", self.settings.address());
         let mut subscriptions = self.shared.wishes.subscriptions(limits.wildcards);
         subscriptions.extend(self.shared.commands.subscriptions(limits.wildcards));
+        // Before our own word replaces what another board has left there.
+        let looks_for_twin = self.twin.has_spoken() && limits.retain;
+        if looks_for_twin {
+            subscriptions.insert(0, Subscription::passing(self.topics.status(), false));
+        }
         Accepted {
             limits,
+            looks_for_twin,
             flight: Flight::new(limits.receive_max),
             subscriptions,
             asked: 0,
             granted: Vec::new(),
             settled: None,
         }
+    }
+
+    fn hear_status(&mut self, payload: &[u8]) {
+        let Some(session) = self.twin.hear(payload) else { return };
+        let news = self.twin_seen.replace(Instant::now()).is_none();
+        if news {
+            let id = &self.identity.device;
+            log::error!(
+                "another board says that it is {id}, too (session {session}): give each its own [device] id; \
+                 until then they take turns, and messages of both are mixed"
+            );
+        }
+        self.shared.board.update(|state| state.twin = true);
+    }
+
+    /// Whether another board with this id was seen not long ago.
+    fn has_twin(&mut self) -> bool {
+        self.twin_seen = self.twin_seen.filter(|seen| seen.elapsed() < twin::FORGET);
+        self.twin_seen.is_some()
     }
 
     fn subscribed(&mut self, accepted: &mut Option<Accepted>, packet_id: u16) {
@@ -255,6 +290,9 @@ impl Courier {
 
     /// A subscription that does not come about: told, and nothing stops for it.
     fn unheard(&mut self, filter: &str, why: &str) {
+        if filter == self.topics.status() {
+            return log::debug!("{filter}: {why}; another board with this id is not seen");
+        }
         let address = self.settings.address();
         let message = format!("the broker at {address} refused to subscribe us to {filter}: {why}");
         self.shared.board.update(|state| state.last_error = Some(message.clone()));
@@ -282,6 +320,9 @@ impl Courier {
     }
 
     fn delivered(&mut self, cargo: Option<Cargo>) {
+        if cargo == Some(Cargo::Retained(Slot::Status)) {
+            self.twin.spoke();
+        }
         if let Some(Cargo::Stored(id)) = cargo
             && self.outbox.finish(id)
         {
@@ -358,6 +399,12 @@ impl Courier {
             (true, _) => log::warn!("{}; trying again", failure.message),
             (false, _) => log::debug!("{}", failure.message),
         }
+        let has_twin = self.has_twin();
+        self.shared.board.update(|state| state.twin = has_twin);
+        if has_twin {
+            // No war: each board gets a word in now and then.
+            return jittered(self.settings.timing.refused);
+        }
         match failure.remedy {
             Remedy::Retry => {}
             Remedy::Slowly => return jittered(self.settings.timing.refused),
@@ -413,6 +460,12 @@ impl Courier {
     fn fill(&mut self, line: &Connection, now: &mut Accepted) -> bool {
         let limits = now.limits;
         while now.flight.has_room() {
+            if now.looks_for_twin && now.asked == 0 {
+                if !self.subscribe(line, now) {
+                    return false;
+                }
+                continue;
+            }
             if let Some(answer) = self.shared.commands.next(&limits) {
                 if !line.say(limits.qos(QoS::AtLeastOnce), answer) {
                     return false;
@@ -500,7 +553,7 @@ fn rules(settings: &MqttSettings) -> Rules {
     let spool = settings.spool.as_ref();
     Rules {
         bytes_max: settings.outbox_bytes,
-        place: spool.map(|spool| Place {
+        home: spool.map(|spool| Home {
             disk: Arc::new(OsDisk),
             dir: spool.dir.clone(),
             bytes_max: spool.bytes_max,

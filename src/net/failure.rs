@@ -1,5 +1,6 @@
 //! Why a connection did not come about or broke, in words that say what to do.
 
+use std::error::Error;
 use std::io;
 
 use rumqttc::v5::mqttbytes;
@@ -7,7 +8,7 @@ use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode};
 use rumqttc::v5::{ConnectionError, StateError, TlsError};
 use rustls::{AlertDescription, CertificateError};
 
-use super::settings::MqttSettings;
+use super::settings::{MqttSettings, Protocol};
 
 /// What the next attempt should do differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,47 +40,124 @@ impl Failure {
 
     /// What `error` means for a connection with `settings`.
     pub(super) fn new(error: &ConnectionError, settings: &MqttSettings) -> Self {
-        let broker = format!("the broker at {}", settings.address());
+        let broker = &broker(settings);
         match error {
-            ConnectionError::ConnectionRefused(code) => refused(*code, &broker, settings),
-            ConnectionError::Timeout(_) => Self::retry(format!("{broker} does not answer")),
-            ConnectionError::Io(error) => transport(error, &broker),
-            ConnectionError::Tls(TlsError::Io(error)) => transport(error, &broker),
+            ConnectionError::ConnectionRefused(code) => refused(*code, broker, settings),
+            ConnectionError::Timeout(_) => Self::silence(settings),
+            ConnectionError::Io(error) | ConnectionError::Tls(TlsError::Io(error)) => {
+                Self::transport(error, settings)
+            }
             ConnectionError::Tls(TlsError::TLS(error)) => {
                 Self::retry(format!("{broker}: {}", tls_words(error)))
             }
-            ConnectionError::NotConnAck(_) => {
-                Self::retry(format!("{broker} answers, but not as an MQTT broker does"))
-            }
-            ConnectionError::MqttState(error) => state(error, &broker),
-            other => Self::retry(format!("{broker}: {other}")),
+            ConnectionError::NotConnAck(_) => Self::no_broker(settings),
+            ConnectionError::MqttState(error) => state(error, settings),
+            other => Self::other(other, settings),
         }
     }
+
+    /// The broker says nothing when it should.
+    pub(super) fn silence(settings: &MqttSettings) -> Self {
+        Self::retry(format!("{} does not answer", broker(settings)))
+    }
+
+    /// Something is there that is no broker.
+    pub(super) fn no_broker(settings: &MqttSettings) -> Self {
+        Self::retry(format!("{} answers, but not as an MQTT broker does", broker(settings)))
+    }
+
+    /// The connection ended without a word.
+    pub(super) fn closed(settings: &MqttSettings) -> Self {
+        Self::retry(format!("{} closed the connection", broker(settings)))
+    }
+
+    /// The connection ended before CONNECT was answered, as brokers do that speak another version.
+    pub(super) fn unanswered(settings: &MqttSettings) -> Self {
+        let other = match settings.protocol {
+            Protocol::V5 => "MQTT 5? [mqtt] protocol = 4 is for MQTT 3.1.1",
+            Protocol::V311 => "MQTT 3.1.1? [mqtt] protocol = 5 is for MQTT 5",
+        };
+        let broker = broker(settings);
+        Self::retry(format!(
+            "{broker} closed the connection before it answered: does it speak {other}"
+        ))
+    }
+
+    /// The broker does not know user name or password, or they are missing.
+    pub(super) fn login(settings: &MqttSettings) -> Self {
+        let broker = broker(settings);
+        let message = match &settings.username {
+            Some(name) => {
+                format!("{broker} refused user {name}: check [mqtt] username and password")
+            }
+            None => format!(
+                "{broker} refused a login without a user name: set [mqtt] username and password"
+            ),
+        };
+        Self { message, remedy: Remedy::Slowly }
+    }
+
+    /// The broker does not take the client's id.
+    pub(super) fn client_id(settings: &MqttSettings) -> Self {
+        let (broker, id) = (broker(settings), &settings.client_id);
+        let message = format!("{broker} refused the client id {id}: check [device] id");
+        Self { message, remedy: Remedy::Slowly }
+    }
+
+    /// The broker speaks another version of the protocol.
+    pub(super) fn dialect(settings: &MqttSettings) -> Self {
+        let broker = broker(settings);
+        let message = match settings.protocol {
+            Protocol::V5 => format!(
+                "{broker} does not speak MQTT 5: set [mqtt] protocol = 4 if it speaks MQTT 3.1.1"
+            ),
+            Protocol::V311 => {
+                format!("{broker} does not speak MQTT 3.1.1: set [mqtt] protocol = 5")
+            }
+        };
+        Self { message, remedy: Remedy::Slowly }
+    }
+
+    /// What the system says of the line.
+    pub(super) fn transport(error: &io::Error, settings: &MqttSettings) -> Self {
+        let broker = broker(settings);
+        if let Some(words) = tls_inside(error) {
+            return Self::retry(format!("{broker}: {words}"));
+        }
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => {
+                Self::retry(format!("{broker} closed the connection: {error}"))
+            }
+            _ => Self::retry(format!("cannot reach {broker}: {error}")),
+        }
+    }
+
+    /// Any other error of the library, in its own words, unless TLS is behind it.
+    pub(super) fn other(error: &(dyn Error + 'static), settings: &MqttSettings) -> Self {
+        let words = tls_inside(error).unwrap_or_else(|| error.to_string());
+        Self::retry(format!("{}: {words}", broker(settings)))
+    }
+}
+
+fn broker(settings: &MqttSettings) -> String {
+    format!("the broker at {}", settings.address())
 }
 
 fn refused(code: ConnectReturnCode, broker: &str, settings: &MqttSettings) -> Failure {
     let (message, remedy) = match code {
         ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
-            let message = match &settings.username {
-                Some(name) => {
-                    format!("{broker} refused user {name}: check [mqtt] username and password")
-                }
-                None => format!(
-                    "{broker} refused a login without a user name: set [mqtt] username and password"
-                ),
-            };
-            (message, Remedy::Slowly)
+            return Failure::login(settings);
         }
-        ConnectReturnCode::ClientIdentifierNotValid | ConnectReturnCode::BadClientId => (
-            format!("{broker} refused the client id {}: check [device] id", settings.client_id),
-            Remedy::Slowly,
-        ),
-        ConnectReturnCode::Banned => {
-            (format!("{broker} has banned this client: ask its administrator"), Remedy::Slowly)
+        ConnectReturnCode::ClientIdentifierNotValid | ConnectReturnCode::BadClientId => {
+            return Failure::client_id(settings);
         }
         ConnectReturnCode::UnsupportedProtocolVersion
-        | ConnectReturnCode::RefusedProtocolVersion => {
-            (format!("{broker} does not speak MQTT 5"), Remedy::Slowly)
+        | ConnectReturnCode::RefusedProtocolVersion => return Failure::dialect(settings),
+        ConnectReturnCode::Banned => {
+            (format!("{broker} has banned this client: ask its administrator"), Remedy::Slowly)
         }
         ConnectReturnCode::QoSNotSupported => {
             (format!("{broker} does not take QoS 1"), Remedy::PlainWill)
@@ -92,7 +170,8 @@ fn refused(code: ConnectReturnCode, broker: &str, settings: &MqttSettings) -> Fa
     Failure { message, remedy }
 }
 
-fn state(error: &StateError, broker: &str) -> Failure {
+fn state(error: &StateError, settings: &MqttSettings) -> Failure {
+    let broker = broker(settings);
     match error {
         StateError::ServerDisconnect {
             reason_code: DisconnectReasonCode::SessionTakenOver,
@@ -108,16 +187,15 @@ fn state(error: &StateError, broker: &str) -> Failure {
             let why = reason_string.as_deref().unwrap_or("no reason given");
             Failure::retry(format!("{broker} ended the connection: {reason_code:?} ({why})"))
         }
-        StateError::ConnectionAborted => Failure::retry(format!("{broker} closed the connection")),
+        StateError::ConnectionAborted => Failure::closed(settings),
         StateError::AwaitPingResp => Failure::retry(format!("{broker} no longer answers")),
         StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)) => {
-            transport(error, broker)
+            Failure::transport(error, settings)
         }
         // MQTT 3.1.1 section 3.2.2.3: "unacceptable protocol version".
-        StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(1)) => Failure {
-            message: format!("{broker} speaks MQTT 3.1.1 only; MQTT 5 is needed"),
-            remedy: Remedy::Slowly,
-        },
+        StateError::Deserialization(mqttbytes::Error::InvalidConnectReturnCode(1)) => {
+            Failure::dialect(settings)
+        }
         StateError::Deserialization(error) => {
             Failure::retry(format!("{broker} answers, but not as MQTT 5 has it: {error}"))
         }
@@ -125,23 +203,21 @@ fn state(error: &StateError, broker: &str) -> Failure {
     }
 }
 
-fn transport(error: &io::Error, broker: &str) -> Failure {
-    let mut source = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
-    while let Some(inner) = source {
-        if let Some(error) = inner.downcast_ref::<rustls::Error>() {
-            return Failure::retry(format!("{broker}: {}", tls_words(error)));
+/// What TLS says, where it is behind `error`.
+fn tls_inside(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            return Some(tls_words(error));
         }
-        source = inner.source();
+        // An I/O error names the cause of the one inside as its own, and not that one itself.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = match inner {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        };
     }
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe => {
-            Failure::retry(format!("{broker} closed the connection: {error}"))
-        }
-        _ => Failure::retry(format!("cannot reach {broker}: {error}")),
-    }
+    None
 }
 
 fn tls_words(error: &rustls::Error) -> String {

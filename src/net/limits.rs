@@ -19,6 +19,15 @@ pub(super) struct Limits {
 }
 
 impl Limits {
+    /// Those of a broker that speaks MQTT 3.1.1: it has no way to say any.
+    pub(super) const NONE: Self = Self {
+        receive_max: u16::MAX,
+        qos_max: QoS::AtLeastOnce,
+        retain: true,
+        wildcards: true,
+        packet_max: usize::MAX,
+    };
+
     /// The limits in `connack`; absent ones as MQTT 5 section 3.2.2.3 has them.
     pub(super) fn new(connack: &ConnAck) -> Self {
         let properties = connack.properties.as_ref();

@@ -32,9 +32,10 @@ use tokio::time::Instant;
 use crate::spool::{Chunk, Index, LANES, Lane};
 use done::Done;
 use keeper::{Keeper, Order, Report};
+use message::Place;
 use queue::{Entry, Kept, Queue};
 
-pub(super) use keeper::Place;
+pub(super) use keeper::Home;
 pub(super) use message::{Id, Message};
 
 /// An event that the disk has not taken by then departs without it: a card that stalls must not silence a board.
@@ -52,7 +53,7 @@ pub(super) struct Rules {
     /// Room in memory for topics and payloads, each message 64 bytes more.
     pub(super) bytes_max: usize,
     /// Where messages outlive the process; `None` for memory only.
-    pub(super) place: Option<Place>,
+    pub(super) home: Option<Home>,
     /// A result that is not acknowledged by then is written to disk.
     pub(super) commit: Duration,
     /// Whether results are on disk before they depart, as events are.
@@ -126,8 +127,9 @@ pub(super) struct Outbox {
     connected: bool,
     behind: Behind,
     next: Id,
-    /// Messages of `live` below this are late.
-    live_from: Id,
+    next_place: Place,
+    /// Messages of `live` before this are late.
+    live_from: Place,
     /// Acknowledged while they were being written.
     overtaken: BTreeSet<Id>,
     /// Of what is in memory alone: when the oldest was taken in, or earlier, and how many bytes, or more.
@@ -140,10 +142,10 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Starts the thread that keeps messages, where `rules` name a place; without it, it is memory only.
+    /// Starts the thread that keeps messages, where `rules` name a home for them; without it, it is memory only.
     pub(super) fn new(rules: Rules) -> Self {
-        let keeper = rules.place.clone().and_then(|place| {
-            let started = Keeper::start(place);
+        let keeper = rules.home.clone().and_then(|home| {
+            let started = Keeper::start(home);
             started.map_err(|error| log::error!("no thread for the spool: {error}")).ok()
         });
         Self {
@@ -156,7 +158,8 @@ impl Outbox {
             connected: false,
             behind: Behind::Not,
             next: Id(0),
-            live_from: Id(0),
+            next_place: Place(0),
+            live_from: Place(0),
             overtaken: BTreeSet::new(),
             unkept_since: None,
             unkept_bytes: 0,
@@ -220,15 +223,21 @@ impl Outbox {
         &mut self.lanes[lane as usize]
     }
 
-    /// Takes `message`.
-    pub(super) fn push(&mut self, message: Message, now: Instant) {
+    fn name(&mut self) -> Id {
         let id = self.next;
         self.next = Id(id.0 + 1);
+        id
+    }
+
+    /// Takes `message`.
+    pub(super) fn push(&mut self, message: Message, now: Instant) {
+        let (id, place) = (self.name(), self.next_place);
+        self.next_place = Place(place.0.saturating_add(1));
         let best_effort = message.qos == crate::sink::Qos::AtMostOnce;
         let kept = if best_effort || self.disk == Disk::None { Kept::Never } else { Kept::No };
         let cost = message.cost();
         let message = Arc::new(message);
-        self.live.push(Entry { id, message, kept, since: now, done: false });
+        self.live.push(Entry { id, place, message, kept, since: now, done: false });
         if kept == Kept::No {
             self.unkept_since.get_or_insert(now);
             self.unkept_bytes += cost;
@@ -276,7 +285,7 @@ impl Outbox {
     /// from now on. Best-effort messages are given up.
     pub(super) fn rewind(&mut self, connected: bool) {
         self.connected = connected;
-        self.live_from = self.next;
+        self.live_from = self.next_place;
         let before = self.live.len();
         self.live.rewind();
         self.live.retain(|entry| !entry.is_best_effort());
@@ -292,13 +301,13 @@ impl Outbox {
             }
         }
         if !connected {
-            self.evict(self.next);
+            self.evict(self.next_place);
         }
     }
 
     /// Memory is for what is new: of what came before `below`, what is on disk is left there.
-    fn evict(&mut self, below: Id) {
-        let on_disk = |entry: &Entry| entry.id < below && matches!(entry.kept, Kept::At(_));
+    fn evict(&mut self, below: Place) {
+        let on_disk = |entry: &Entry| entry.place < below && matches!(entry.kept, Kept::At(_));
         while let Some(entry) = self.live.remove(on_disk) {
             self.evicted(&entry);
         }
@@ -307,7 +316,7 @@ impl Outbox {
     /// The next message to be sent, which from now on is on its way, and whether it is a repeat or late.
     pub(super) fn depart(&mut self, now: Instant) -> Option<(Id, Arc<Message>, bool)> {
         let held = |entry: &&Entry| self.hold(entry, now).is_none_or(|till| till <= now);
-        let live = self.live.front().filter(held).map(|entry| entry.id);
+        let live = self.live.front().filter(held).map(|entry| entry.place);
         let unread = |lane: &Backlog| lane.away > 0 && lane.queue.front().is_none();
         let is_read = !self.lanes.iter().any(unread);
         let late = if is_read { self.oldest_read() } else { None };
@@ -328,7 +337,7 @@ impl Outbox {
                 self.was_live = true;
                 let late_below = self.live_from;
                 let entry = self.live.depart()?;
-                Some((entry.id, Arc::clone(&entry.message), entry.id < late_below))
+                Some((entry.id, Arc::clone(&entry.message), entry.place < late_below))
             }
         }
     }
@@ -342,9 +351,9 @@ impl Outbox {
     }
 
     /// The oldest message that was read back and waits.
-    fn oldest_read(&self) -> Option<(Lane, Id)> {
-        let front = |lane: Lane| Some((lane, self.lanes[lane as usize].queue.front()?.id));
-        LANES.into_iter().filter_map(front).min_by_key(|(_, id)| *id)
+    fn oldest_read(&self) -> Option<(Lane, Place)> {
+        let front = |lane: Lane| Some((lane, self.lanes[lane as usize].queue.front()?.place));
+        LANES.into_iter().filter_map(front).min_by_key(|(_, place)| *place)
     }
 
     /// Until when `entry` waits for the disk; `None` if it does not.
@@ -357,7 +366,7 @@ impl Outbox {
 
     /// Whether `entry`, which waited for the connection like all before it, keeps its place behind them.
     fn joins_backlog(&self, entry: &Entry, now: Instant) -> bool {
-        entry.id < self.live_from && self.is_far_behind(now)
+        entry.place < self.live_from && self.is_far_behind(now)
     }
 
     fn is_far_behind(&self, now: Instant) -> bool {
@@ -408,8 +417,8 @@ impl Outbox {
             return;
         }
         self.keep(now);
-        let late_below = if self.is_far_behind(now) { self.live_from } else { Id(0) };
-        self.evict(if self.connected { late_below } else { self.next });
+        let late_below = if self.is_far_behind(now) { self.live_from } else { Place(0) };
+        self.evict(if self.connected { late_below } else { self.next_place });
         if self.lanes.iter().all(Backlog::is_empty) {
             self.behind = Behind::Not;
         }
@@ -472,12 +481,13 @@ impl Outbox {
     }
 
     fn ask(&mut self, results: bool) {
-        let mut asked: [Vec<(Id, Arc<Message>)>; 2] = Default::default();
+        let mut asked: [Vec<(Id, Place, Arc<Message>)>; 2] = Default::default();
         for entry in self.live.iter_mut() {
             let wanted = results || entry.message.lane == Lane::Event;
             if wanted && entry.kept == Kept::No && !entry.done {
                 entry.kept = Kept::Asked;
-                asked[entry.message.lane as usize].push((entry.id, Arc::clone(&entry.message)));
+                let message = Arc::clone(&entry.message);
+                asked[message.lane as usize].push((entry.id, entry.place, message));
             }
         }
         for (lane, messages) in LANES.into_iter().zip(asked) {
@@ -505,7 +515,7 @@ impl Outbox {
         }
     }
 
-    fn opened(&mut self, lanes: [Range<Index>; 2], next: Id, now: Instant) {
+    fn opened(&mut self, lanes: [Range<Index>; 2], next: Place, now: Instant) {
         if self.error.take().is_some() {
             log::info!("the spool works again");
         }
@@ -518,7 +528,7 @@ impl Outbox {
             self.behind = Behind::Long;
         }
         // Those that came before it was open get their places behind those of earlier runs.
-        self.next = Id(self.next.0.max(next.0));
+        self.next_place = self.next_place.max(next);
         for (lane, range) in LANES.into_iter().zip(lanes) {
             *self.lane(lane) = Backlog {
                 done: Done::below(range.start),
@@ -574,19 +584,22 @@ impl Outbox {
         let next = chunk.next;
         let mut lost = next.saturating_sub(from) - backlog.done.within(&(from..next));
         lost -= in_memory.iter().filter(|index| (from..next).contains(index)).count() as u64;
-        let mut found = 0;
+        let (mut found, mut names) = (0, self.next.0..);
+        let backlog = &mut self.lanes[lane as usize];
         for (index, body) in chunk.messages {
             if index < from || backlog.done.contains(index) || in_memory.contains(&index) {
                 continue;
             }
-            if let Some((id, message)) = Message::decode(lane, &body) {
+            if let Some((place, message)) = Message::decode(lane, &body) {
+                let id = Id(names.next().unwrap_or_default());
                 let (message, kept) = (Arc::new(message), Kept::At(index));
-                backlog.queue.push(Entry { id, message, kept, since: now, done: false });
+                backlog.queue.push(Entry { id, place, message, kept, since: now, done: false });
                 found += 1;
             } else {
                 backlog.done.insert(index..index + 1);
             }
         }
+        self.next = Id(names.start);
         lost -= found;
         backlog.away = backlog.away.saturating_sub(found + lost);
         // Unless something before it has left memory meanwhile.

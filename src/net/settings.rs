@@ -25,8 +25,12 @@ pub struct MqttSettings {
     pub host: String,
     /// Its port: 1883, or 8883 with TLS, unless configured.
     pub port: u16,
-    /// `Some` for `mqtts://`.
+    /// The version of the protocol.
+    pub protocol: Protocol,
+    /// `Some` for `mqtts://` and `wss://`.
     pub tls: Option<TlsSettings>,
+    /// The path of `ws://` and `wss://`, with its slash: MQTT inside a WebSocket.
+    pub websocket: Option<String>,
     /// User name, where the broker wants one.
     pub username: Option<String>,
     /// Its password.
@@ -53,7 +57,9 @@ impl MqttSettings {
         Self {
             host: host.into(),
             port,
+            protocol: Protocol::default(),
             tls: None,
+            websocket: None,
             username: None,
             password: None,
             client_id: client_id.into(),
@@ -74,6 +80,16 @@ impl MqttSettings {
             format!("{}:{}", self.host, self.port)
         }
     }
+}
+
+/// Which MQTT is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// MQTT 3.1.1, protocol level 4.
+    V311,
+    /// MQTT 5.
+    #[default]
+    V5,
 }
 
 /// Results and events on disk.
@@ -126,6 +142,8 @@ pub struct TlsSettings {
     pub client_cert: Option<PathBuf>,
     /// The certificate's private key, PEM text.
     pub client_key: Option<Secret>,
+    /// Application protocols that are asked for, the first one most, on ports that several share.
+    pub alpn: Vec<String>,
 }
 
 /// Deadlines and pauses; the defaults are for boards, tests shorten them.

@@ -31,6 +31,8 @@ pub struct NetState {
     pub spool_error: Option<String>,
     /// Messages on topics of commands that were no command, or came too fast to be answered.
     pub ignored: u64,
+    /// Whether another board uses this one's id: seen within the last hour.
+    pub twin: bool,
     /// Why there is no connection, or what the broker refused last. `None` once it is well again.
     pub last_error: Option<String>,
 }
@@ -50,6 +52,7 @@ impl NetState {
             ignored: 0,
             spool_bytes: 0,
             spool_error: None,
+            twin: false,
             last_error: None,
         }
     }

@@ -129,7 +129,7 @@ pub fn client_config(settings: &TlsSettings, host: &str) -> Result<Arc<ClientCon
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Provider)?
         .with_root_certificates(roots);
-    let config = match (&settings.client_cert, &settings.client_key) {
+    let mut config = match (&settings.client_cert, &settings.client_key) {
         (None, None) => builder.with_no_client_auth(),
         (Some(cert), Some(key)) => {
             let chain = certificates("[mqtt] client_cert", cert)?;
@@ -156,6 +156,7 @@ pub fn client_config(settings: &TlsSettings, host: &str) -> Result<Arc<ClientCon
             return Err(TlsError::HalfIdentity { present: "client_key", missing: "client_cert" });
         }
     };
+    config.alpn_protocols = settings.alpn.iter().map(|name| name.clone().into_bytes()).collect();
     Ok(Arc::new(config))
 }
 
@@ -196,6 +197,18 @@ fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
 mod tests {
     use super::*;
     use crate::data::Secret;
+
+    #[test]
+    fn application_protocols_are_asked_for_in_order() {
+        let (cert, _) = self_signed();
+        let dir = tempfile::tempdir().unwrap();
+        let ca = dir.path().join("ca.pem");
+        std::fs::write(&ca, cert).unwrap();
+        let alpn = vec!["x-amzn-mqtt-ca".to_owned(), "mqtt".to_owned()];
+        let settings = TlsSettings { ca: Some(ca), alpn, ..TlsSettings::default() };
+        let config = client_config(&settings, "localhost").unwrap();
+        assert_eq!(config.alpn_protocols, [&b"x-amzn-mqtt-ca"[..], b"mqtt"]);
+    }
 
     fn self_signed() -> (String, String) {
         let made = rcgen::generate_simple_self_signed(["board".to_owned()]).unwrap();
@@ -249,6 +262,7 @@ mod tests {
             ca: Some(cert.clone()),
             client_cert: Some(cert.clone()),
             client_key: Some(Secret::new(key)),
+            ..TlsSettings::default()
         };
         client_config(&settings(&key), "broker.example").unwrap();
         let said = refusal(&settings(&other_key));
@@ -261,8 +275,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (cert, _) = self_signed();
         let cert = file(&folder, "board.pem", &cert);
-        let settings =
-            TlsSettings { ca: Some(cert.clone()), client_cert: Some(cert), client_key: None };
+        let settings = TlsSettings {
+            ca: Some(cert.clone()),
+            client_cert: Some(cert),
+            ..TlsSettings::default()
+        };
         assert_eq!(
             refusal(&settings),
             "[mqtt] client_cert is set without client_key: mutual TLS needs both"

@@ -132,11 +132,33 @@ impl Log {
             break;
         }
         self.free()?;
+        self.find_newest()?;
         if let Some(spare) = self.header_of(SPARE)? {
             self.spare = Some(Spare { salt: spare.salt });
         }
         if let Some(oldest) = self.segments.front() {
             self.floor = self.floor.max(oldest.first);
+        }
+        Ok(())
+    }
+
+    /// The last segment may hold no message: then the newest is in one before it.
+    fn find_newest(&mut self) -> io::Result<()> {
+        for at in (0..self.segments.len()).rev() {
+            if self.newest.is_some() {
+                break;
+            }
+            let first = self.segments[at].first;
+            let bytes = self.read_file(&self.path(first))?;
+            let header = Header::decode(&bytes).filter(|header| header.first == first);
+            let last = header.and_then(|header| {
+                let body = |record| match record {
+                    Record::Message(_, body) => Some(body),
+                    Record::Floor(_) => None,
+                };
+                Records::new(&bytes, &header).filter_map(body).last()
+            });
+            self.newest = last.map(<[u8]>::to_vec);
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ mod mqtt;
 mod mqtt_faults;
 mod onnx;
 mod op_table;
+mod other_brokers;
 mod predict;
 mod reference;
 mod remote;

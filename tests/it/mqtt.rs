@@ -2,7 +2,7 @@
 //! and everybody on the broker knows whether the device is.
 
 use edgerun::data::{Rejected, Secret};
-use edgerun::net::{self, NetHandle, Stopped, Subscriptions, wire};
+use edgerun::net::{self, NetHandle, Protocol, Stopped, Subscriptions, wire};
 use edgerun::sink::{Qos, Sink};
 
 use crate::support::PATIENCE;
@@ -274,4 +274,50 @@ fn a_broker_without_qos_1_and_retained_messages_still_gets_everything() {
     let remarks = net::probe(&settings(broker.guarded_port())).unwrap();
     assert_eq!(remarks.len(), 2, "{remarks:?}");
     assert_eq!(net.stop(PATIENCE), Stopped::Flushed);
+}
+
+#[test]
+fn two_boards_with_one_id_notice_each_other_and_fight_no_war() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let board = || {
+        let settings = settings(broker.port());
+        net::start(settings, identity(), Subscriptions::default()).unwrap()
+    };
+    let boards = [board(), board()];
+    for board in &boards {
+        assert!(board.link().wait(PATIENCE, |state| state.twin), "{:?}", board.state());
+        let state = board.state();
+        // From then on it waits for a minute after each lost connection.
+        assert!(state.reconnects < 20, "{} reconnects", state.reconnects);
+    }
+    // A board alone that lost its connection says nothing of the kind.
+    drop(boards);
+}
+
+#[test]
+fn a_board_that_is_alone_takes_its_own_last_will_for_its_own() {
+    let Some(mut broker) = Mosquitto::start() else { return };
+    let net = net::start(settings(broker.port()), identity(), Subscriptions::default()).unwrap();
+    for reconnects in 1..=3 {
+        assert!(net.link().wait(PATIENCE, |state| state.connected));
+        broker.start_again();
+        assert!(net.link().wait(PATIENCE, |state| state.reconnects == reconnects));
+    }
+    assert!(!net.state().twin);
+}
+
+#[test]
+fn a_broker_behind_a_websocket_gets_everything() {
+    let plan = Plan::default().guarded("protocol websockets\nallow_anonymous true");
+    let Some(broker) = plan.start() else { return };
+    let subscriber = Subscriber::new(broker.port(), "edgerun/bench-07/result/gestures");
+    for protocol in [Protocol::V5, Protocol::V311] {
+        let mut settings = settings(broker.guarded_port());
+        settings.websocket = Some("/mqtt".to_owned());
+        settings.protocol = protocol;
+        let net = net::start(settings, identity(), Subscriptions::default()).unwrap();
+        net.publisher().publish(inference(7)).unwrap();
+        assert_eq!(subscriber.next().payload["seq"], 7);
+        assert_eq!(net.stop(PATIENCE), Stopped::Flushed);
+    }
 }

@@ -1,6 +1,7 @@
 //! What tests need around the thing under test: real brokers, an independent subscriber, a broker that
 //! misbehaves on request, certificates.
 
+pub(crate) mod brokers;
 pub(crate) mod certificates;
 pub(crate) mod daemon;
 pub(crate) mod device;

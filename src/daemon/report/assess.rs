@@ -108,6 +108,9 @@ fn assess_net(round: &mut Round<'_>, net: &NetState) {
     });
     let refuses = Reading::of(net.connected && why.is_some());
     round.state(Code::BrokerRefuses, "", refuses, || why.unwrap_or("").to_owned());
+    round.state(Code::IdTaken, "", Reading::of(net.twin), || {
+        "another board connects with this board's id: give each its own [device] id".to_owned()
+    });
     let spool = net.spool_error.as_deref();
     round.state(Code::SpoolNotDurable, "", Reading::of(spool.is_some()), || {
         format!("results and events wait in memory only: {}", spool.unwrap_or(""))
@@ -326,6 +329,9 @@ mod tests {
             with.net = Some(state);
             assert_eq!(found(&with).0, code.map(str::to_owned).into_iter().collect::<Vec<_>>());
         }
+        let mut with = facts(&board);
+        with.net = Some(NetState { twin: true, ..net(true, None) });
+        assert_eq!(found(&with).0, ["id_taken"]);
         let mut with = facts(&board);
         with.net = Some(NetState { spool_error: Some("no space".into()), ..net(true, None) });
         assert_eq!(found(&with).0, ["spool_not_durable"]);

@@ -134,7 +134,6 @@ fn mqtt(state: NetState) -> MqttHealth {
         spool_bytes: state.spool_bytes,
         dropped: state.dropped,
         refused: state.refused,
-        ignored: state.ignored,
         acknowledged: state.acked,
         reconnects: state.reconnects,
         last_error: state.last_error,

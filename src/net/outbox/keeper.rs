@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::message::{Id, Message};
+use super::message::{Id, Message, Place};
 use crate::spool::{Chunk, Gone, Index, LANES, Lane, Spool, SpoolError};
 use crate::storage::Disk;
 
@@ -19,7 +19,7 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// Where the spool is, and how large it may grow.
 #[derive(Clone, Debug)]
-pub(in crate::net) struct Place {
+pub(in crate::net) struct Home {
     pub(in crate::net) disk: Arc<dyn Disk>,
     pub(in crate::net) dir: PathBuf,
     pub(in crate::net) bytes_max: u64,
@@ -31,7 +31,7 @@ pub(in crate::net) struct Place {
 #[derive(Debug)]
 pub(super) enum Order {
     /// Make these durable.
-    Keep(Lane, Vec<(Id, Arc<Message>)>),
+    Keep(Lane, Vec<(Id, Place, Arc<Message>)>),
     /// Read what lies together from here on.
     Read(Lane, Index),
     /// Everything below is finished.
@@ -43,8 +43,8 @@ pub(super) enum Order {
 /// What the keeper has done.
 #[derive(Debug)]
 pub(super) enum Report {
-    /// The spool is open; what is in it, as ranges by lane, and the least id that is new.
-    Opened { lanes: [Range<Index>; 2], next: Id },
+    /// The spool is open; what is in it, as ranges by lane, and the first place behind them.
+    Opened { lanes: [Range<Index>; 2], next: Place },
     /// They are durable, the first one under this index.
     Kept(Lane, Index, Vec<Id>),
     /// They are not: no room, too large, or the disk fails.
@@ -91,13 +91,13 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Starts the thread; [`Report::Opened`] or [`Report::Broken`] follows.
-    pub(super) fn start(place: Place) -> io::Result<Self> {
+    pub(super) fn start(home: Home) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             desk: Mutex::new(Desk { busy: true, ..Desk::default() }),
             ordered: Condvar::new(),
             reported: Notify::new(),
         });
-        let mut work = Work { place, shared: Arc::clone(&shared), spool: None };
+        let mut work = Work { home, shared: Arc::clone(&shared), spool: None };
         let thread = thread::Builder::new().name("spool".to_owned()).spawn(move || work.run())?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -151,7 +151,7 @@ impl Drop for Keeper {
 }
 
 struct Work {
-    place: Place,
+    home: Home,
     shared: Arc<Shared>,
     spool: Option<Spool>,
 }
@@ -168,7 +168,7 @@ impl Work {
     }
 
     fn open(&mut self) {
-        let Place { disk, dir, bytes_max, alone } = &self.place;
+        let Home { disk, dir, bytes_max, alone } = &self.home;
         let opened = match alone {
             true => Spool::unlocked(Arc::clone(disk), dir, *bytes_max),
             false => Spool::open(Arc::clone(disk), dir, *bytes_max),
@@ -176,13 +176,13 @@ impl Work {
         match opened {
             Ok(spool) => {
                 let newest = |lane| {
-                    let (id, _) = Message::decode(lane, spool.newest(lane)?)?;
-                    Some(id.0.saturating_add(1))
+                    let (place, _) = Message::decode(lane, spool.newest(lane)?)?;
+                    Some(place.0.saturating_add(1))
                 };
                 let next = LANES.into_iter().filter_map(newest).max().unwrap_or_default();
                 let lanes = LANES.map(|lane| spool.range(lane));
                 self.shared.desk().bytes = spool.bytes();
-                self.shared.report(Report::Opened { lanes, next: Id(next) });
+                self.shared.report(Report::Opened { lanes, next: Place(next) });
                 self.spool = Some(spool);
             }
             Err(error) => self.shared.report(Report::Broken(error.to_string())),
@@ -248,15 +248,19 @@ impl Work {
         self.spool.as_mut().map_or(Ok(()), act)
     }
 
-    fn keep(&mut self, lane: Lane, messages: &[(Id, Arc<Message>)]) -> Result<(), SpoolError> {
-        let all: Vec<Id> = messages.iter().map(|(id, _)| *id).collect();
+    fn keep(
+        &mut self,
+        lane: Lane,
+        messages: &[(Id, Place, Arc<Message>)],
+    ) -> Result<(), SpoolError> {
+        let all: Vec<Id> = messages.iter().map(|(id, ..)| *id).collect();
         let Some(spool) = &mut self.spool else {
             self.shared.report(Report::NotKept(all));
             return Ok(());
         };
         let (mut ids, mut bodies, mut large) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, message) in messages {
-            let body = message.encode(*id);
+        for (id, place, message) in messages {
+            let body = message.encode(*place);
             match spool.takes(&body) {
                 true => {
                     ids.push(*id);

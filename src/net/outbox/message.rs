@@ -13,9 +13,14 @@ pub(in crate::net) struct Message {
     pub(in crate::net) payload: Vec<u8>,
 }
 
-/// Names a message in the outbox; grows with each one, also over restarts while the spool is not empty.
+/// Names a message in the outbox of this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::net) struct Id(pub(super) u64);
+
+/// The place of a message in time; grows with each one, also over restarts while the spool is not empty. Not its
+/// name: where the newest in the spool cannot be read any more, two may have one place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place(pub(super) u64);
 
 impl Message {
     /// What it costs to keep in memory, in bytes.
@@ -24,11 +29,11 @@ impl Message {
         self.topic.len() + self.payload.len() + BOOKKEEPING
     }
 
-    /// The bytes that the spool keeps: id (8), length of the topic (2), topic, payload; numbers little-endian.
-    pub(super) fn encode(&self, id: Id) -> Vec<u8> {
+    /// The bytes that the spool keeps: place (8), length of the topic (2), topic, payload; numbers little-endian.
+    pub(super) fn encode(&self, place: Place) -> Vec<u8> {
         let topic = &self.topic.as_bytes()[..self.topic.len().min(usize::from(u16::MAX))];
         let mut body = Vec::with_capacity(10 + topic.len() + self.payload.len());
-        body.extend_from_slice(&id.0.to_le_bytes());
+        body.extend_from_slice(&place.0.to_le_bytes());
         // Cannot be cut: MQTT's topics are no longer.
         body.extend_from_slice(&u16::try_from(topic.len()).unwrap_or(u16::MAX).to_le_bytes());
         body.extend_from_slice(topic);
@@ -37,13 +42,13 @@ impl Message {
     }
 
     /// The message that `body` holds; `None` when it is none. What is kept is at least once.
-    pub(super) fn decode(lane: Lane, body: &[u8]) -> Option<(Id, Self)> {
-        let (id, rest) = body.split_first_chunk::<8>()?;
+    pub(super) fn decode(lane: Lane, body: &[u8]) -> Option<(Place, Self)> {
+        let (place, rest) = body.split_first_chunk::<8>()?;
         let (length, rest) = rest.split_first_chunk::<2>()?;
         let (topic, payload) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
         let topic = std::str::from_utf8(topic).ok()?.to_owned();
         let message = Self { lane, qos: Qos::AtLeastOnce, topic, payload: payload.to_vec() };
-        Some((Id(u64::from_le_bytes(*id)), message))
+        Some((Place(u64::from_le_bytes(*place)), message))
     }
 }
 
@@ -55,8 +60,8 @@ mod tests {
     fn a_message_comes_back_from_its_bytes_and_damage_is_none() {
         let (lane, qos) = (Lane::Event, Qos::AtLeastOnce);
         let message = Message { lane, qos, topic: "t/é".into(), payload: b"{}".to_vec() };
-        let body = message.encode(Id(7));
-        assert_eq!(Message::decode(Lane::Event, &body), Some((Id(7), message)));
+        let body = message.encode(Place(7));
+        assert_eq!(Message::decode(Lane::Event, &body), Some((Place(7), message)));
         for length in 0..14 {
             assert_eq!(Message::decode(Lane::Event, &body[..length.min(body.len() - 2)]), None);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::message::{Id, Message};
+use super::message::{Id, Message, Place};
 use crate::sink::Qos;
 use crate::spool::Index;
 
@@ -25,6 +25,7 @@ pub(super) enum Kept {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) id: Id,
+    pub(super) place: Place,
     pub(super) message: Arc<Message>,
     pub(super) kept: Kept,
     /// When it was taken in.

@@ -218,8 +218,6 @@ pub struct MqttHealth {
     pub dropped: u64,
     /// Of those, the ones that the broker refused.
     pub refused: u64,
-    /// Messages on topics of commands that were no command, retained, or came too fast to be answered.
-    pub ignored: u64,
     /// Messages that the broker has acknowledged.
     pub acknowledged: u64,
     /// Connections after the first.

@@ -26,6 +26,38 @@ pub(crate) struct Received {
     pub(crate) properties: Value,
 }
 
+/// How mosquitto's programs speak to a broker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client {
+    /// `5` or `311`.
+    pub(crate) version: &'static str,
+    /// A user name, where the broker wants one; any password will do.
+    pub(crate) user: Option<&'static str>,
+}
+
+impl Client {
+    const USUAL: Self = Self { version: "5", user: None };
+
+    fn command(self, program: &str, port: u16) -> Command {
+        let mut command = Command::new(program);
+        command.args(["-V", self.version, "-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1"]);
+        if let Some(user) = self.user {
+            command.args(["-u", user, "-P", "any"]);
+        }
+        command
+    }
+
+    /// Publishes one retained message through a client that is not ours; an empty one clears the topic.
+    pub(crate) fn publish_retained(self, port: u16, topic: &str, payload: &str) {
+        let status = self
+            .command("mosquitto_pub", port)
+            .args(["-r", "-t", topic, "-m", payload])
+            .status()
+            .expect("no mosquitto_pub on this machine: apt-get install mosquitto-clients");
+        assert!(status.success(), "mosquitto_pub failed");
+    }
+}
+
 /// Subscribed to a filter at QoS 1 from the moment it exists. Dropping it ends it.
 pub(crate) struct Subscriber {
     child: Child,
@@ -37,20 +69,25 @@ pub(crate) struct Subscriber {
 impl Subscriber {
     /// Subscribes to `filter` at the open port of a broker.
     pub(crate) fn new(port: u16, filter: &str) -> Self {
-        Self::with(port, filter, &[])
+        Self::with(Client::USUAL, port, filter, &[])
+    }
+
+    /// The same of another broker.
+    pub(crate) fn of(client: Client, port: u16, filter: &str) -> Self {
+        Self::with(client, port, filter, &[])
     }
 
     /// The same with a session that outlives connections: the broker keeps what is published while the
     /// subscriber or (with a database) the broker itself is away.
     pub(crate) fn lasting(port: u16, filter: &str) -> Self {
-        Self::with(port, filter, &["-c", "-i", "lasting-subscriber", "-x", "3600"])
+        Self::with(Client::USUAL, port, filter, &["-c", "-i", "lasting-subscriber", "-x", "3600"])
     }
 
-    fn with(port: u16, filter: &str, more: &[&str]) -> Self {
+    fn with(client: Client, port: u16, filter: &str, more: &[&str]) -> Self {
         // A retained message proves that the subscription stands: it is the answer to it.
-        publish_retained(port, PROBE, "\"ready\"");
-        let mut child = Command::new("mosquitto_sub")
-            .args(["-V", "5", "-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1"])
+        client.publish_retained(port, PROBE, "\"ready\"");
+        let mut child = client
+            .command("mosquitto_sub", port)
             .args(["-t", filter, "-t", PROBE, "-F", "%j"])
             .args(more)
             .stdout(Stdio::piped())
@@ -111,14 +148,9 @@ impl Drop for Subscriber {
     }
 }
 
-/// Publishes one retained message through a client that is not ours; an empty one clears the topic.
+/// [`Client::publish_retained`] to a usual broker.
 pub(crate) fn publish_retained(port: u16, topic: &str, payload: &str) {
-    let status = Command::new("mosquitto_pub")
-        .args(["-V", "5", "-h", "127.0.0.1", "-p", &port.to_string(), "-q", "1", "-r"])
-        .args(["-t", topic, "-m", payload])
-        .status()
-        .expect("no mosquitto_pub on this machine: apt-get install mosquitto-clients");
-    assert!(status.success(), "mosquitto_pub failed");
+    Client::USUAL.publish_retained(port, topic, payload);
 }
 
 fn parse(line: &str) -> Received {
