@@ -1,6 +1,6 @@
 //! What must outlive a power cut: messages on disk, in two lanes, until they are finished.
 //!
-//! A small segmented log for each lane ([`log`]), bounded together. When there is no room the oldest results go
+//! A small segmented log for each lane, bounded together. When there is no room the oldest results go
 //! before the oldest events, a segment at a time. Nothing here waits for anything but the disk: whoever must not,
 //! leaves it to a thread.
 

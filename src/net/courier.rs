@@ -18,7 +18,6 @@ use rustls::ClientConfig;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Shared;
 use super::backoff::{Backoff, jittered};
 use super::connection::{Connection, Happening, Will};
 use super::failure::{Failure, Remedy};
@@ -30,6 +29,7 @@ use super::settings::{Identity, MqttSettings};
 use super::twin::{self, Twin};
 use super::wire::{self, DeviceState, Status, Topics};
 use super::wishes::Subscription;
+use super::{INTAKE, Shared};
 use crate::data::payload;
 use crate::sink::Qos;
 use crate::sink::mqtt::{Intake, Outgoing};
@@ -433,6 +433,7 @@ impl Courier {
     /// Moves what the pipelines have left into the outbox, and has that do what is due.
     fn take_in(&mut self, connected: bool) {
         let (now, mut unwanted) = (Instant::now(), 0);
+        let mut left = INTAKE;
         while let Some(entry) = self.intake.take() {
             let mut payload = Vec::with_capacity(512);
             let session = &self.identity.session;
@@ -449,6 +450,12 @@ impl Courier {
             match qos {
                 Qos::AtMostOnce if !connected => unwanted += 1,
                 _ => self.outbox.push(Message { lane, qos, topic, payload }, now),
+            }
+            // Pipelines that never pause must not keep the connection from being looked after.
+            left -= 1;
+            if left == 0 {
+                self.intake.again();
+                break;
             }
         }
         self.outbox.turn(now);

@@ -126,6 +126,11 @@ impl Intake {
         self.0.filled.notified().await;
     }
 
+    /// Has [`Intake::filled`] return once more: for who leaves something inside.
+    pub fn again(&self) {
+        self.0.filled.notify_one();
+    }
+
     /// Refuses whatever comes from now on; what is inside can still be taken.
     pub fn close(&self) {
         self.0.queue().closed = true;

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use edgerun::clock::Stopwatch;
 use edgerun::net::{self, Subscriptions};
-use edgerun::sink::Sink;
+use edgerun::sink::{Qos, Sink};
 
 use crate::support::PATIENCE;
 use crate::support::device::{identity, inference, label_changed, settings};
+use crate::support::proxy::{Proxy, Weather};
 use crate::support::scripted_broker::{Peer, ScriptedBroker, maximum_packet_size, receive_maximum};
 
 /// A fast broker's round trip is far below this: what has not come by then is not coming.
@@ -203,4 +205,110 @@ fn two_hundred_lost_connections_leave_no_thread_and_no_socket_behind() {
     let after = (open(), threads());
     assert!(after.0 <= before.0 + 2 && after.1 <= before.1 + 1, "{before:?} became {after:?}");
     drop(peer);
+}
+
+#[test]
+fn late_acknowledgements_and_a_cut_in_the_middle_lose_nothing() {
+    let broker = ScriptedBroker::new();
+    let net = net::start(settings(broker.port()), identity(), Subscriptions::default()).unwrap();
+    let mut sink = net.publisher();
+    let mut peer = broker.welcome(&receive_maximum(20));
+    take_birth(&mut peer);
+    let link = net.link();
+    let flood = std::thread::spawn(move || {
+        for seq in 0..400 {
+            sink.publish(inference(seq)).unwrap();
+            // The queue to the network's thread has places for 256.
+            if seq % 100 == 99 {
+                let taken = |state: &net::NetState| state.queue as u64 + state.acked > seq;
+                assert!(link.wait(PATIENCE, taken));
+            }
+        }
+    });
+    // Each is acknowledged when fifteen more have come.
+    let mut open = std::collections::VecDeque::new();
+    for _ in 0..60 {
+        open.push_back(peer.publish_on("result").packet_id);
+        if open.len() == 16 {
+            peer.puback(open.pop_front().unwrap());
+        }
+    }
+    drop(peer);
+    let mut peer = broker.welcome(&receive_maximum(20));
+    take_birth(&mut peer);
+    flood.join().unwrap();
+    let mut last = None;
+    while last != Some(399) {
+        let result = peer.publish_on("result");
+        peer.puback(result.packet_id);
+        let seq = result.payload["seq"].as_u64().unwrap();
+        assert!(last.map_or(seq <= 45, |last| seq == last + 1), "{seq} after {last:?}");
+        last = Some(seq);
+    }
+    assert!(net.link().wait(PATIENCE, |state| state.queue == 0));
+    assert_eq!((net.state().dropped, net.state().reconnects), (0, 1));
+}
+
+#[test]
+fn a_packet_id_that_is_never_acknowledged_is_not_used_again_and_its_message_goes_once_more() {
+    let broker = ScriptedBroker::new();
+    let net = net::start(settings(broker.port()), identity(), Subscriptions::default()).unwrap();
+    let mut sink = net.publisher();
+    for seq in 0..40 {
+        sink.publish(inference(seq)).unwrap();
+    }
+    let mut peer = broker.welcome(&[]);
+    take_birth(&mut peer);
+    let ids: Vec<u16> = (0..16).map(|_| peer.publish_on("result").packet_id).collect();
+    ids[1..].iter().for_each(|id| peer.puback(*id));
+    assert!(net.link().wait(PATIENCE, |state| state.acked == 15));
+    assert!(peer.publish_within(SILENCE).is_none(), "the window waits for the first");
+    drop(peer);
+    let mut peer = broker.welcome(&[]);
+    take_birth(&mut peer);
+    for expected in [0].into_iter().chain(16..40) {
+        let result = peer.publish_on("result");
+        assert_eq!(result.payload["seq"], expected);
+        peer.puback(result.packet_id);
+    }
+    assert!(net.link().wait(PATIENCE, |state| state.acked == 40 && state.queue == 0));
+}
+
+#[test]
+fn a_peer_that_stops_reading_is_left_also_while_best_effort_results_pour_in() {
+    let broker = ScriptedBroker::new();
+    let mut impatient = settings(broker.port());
+    impatient.keep_alive = Duration::from_secs(5); // the least that the library takes
+    impatient.timing.ack = Duration::from_millis(300);
+    let net = net::start(impatient, identity(), Subscriptions::default()).unwrap();
+    let mut dead = broker.welcome(&[]);
+    take_birth(&mut dead);
+    let link = net.link();
+    let flood = std::thread::spawn(move || {
+        let mut sink = link.publisher().with_qos(Qos::AtMostOnce);
+        // Until another connection stands. What the queue has no room for is dropped, as it should be.
+        for seq in 0.. {
+            if link.state().reconnects > 0 {
+                return;
+            }
+            sink.publish(inference(seq)).ok();
+            std::thread::yield_now();
+        }
+    });
+    let mut peer = broker.welcome(&[]);
+    take_birth(&mut peer);
+    flood.join().unwrap();
+    drop(dead);
+}
+
+#[test]
+fn a_broker_that_is_away_is_tried_with_growing_pauses() {
+    let proxy = Proxy::new(1, Weather::Down);
+    let watch = Stopwatch::start();
+    let _net = net::start(settings(proxy.port()), identity(), Subscriptions::default()).unwrap();
+    while proxy.accepted() < 6 {
+        std::thread::yield_now();
+    }
+    // At least the half of 20, 40, 80, 160 and 200 ms.
+    assert!(watch.elapsed() >= Duration::from_millis(250), "{:?}", watch.elapsed());
 }
