@@ -12,6 +12,9 @@ pub const DESIRED_BYTES_MAX: usize = 4 << 10;
 /// How much of a wrong version is repeated in a message about it.
 const QUOTED_MAX: usize = 32;
 
+/// How many characters of the parser's words are passed on.
+const SAID_MAX: usize = 200;
+
 /// A wish for a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
@@ -43,8 +46,11 @@ impl Desired {
         if payload.trim_ascii_start().first() != Some(&b'{') {
             return Err(NotDesired(format!("no JSON object; {EXAMPLE}")));
         }
-        let raw: Raw = serde_json::from_slice(payload)
-            .map_err(|error| NotDesired(format!("{error}; {EXAMPLE}")))?;
+        let raw: Raw = serde_json::from_slice(payload).map_err(|error| {
+            // It may repeat a value of the payload, whole.
+            let said: String = error.to_string().chars().take(SAID_MAX).collect();
+            NotDesired(format!("{said}; {EXAMPLE}"))
+        })?;
         Ok(Self { version: raw.version, allow_downgrade: raw.allow_downgrade })
     }
 }
@@ -181,6 +187,8 @@ mod tests {
         assert_eq!(long.len(), DESIRED_BYTES_MAX);
         assert!(wrong(&long).len() < 300, "{}", wrong(&long));
         assert_eq!(wrong(&format!("{long} ")), "4097 bytes are no wish: at most 4096 are read");
+        let odd = format!("{{\"version\":null,\"allow_downgrade\":\"{}\"}}", "\u{7f}".repeat(4000));
+        assert!(wrong(&odd).len() < 1000, "{}", wrong(&odd));
         let deep = format!("{{\"x\":{}", "[".repeat(4000));
         assert!(wrong(&deep).contains("recursion limit") || wrong(&deep).contains("EOF"));
     }
