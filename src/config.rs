@@ -31,7 +31,7 @@ pub use credentials::{CredentialError, Credentials, Secrets};
 pub use device::Device;
 pub use http::Http;
 pub use machine::Machine;
-pub use mqtt::{ClientCertificate, Login, Mqtt, Protocol, Spool, Sync, topic_prefix};
+pub use mqtt::{ClientCertificate, LogTopic, Login, Mqtt, Protocol, Spool, Sync, topic_prefix};
 pub use name::{CredentialName, DeviceId, GroupName, NameError, PipelineName, SensorName};
 pub use ota::{Follow, OVER_BROKER, Ota, Repository, Unsynced};
 pub use pipeline::{Feed, JsonLines, ModelSource, Overload, Pipeline, Publish, Qos, Window};

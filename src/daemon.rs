@@ -14,7 +14,7 @@ mod site;
 mod updater;
 
 pub use assemble::{Current, Loaded, fit};
-pub use commands::{Host, SetLevel, Wanted};
+pub use commands::{Host, SetLevel, SetTap, Wanted};
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
@@ -151,6 +151,12 @@ impl Daemon {
         let session = net::new_session()?;
         let net = start_net(config, secrets, &session, &around)?;
         let link = net.as_ref().map(NetHandle::link);
+        let tap = config.mqtt.as_ref().and_then(|mqtt| match mqtt.log {
+            config::LogTopic::Off => None,
+            config::LogTopic::Error => Some(log::LevelFilter::Error),
+            config::LogTopic::Warn => Some(log::LevelFilter::Warn),
+        });
+        (around.host.tap)(link.as_ref().map(Link::journal).zip(tap));
         let stop = Arc::new(AtomicBool::new(false));
         let mut fans: Vec<Fan> = Vec::with_capacity(config.sensors.len());
         for sensor in &config.sensors {

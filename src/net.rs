@@ -15,6 +15,7 @@ mod failure;
 mod files;
 mod flight;
 pub mod http;
+mod journal;
 mod limits;
 mod outbox;
 mod probe;
@@ -32,6 +33,7 @@ pub use envelope::{Envelope, Heard, Say};
 #[cfg(test)]
 pub(crate) use files::respond_to;
 pub use files::{Files, NotGiven};
+pub use journal::Journal;
 pub use probe::probe;
 pub use settings::{
     BacklogSettings, Identity, MqttSettings, Protocol, SpoolSettings, Subscriptions, Timing,
@@ -125,6 +127,7 @@ struct Shared {
     wishes: Wishes,
     files: Files,
     commands: Commands,
+    journal: Journal,
     board: Board,
 }
 
@@ -189,6 +192,11 @@ impl Link {
         self.shared.commands.clone()
     }
 
+    /// Where lines for the `log` topic are noted.
+    pub fn journal(&self) -> Journal {
+        self.shared.journal.clone()
+    }
+
     /// How it is doing.
     pub fn state(&self) -> NetState {
         let mut state = self.shared.board.snapshot();
@@ -241,7 +249,9 @@ pub fn start(
     let files = Files::new(random_number()?);
     let (stop, stopping) = watch::channel(None);
     let (end, ended) = mpsc::sync_channel(1);
-    let shared = Shared { retained: Retained::default(), wishes, files, commands, board };
+    let journal = Journal::new(identity.session.clone());
+    let retained = Retained::default();
+    let shared = Shared { retained, wishes, files, commands, journal, board };
     let link = Link { sink, shared: shared.clone() };
     let courier = Courier::new(settings, identity, topics, tls, intake, shared, stopping);
     thread::Builder::new().name("net".to_owned()).spawn(move || {

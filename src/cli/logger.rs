@@ -8,6 +8,8 @@ use std::time::SystemTime;
 
 use log::{LevelFilter, Log, Metadata, Record};
 
+use crate::net::Journal;
+
 /// What is logged, as the command line says it.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 #[allow(missing_docs)]
@@ -53,7 +55,8 @@ pub(crate) fn start(
     }
     log::set_max_level(rules.max());
     let rules = RwLock::new(rules);
-    let logger = LOGGER.get_or_init(|| Logger { rules, style: Style::of_stderr() });
+    let tap = RwLock::default();
+    let logger = LOGGER.get_or_init(|| Logger { rules, style: Style::of_stderr(), tap });
     // Fails where a logger runs already, which then stays.
     log::set_logger(logger).ok();
     Ok(())
@@ -73,6 +76,13 @@ pub(crate) fn set(level: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Has our own records from a level on noted there as well, or no more.
+pub(crate) fn set_tap(tap: Option<(Journal, LevelFilter)>) {
+    if let Some(logger) = LOGGER.get() {
+        *logger.tap.write().unwrap_or_else(PoisonError::into_inner) = tap;
+    }
+}
+
 /// Writes a line that is for people and not a log record; to the journal as an error.
 pub(crate) fn say(line: &str) {
     let prefix = if Style::of_stderr() == Style::Journal { "<3>" } else { "" };
@@ -83,6 +93,7 @@ pub(crate) fn say(line: &str) {
 struct Logger {
     rules: RwLock<Rules>,
     style: Style,
+    tap: RwLock<Option<(Journal, LevelFilter)>>,
 }
 
 impl Log for Logger {
@@ -97,6 +108,13 @@ impl Log for Logger {
             let now = SystemTime::now();
             // One write for one line, so that threads do not mix theirs.
             io::stderr().write_all(self.style.line(record, now).as_bytes()).ok();
+        }
+        let tap = self.tap.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((journal, from)) = &*tap
+            && record.level() <= *from
+            && record.target().starts_with("edgerun")
+        {
+            journal.note(record.level(), &record.args().to_string());
         }
     }
 

@@ -105,7 +105,11 @@ fn host(args: &Args) -> Host {
             Err(said.join("; "))
         }
     };
-    Host { check: Arc::new(check), log_level: Arc::new(logger::set) }
+    Host {
+        check: Arc::new(check),
+        log_level: Arc::new(logger::set),
+        tap: Arc::new(logger::set_tap),
+    }
 }
 
 /// Starts the daemon; `None` after saying which credentials are missing.

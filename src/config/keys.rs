@@ -164,6 +164,12 @@ pub(super) const MQTT: Table = Table {
             "What others may tell this board to do over the broker, see [commands.md](commands.md): also `\"infer\"`, `\"capture\"`, `\"reload\"`, `\"restart\"`, `\"log-level\"`; `[]` for nothing.",
         ),
         optional(
+            "log",
+            "\"warn\"",
+            "`\"off\"`",
+            "What of the log goes to the topic `log`, a few lines a minute at most: `\"off\"`, `\"error\"`, or `\"warn\"` for both.",
+        ),
+        optional(
             "discovery",
             "false",
             "`true`",

@@ -34,11 +34,28 @@ pub struct Mqtt {
     pub protocol: Protocol,
     /// Application protocols for TLS, on ports that several share; usually none.
     pub alpn: Vec<String>,
+    /// What of the log goes to the broker.
+    pub log: LogTopic,
     /// What waits for the broker.
     pub spool: Spool,
     /// The prefix under which Home Assistant looks for devices, as `prefix`; `None`: it is not told of this one.
     pub discovery: Option<String>,
 }
+
+/// What of the log goes to the broker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogTopic {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Errors.
+    Error,
+    /// Errors and warnings.
+    Warn,
+}
+
+const LOG_TOPICS: &[(&str, LogTopic)] =
+    &[("off", LogTopic::Off), ("error", LogTopic::Error), ("warn", LogTopic::Warn)];
 
 /// Which MQTT is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,6 +135,7 @@ impl Mqtt {
             _ => Ok(Protocol::V5),
         });
         let alpn = section.get("alpn", alpn);
+        let log = section.get("log", one_of(LOG_TOPICS));
         let prefix = section.get("prefix", |value| topic_prefix(text(value)?).map_err(Bad::Says));
 
         let discovery = section.get("discovery", discovery);
@@ -159,6 +177,7 @@ impl Mqtt {
             protocol: protocol.unwrap_or_default(),
             alpn: alpn.unwrap_or_default(),
             commands,
+            log: log.unwrap_or_default(),
             spool,
             discovery,
         })

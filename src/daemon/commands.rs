@@ -36,6 +36,7 @@ use super::report::Reporter;
 use super::updater::Asker;
 use crate::clock::{Clock, SystemClock};
 use crate::data::{ClockState, Verb};
+use crate::net::Journal;
 use crate::net::commands::{Commands as Link, Order, Route};
 use crate::net::http::Door;
 use crate::net::random_number;
@@ -82,16 +83,22 @@ pub struct Host {
     pub check: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// Sets what is logged until the process ends: `off`, `error`, `warn`, `info`, `debug`, `trace`.
     pub log_level: Arc<SetLevel>,
+    /// Has lines of that level and above noted there as well, or no more.
+    pub tap: Arc<SetTap>,
 }
 
 /// Sets a level by its name, or says why not.
 pub type SetLevel = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
+/// Sets where lines are noted besides, and from which level on.
+pub type SetTap = dyn Fn(Option<(Journal, log::LevelFilter)>) + Send + Sync;
+
 impl Host {
     /// Nothing beyond the daemon can be reached.
     pub fn none() -> Self {
         let no = |what: &str| Err(format!("{what} is not there where edgerun runs like this"));
-        Self { check: Arc::new(move || no("a configuration file")), log_level: Arc::new(no) }
+        let check = Arc::new(move || no("a configuration file"));
+        Self { check, log_level: Arc::new(no), tap: Arc::new(|_| {}) }
     }
 }
 

@@ -182,6 +182,7 @@ impl Courier {
                 () = self.outbox.reported() => {}
                 () = until(due) => {}
                 () = self.shared.commands.answered() => {}
+                () = self.shared.journal.noted() => {}
                 asked = self.stop.changed(), if deadline.is_none() => {
                     deadline = *self.stop.borrow_and_update();
                     if asked.is_err() || deadline.is_none() || accepted.is_none() {
@@ -492,6 +493,8 @@ impl Courier {
                 } else if let Some(request) = self.shared.files.next() {
                     let topic = self.topics.fetch_request();
                     (Cargo::Passing, topic, QoS::AtLeastOnce, false, request)
+                } else if let Some(line) = self.shared.journal.next() {
+                    (Cargo::Passing, self.topics.log(), QoS::AtMostOnce, false, line)
                 } else if let Some((id, message, late)) = self.outbox.depart(Instant::now()) {
                     let mut payload = message.payload.clone();
                     if late {

@@ -9,6 +9,7 @@ mod discovery;
 mod fetch;
 mod health;
 mod info;
+mod log_line;
 mod reported;
 mod status;
 
@@ -20,6 +21,7 @@ pub use health::{
     Verdict, ZoneHealth,
 };
 pub use info::{ChannelInfo, Hardware, Info, PipelineInfo, SensorInfo};
+pub use log_line::LogLine;
 pub use reported::{Progress, Reported, ReportedBundle, ReportedFailure};
 pub use status::{DeviceState, Status};
 
@@ -100,6 +102,11 @@ impl Topics {
     /// What the response topics of commands begin with.
     pub fn replies(&self) -> String {
         format!("{}/reply/", self.base)
+    }
+
+    /// Warnings and errors, where that is configured.
+    pub fn log(&self) -> String {
+        self.of_device("log")
     }
 
     /// A topic of the device as a whole.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::support::PATIENCE;
 use crate::support::daemon::{Board, http, root};
 use crate::support::mosquitto::{Mosquitto, Plan, free_port};
-use crate::support::subscriber::Subscriber;
+use crate::support::subscriber::{Subscriber, publish_retained};
 
 const RESULT: &str = "edgerun/board-1/result/linear";
 
@@ -238,4 +238,37 @@ fn until(port: u16, wanted: impl Fn(&str) -> bool) -> String {
     let bound =
         u32::try_from(PATIENCE.as_micros() / Duration::from_micros(200).as_micros()).unwrap();
     (0..bound).map(asked).find(|text| wanted(text)).expect("the metrics never were as wanted")
+}
+
+#[test]
+fn warnings_come_on_the_topic_of_the_log_where_that_is_wanted() {
+    let Some(broker) = Mosquitto::start() else { return };
+    let subscriber = Subscriber::new(broker.port(), "edgerun/board-1/log");
+    // A command is never retained: one that is gets ignored, with a warning.
+    publish_retained(broker.port(), "edgerun/board-1/cmd/health", "{}");
+    let board = Board::new(&format!(
+        r#"
+        [device]
+        id = "board-1"
+        [mqtt]
+        url = "mqtt://127.0.0.1:{}"
+        log = "warn"
+        [[sensor]]
+        name = "wrist"
+        driver = "replay"
+        path = "recording.csv"
+        rate = "10 Hz"
+        repeat = true
+        [[pipeline]]
+        name = "gestures"
+        sensor = "wrist"
+        model = "{{models}}/gestures"
+        window = {{ length = 40, stride = 10 }}
+        "#,
+        broker.port()
+    ));
+    board.record("gestures");
+    let _daemon = board.run(&[]);
+    let line = subscriber.until(|m| m.payload["message"].to_string().contains("cmd/health"));
+    assert_eq!((&line.payload["level"], line.qos), (&"warning".into(), 0));
 }

@@ -116,6 +116,7 @@ fn every_kind_of_event_conforms() {
         EventKind::AnomalyEnded { score: 2.0 },
         EventKind::SensorLost { sensor: "imu".into(), reason: "no answer at 0x68".to_owned() },
         EventKind::SensorBack { sensor: "imu".into(), after: Duration::from_secs(3) },
+        EventKind::NumbersSkipped { resumes_at: 8192 },
     ];
     for kind in kinds {
         let event = Event { pipeline: "gestures".into(), time: at(0), kind };
@@ -124,6 +125,14 @@ fn every_kind_of_event_conforms() {
         check("event", &bytes);
         wire::mark_replayed(&mut bytes);
         check("event", &bytes);
+    }
+}
+
+#[test]
+fn log_lines_conform() {
+    for level in [log::Level::Error, log::Level::Warn] {
+        let (session, line) = (session(), "sensor imu lost: no acknowledge");
+        check("log", &wire::json(&wire::LogLine::new(level, line, 3, &session, at(0))));
     }
 }
 
