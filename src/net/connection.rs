@@ -264,17 +264,33 @@ async fn poll(
                     settings.address()
                 ))),
             },
-            Ok(Ok(Event::Outgoing(
-                Outgoing::Publish(packet_id) | Outgoing::Subscribe(packet_id),
-            ))) => Happening::Written(packet_id),
-            Ok(Ok(Event::Outgoing(Outgoing::Disconnect))) => Happening::SaidGoodbye,
-            Ok(Ok(_)) => continue,
+            Ok(Ok(Event::Outgoing(outgoing))) => match written(&outgoing) {
+                Some(happening) => happening,
+                None => continue,
+            },
+            Ok(Ok(Event::Incoming(_))) => continue,
         };
-        let over = matches!(happening, Happening::Lost(_));
-        if events.send(happening).await.is_err() || over {
+        if !tell(&events, happening).await {
             return;
         }
     }
+}
+
+/// What it means that the library wrote something, of either protocol; `None` where nobody waits for it.
+fn written(outgoing: &Outgoing) -> Option<Happening> {
+    match outgoing {
+        Outgoing::Publish(packet_id) | Outgoing::Subscribe(packet_id) => {
+            Some(Happening::Written(*packet_id))
+        }
+        Outgoing::Disconnect => Some(Happening::SaidGoodbye),
+        _ => None,
+    }
+}
+
+/// Tells of `happening`; whether more may come.
+async fn tell(events: &mpsc::Sender<Happening>, happening: Happening) -> bool {
+    let over = matches!(happening, Happening::Lost(_));
+    events.send(happening).await.is_ok() && !over
 }
 
 /// One subscription went with each packet, and so does its answer.

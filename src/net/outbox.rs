@@ -410,9 +410,7 @@ impl Outbox {
 
     /// Hears what the disk has done, and tells it what to do next.
     pub(super) fn turn(&mut self, now: Instant) {
-        while let Some(report) = self.keeper.as_ref().and_then(Keeper::next) {
-            self.hear(report, now);
-        }
+        self.listen(now);
         if self.disk != Disk::Works {
             return;
         }
@@ -494,6 +492,13 @@ impl Outbox {
             if !messages.is_empty() {
                 self.order(Order::Keep(lane, messages));
             }
+        }
+    }
+
+    /// Hears all that the disk has to say.
+    fn listen(&mut self, now: Instant) {
+        while let Some(report) = self.keeper.as_ref().and_then(Keeper::next) {
+            self.hear(report, now);
         }
     }
 
@@ -654,9 +659,7 @@ impl Outbox {
         if let Some(keeper) = &mut self.keeper {
             keeper.close();
         }
-        while let Some(report) = self.keeper.as_ref().and_then(Keeper::next) {
-            self.hear(report, now);
-        }
+        self.listen(now);
         self.at_risk()
     }
 }

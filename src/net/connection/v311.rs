@@ -10,14 +10,15 @@ use rumqttc::mqttbytes::v4::{
     ConnectReturnCode, LastWill, Packet, Publish, SubAck, SubscribeReasonCode,
 };
 use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Outgoing, QoS, StateError,
-    TlsError,
+    AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, QoS, StateError, TlsError,
 };
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{Happening, INCOMING_MAX_BYTES, Will, host, keep_alive, network, transport};
+use super::{
+    Happening, INCOMING_MAX_BYTES, Will, host, keep_alive, network, tell, transport, written,
+};
 use crate::net::envelope::{Envelope, Heard};
 use crate::net::failure::Failure;
 use crate::net::flight::WINDOW;
@@ -84,14 +85,13 @@ pub(super) async fn poll(
             Ok(Ok(Event::Incoming(Packet::PubAck(puback)))) => Happening::Acknowledged(puback.pkid),
             Ok(Ok(Event::Incoming(Packet::SubAck(suback)))) => answered(&suback),
             Ok(Ok(Event::Incoming(Packet::Publish(publish)))) => heard(publish),
-            Ok(Ok(Event::Outgoing(
-                Outgoing::Publish(packet_id) | Outgoing::Subscribe(packet_id),
-            ))) => Happening::Written(packet_id),
-            Ok(Ok(Event::Outgoing(Outgoing::Disconnect))) => Happening::SaidGoodbye,
-            Ok(Ok(_)) => continue,
+            Ok(Ok(Event::Outgoing(outgoing))) => match written(&outgoing) {
+                Some(happening) => happening,
+                None => continue,
+            },
+            Ok(Ok(Event::Incoming(_))) => continue,
         };
-        let over = matches!(happening, Happening::Lost(_));
-        if events.send(happening).await.is_err() || over {
+        if !tell(&events, happening).await {
             return;
         }
     }
