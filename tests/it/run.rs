@@ -39,6 +39,32 @@ fn board(broker: &str, more: &str) -> Board {
     board
 }
 
+/// A board that runs the native engine on a recording, 10 rows a second, with `mqtt` as further keys of `[mqtt]`.
+fn gestures(port: u16, mqtt: &str) -> Board {
+    let board = Board::new(&format!(
+        r#"
+        [device]
+        id = "board-1"
+        [mqtt]
+        url = "mqtt://127.0.0.1:{port}"
+        {mqtt}
+        [[sensor]]
+        name = "imu"
+        driver = "replay"
+        path = "recording.csv"
+        rate = "10 Hz"
+        repeat = true
+        [[pipeline]]
+        name = "gestures"
+        sensor = "imu"
+        model = "{{models}}/gestures"
+        window = {{ length = 40, stride = 40 }}
+        "#
+    ));
+    board.record("gestures");
+    board
+}
+
 #[test]
 fn a_daemon_says_who_and_how_it_is_what_it_finds_and_when_it_goes() {
     let Some(broker) = Mosquitto::start() else { return };
@@ -85,27 +111,7 @@ fn a_daemon_says_who_and_how_it_is_what_it_finds_and_when_it_goes() {
 #[test]
 fn health_says_how_often_it_was_started_and_how_the_run_before_ended() {
     let Some(broker) = Mosquitto::start() else { return };
-    let board = Board::new(&format!(
-        r#"
-        [device]
-        id = "board-1"
-        [mqtt]
-        url = "mqtt://127.0.0.1:{}"
-        [[sensor]]
-        name = "imu"
-        driver = "replay"
-        path = "recording.csv"
-        rate = "10 Hz"
-        repeat = true
-        [[pipeline]]
-        name = "gestures"
-        sensor = "imu"
-        model = "{{models}}/gestures"
-        window = {{ length = 40, stride = 40 }}
-        "#,
-        broker.port()
-    ));
-    board.record("gestures");
+    let board = gestures(broker.port(), "");
     let healths = Subscriber::new(broker.port(), "edgerun/board-1/health");
     let sessions = RefCell::new(HashSet::new());
     let health = || {
@@ -246,28 +252,7 @@ fn warnings_come_on_the_topic_of_the_log_where_that_is_wanted() {
     let subscriber = Subscriber::new(broker.port(), "edgerun/board-1/log");
     // A command is never retained: one that is gets ignored, with a warning.
     publish_retained(broker.port(), "edgerun/board-1/cmd/health", "{}");
-    let board = Board::new(&format!(
-        r#"
-        [device]
-        id = "board-1"
-        [mqtt]
-        url = "mqtt://127.0.0.1:{}"
-        log = "warn"
-        [[sensor]]
-        name = "wrist"
-        driver = "replay"
-        path = "recording.csv"
-        rate = "10 Hz"
-        repeat = true
-        [[pipeline]]
-        name = "gestures"
-        sensor = "wrist"
-        model = "{{models}}/gestures"
-        window = {{ length = 40, stride = 10 }}
-        "#,
-        broker.port()
-    ));
-    board.record("gestures");
+    let board = gestures(broker.port(), "log = \"warn\"");
     let _daemon = board.run(&[]);
     let line = subscriber.until(|m| m.payload["message"].to_string().contains("cmd/health"));
     assert_eq!((&line.payload["level"], line.qos), (&"warning".into(), 0));

@@ -4,8 +4,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -29,30 +29,44 @@ pub(crate) enum Weather {
     Doubled,
 }
 
-/// A thread looks that often whether the weather has changed.
+/// A thread that reads looks that often whether the weather has changed.
 const LOOK: Duration = Duration::from_millis(20);
 /// Connections at once; more are refused.
 const CONNECTIONS: usize = 64;
 
-struct Shared {
-    weather: Mutex<Weather>,
-    ended: AtomicBool,
+#[derive(Clone, Copy)]
+struct Sky {
+    weather: Weather,
     /// How often everything was cut.
-    cuts: AtomicUsize,
+    cuts: usize,
+    ended: bool,
+}
+
+struct Shared {
+    sky: Mutex<Sky>,
+    changed: Condvar,
     open: AtomicUsize,
     accepted: AtomicUsize,
     target: u16,
 }
 
 impl Shared {
-    fn weather(&self) -> Weather {
-        *self.weather.lock().unwrap()
+    fn sky(&self) -> Sky {
+        *self.sky.lock().unwrap()
     }
 
-    /// Whether a connection that began after `cuts` goes on.
-    fn goes_on(&self, cuts: usize) -> bool {
-        let is_cut = self.cuts.load(Ordering::Relaxed) != cuts;
-        !is_cut && !self.ended.load(Ordering::Relaxed) && self.weather() != Weather::Down
+    fn change(&self, change: impl FnOnce(&mut Sky)) {
+        change(&mut self.sky.lock().unwrap());
+        self.changed.notify_all();
+    }
+
+    /// The weather for a connection that began after `cuts`, once it is not silent any more; `None` when the
+    /// connection is over.
+    fn weather(&self, cuts: usize) -> Option<Weather> {
+        let is_over = |sky: &Sky| sky.cuts != cuts || sky.ended || sky.weather == Weather::Down;
+        let silent = |sky: &mut Sky| !is_over(sky) && sky.weather == Weather::Silent;
+        let sky = self.changed.wait_while(self.sky.lock().unwrap(), silent).unwrap();
+        (!is_over(&sky)).then_some(sky.weather)
     }
 }
 
@@ -68,9 +82,8 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
-            weather: Mutex::new(weather),
-            ended: AtomicBool::new(false),
-            cuts: AtomicUsize::new(0),
+            sky: Mutex::new(Sky { weather, cuts: 0, ended: false }),
+            changed: Condvar::new(),
             open: AtomicUsize::new(0),
             accepted: AtomicUsize::new(0),
             target,
@@ -78,12 +91,12 @@ impl Proxy {
         let ours = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if ours.ended.load(Ordering::Relaxed) {
+                if ours.sky().ended {
                     return;
                 }
                 let shared = Arc::clone(&ours);
                 shared.accepted.fetch_add(1, Ordering::Relaxed);
-                if shared.weather() == Weather::Down
+                if shared.sky().weather == Weather::Down
                     || shared.open.load(Ordering::Relaxed) >= CONNECTIONS
                 {
                     continue; // closes it
@@ -104,12 +117,12 @@ impl Proxy {
     }
 
     pub(crate) fn set(&self, weather: Weather) {
-        *self.shared.weather.lock().unwrap() = weather;
+        self.shared.change(|sky| sky.weather = weather);
     }
 
     /// Ends every connection that stands.
     pub(crate) fn cut(&self) {
-        self.shared.cuts.fetch_add(1, Ordering::Relaxed);
+        self.shared.change(|sky| sky.cuts += 1);
     }
 
     /// How many connections have come.
@@ -120,7 +133,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::Relaxed);
+        self.shared.change(|sky| sky.ended = true);
         // Wakes the thread that accepts.
         TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok();
     }
@@ -128,15 +141,14 @@ impl Drop for Proxy {
 
 /// One connection of the board, until either side or the weather ends it.
 fn carry(shared: &Arc<Shared>, board: &TcpStream) {
-    let cuts = shared.cuts.load(Ordering::Relaxed);
-    if shared.weather() == Weather::Silent {
-        while shared.goes_on(cuts) && shared.weather() == Weather::Silent {
-            thread::sleep(LOOK);
-        }
+    let Sky { weather, cuts, .. } = shared.sky();
+    if weather == Weather::Silent {
+        // Whatever comes after it: nobody has heard of this connection.
+        shared.weather(cuts);
         return;
     }
     let Ok(broker) = TcpStream::connect((Ipv4Addr::LOCALHOST, shared.target)) else { return };
-    let twin = match shared.weather() {
+    let twin = match weather {
         Weather::Doubled => TcpStream::connect((Ipv4Addr::LOCALHOST, shared.target)).ok(),
         _ => None,
     };
@@ -162,12 +174,7 @@ fn copy(
     let is_board = board.is_some();
     from.set_read_timeout(Some(LOOK)).unwrap();
     let (mut buffer, mut carried) = ([0; 4096], 0);
-    while shared.goes_on(cuts) {
-        let weather = shared.weather();
-        if weather == Weather::Silent {
-            thread::sleep(LOOK);
-            continue;
-        }
+    while let Some(weather) = shared.weather(cuts) {
         let mut read = match from.read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => read,
