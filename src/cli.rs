@@ -16,6 +16,7 @@ mod model_file;
 mod ota;
 mod output;
 mod plain;
+mod provision;
 mod repo;
 mod repository;
 mod run;
@@ -81,6 +82,8 @@ enum Command {
     Watch(watch::Args),
     /// Tells a board, or each board of a group, to do something, and shows its answer
     Cmd(cmd::Args),
+    /// Makes a board ready: id, key, certificate request or certificate, configuration
+    Provision(provision::Args),
     /// Tests a bundle in a confined process, for the daemon
     #[command(hide = true)]
     SelfTest(self_test::Args),
@@ -114,6 +117,7 @@ impl Command {
             Self::Ota(args) => ota::run(&args, out),
             Self::Watch(args) => watch::run(&args, out),
             Self::Cmd(args) => cmd::run(&args, out),
+            Self::Provision(args) => provision::run(&args, out),
             Self::SelfTest(args) => self_test::run(&args, out),
         }
     }

@@ -15,6 +15,7 @@ mod name;
 mod ota;
 mod pipeline;
 mod problem;
+mod provisioning;
 pub mod quantity;
 mod raw;
 mod sensor;
@@ -36,6 +37,7 @@ pub use name::{CredentialName, DeviceId, GroupName, NameError, PipelineName, Sen
 pub use ota::{Follow, OVER_BROKER, Ota, Repository, Unsynced};
 pub use pipeline::{Feed, JsonLines, ModelSource, Overload, Pipeline, Publish, Qos, Window};
 pub use problem::{ConfigError, Problem};
+pub use provisioning::{PROVISIONING_TABLES, Provisioning};
 pub use sensor::{Driver, Mpu6050, Replay, Sensor};
 
 use raw::{Note, Notes, Section};

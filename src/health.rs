@@ -4,7 +4,7 @@
 mod board;
 mod condition;
 mod disk;
-mod kernel;
+pub(crate) mod kernel;
 mod latency;
 mod problem;
 mod process;

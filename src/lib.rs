@@ -39,5 +39,6 @@ pub mod daemon;
 pub mod demo;
 pub mod pipeline;
 pub mod predict;
+pub mod provision;
 pub mod selftest;
 pub mod update;

@@ -9,7 +9,8 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use disk::{Disk, DiskFile, OsDisk, replace};
+pub(crate) use disk::folder_of;
+pub use disk::{Access, Disk, DiskFile, OsDisk, replace, replace_for};
 
 /// Largest file that is read back; ours are a few hundred bytes.
 const BYTES_MAX: u64 = 1 << 20;

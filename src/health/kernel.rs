@@ -28,7 +28,7 @@ impl Kernel {
     }
 
     /// The start of a file, without the white space and zero bytes around it; `None` when nothing is left.
-    pub(super) fn text(&self, path: impl AsRef<Path>) -> Option<String> {
+    pub(crate) fn text(&self, path: impl AsRef<Path>) -> Option<String> {
         let mut bytes = Vec::with_capacity(256);
         let file = File::open(self.root.join(path)).ok()?;
         file.take(BYTES_MAX).read_to_end(&mut bytes).ok()?;

@@ -4,8 +4,19 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::Path;
+
+/// Who may reach a file or folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Permission bits, as in `0o640`.
+    pub mode: u32,
+    /// User and group by number; `None` for those of this process.
+    pub owner: Option<(u32, u32)>,
+}
 
 /// A file that is being written.
 pub trait DiskFile: Write + Send {
@@ -43,6 +54,13 @@ pub trait Disk: Send + Sync + Debug {
     /// # Errors
     /// The system's.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// As [`Disk::create`], but nobody whom `access` leaves out can reach the file at any moment, and a link at
+    /// `path` is replaced, not followed.
+    ///
+    /// # Errors
+    /// The system's, also where this process may not give files away.
+    fn create_for(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>>;
 
     /// The file at `path`, made where there is none, to be written at its end.
     ///
@@ -86,6 +104,12 @@ pub trait Disk: Send + Sync + Debug {
     /// The system's.
     fn make_folder(&self, path: &Path) -> io::Result<()>;
 
+    /// Makes a folder for `access` and those above it; one that is there stays as it is.
+    ///
+    /// # Errors
+    /// The system's.
+    fn make_folder_for(&self, path: &Path, access: Access) -> io::Result<()>;
+
     /// Names and sizes of the files in a folder; none when it is not there.
     ///
     /// # Errors
@@ -111,11 +135,28 @@ pub trait Disk: Send + Sync + Debug {
 /// # Errors
 /// The system's; the old contents are still there.
 pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replaced(disk, path, bytes, &|new| disk.create(new))
+}
+
+/// As [`replace`], for `access`.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_for(disk: &dyn Disk, path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    replaced(disk, path, bytes, &|new| disk.create_for(new, access))
+}
+
+fn replaced(
+    disk: &dyn Disk,
+    path: &Path,
+    bytes: &[u8],
+    create: &dyn Fn(&Path) -> io::Result<Box<dyn DiskFile>>,
+) -> io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = Path::new(&new);
     let write = || {
-        let mut file = disk.create(new)?;
+        let mut file = create(new)?;
         file.write_all(bytes)?;
         file.sync()?;
         drop(file);
@@ -130,7 +171,7 @@ pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// The folder that `path` lies in.
-fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -174,6 +215,18 @@ impl Disk for OsDisk {
         Ok(Box::new(OsFile(file)))
     }
 
+    fn create_for(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
+        self.remove(path)?;
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(access.mode & 0o600).open(path)?;
+        if let Some((user, group)) = access.owner {
+            std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
+        }
+        // Only now may others: what the process's umask takes away is given back.
+        file.set_permissions(fs::Permissions::from_mode(access.mode))?;
+        Ok(Box::new(OsFile(file)))
+    }
+
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(OsFile(OpenOptions::new().append(true).create(true).open(path)?)))
     }
@@ -206,6 +259,18 @@ impl Disk for OsDisk {
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
         fs::create_dir_all(path)
+    }
+
+    fn make_folder_for(&self, path: &Path, access: Access) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(folder_of(path))?;
+        fs::DirBuilder::new().mode(access.mode & 0o700).create(path)?;
+        if let Some((user, group)) = access.owner {
+            std::os::unix::fs::lchown(path, Some(user), Some(group))?;
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(access.mode))
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<(String, u64)>> {

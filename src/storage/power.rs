@@ -6,7 +6,7 @@ use std::io::{self, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Disk, DiskFile};
+use super::{Access, Disk, DiskFile};
 
 /// The disk; clones share it.
 #[derive(Clone, Debug)]
@@ -278,6 +278,11 @@ impl Disk for PowerDisk {
         self.file(path, false)
     }
 
+    fn create_for(&self, path: &Path, _: Access) -> io::Result<Box<dyn DiskFile>> {
+        self.remove(path)?;
+        self.file(path, false)
+    }
+
     fn append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.file(path, true)
     }
@@ -324,6 +329,10 @@ impl Disk for PowerDisk {
     }
 
     fn make_folder(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn make_folder_for(&self, _: &Path, _: Access) -> io::Result<()> {
         Ok(())
     }
 

@@ -20,6 +20,7 @@ mod onnx;
 mod op_table;
 mod other_brokers;
 mod predict;
+mod provision;
 mod reference;
 mod remote;
 mod repo;
