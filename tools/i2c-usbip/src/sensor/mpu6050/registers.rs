@@ -1,0 +1,1 @@
+../../../../../src/sensor/mpu6050/registers.rs
