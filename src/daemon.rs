@@ -163,7 +163,9 @@ impl Daemon {
             let settings = driver_settings(&sensor.driver);
             let spec = settings.spec().map_err(|error| error.to_string());
             let name = sensor.name.as_str().to_owned();
-            fans.push(Fan { name, settings, spec, queues: Vec::new(), pipelines: Vec::new() });
+            let stuck_after = sensor.stuck_after.or(settings.stuck_after());
+            let (queues, pipelines) = (Vec::new(), Vec::new());
+            fans.push(Fan { name, settings, spec, stuck_after, queues, pipelines });
         }
         let mut updates = Opened::new(config, &around, link.clone(), &session);
         if let Err(why) = &updates {
@@ -371,6 +373,7 @@ struct Fan {
     name: String,
     settings: DriverSettings,
     spec: Result<SensorSpec, String>,
+    stuck_after: Option<Duration>,
     queues: Vec<FrameSender>,
     pipelines: Vec<Arc<str>>,
 }
@@ -588,7 +591,7 @@ fn start_sampler(
     link: Option<Link>,
     stop: &Arc<AtomicBool>,
 ) -> anyhow::Result<(JoinHandle<()>, report::SensorPart)> {
-    let Fan { name, settings, spec, queues, pipelines } = fan;
+    let Fan { name, settings, spec, stuck_after, queues, pipelines } = fan;
     let spec = spec.map_err(|why| anyhow!("sensor {name}: {why}"))?;
     let driver = settings.driver();
     let (open, clock) = (around.open_sensor.clone(), around.clock.clone());
@@ -606,6 +609,18 @@ fn start_sampler(
                     log::warn!("sensor {sensor} lost: {reason}");
                     EventKind::SensorLost { sensor: sensor.clone(), reason }
                 }
+                SensorChange::Stuck { reason } => {
+                    log::warn!("sensor {sensor} stuck: {reason}");
+                    EventKind::SensorStuck { sensor: sensor.clone(), reason }
+                }
+                SensorChange::OutOfRange { channel, value } => {
+                    log::warn!("sensor {sensor}: {channel} is out of range: {value}");
+                    EventKind::SensorOutOfRange { sensor: sensor.clone(), channel, value }
+                }
+                SensorChange::InRange { channel, after } => {
+                    log::info!("sensor {sensor}: {channel} is in range after {after:.1?}");
+                    EventKind::SensorInRange { sensor: sensor.clone(), channel, after }
+                }
                 SensorChange::Back { after } => {
                     log::info!("sensor {sensor} is back after {after:.1?}");
                     EventKind::SensorBack { sensor: sensor.clone(), after }
@@ -618,6 +633,7 @@ fn start_sampler(
     let sampler = Sampler {
         name: Arc::from(name.as_str()),
         spec: spec.clone(),
+        stuck_after,
         clock,
         open: Box::new(open),
         frames: Box::new(move |frames| queues.iter().for_each(|queue| queue.push(frames))),

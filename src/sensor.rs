@@ -35,6 +35,8 @@ pub trait Sensor: Send {
     /// The first frame that a sensor gives has `gap_before` set, and so has each one that does not
     /// follow the frame before it.
     ///
+    /// A value that was beyond what the device can measure is infinite, one that there was none of is NaN.
+    ///
     /// # Errors
     /// By what the caller does next: see [`SensorError`]. What was appended is then not to be used.
     fn read(&mut self, out: &mut Frames) -> Result<usize, SensorError>;
@@ -63,18 +65,26 @@ impl SensorSpec {
 }
 
 /// One value of a frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Channel {
     /// As in `accel_x`.
     pub name: Cow<'static, str>,
     /// SI symbol, as in `m/s²`; empty where nobody said.
     pub unit: Cow<'static, str>,
+    /// The least and the most that the device can measure; beyond it there is no value. `None`: not known.
+    pub range: Option<[f32; 2]>,
 }
 
 impl Channel {
     /// A channel that a driver knows beforehand.
     pub const fn new(name: &'static str, unit: &'static str) -> Self {
-        Self { name: Cow::Borrowed(name), unit: Cow::Borrowed(unit) }
+        Self { name: Cow::Borrowed(name), unit: Cow::Borrowed(unit), range: None }
+    }
+
+    /// The same with its range.
+    pub const fn within(mut self, low: f32, high: f32) -> Self {
+        self.range = Some([low, high]);
+        self
     }
 }
 
@@ -101,6 +111,9 @@ pub enum SensorError {
     /// slowly, since only a person can change it.
     #[error("{0}")]
     Unusable(String),
+    /// It answers, but its values have not changed for too long: set up anew like one that does not answer.
+    #[error("{0}")]
+    Stuck(String),
     /// The recording has ended: the thread stops, nothing is wrong.
     #[error("the recording has ended")]
     Ended,

@@ -229,6 +229,12 @@ pub(super) const SENSOR: Table = Table {
             "What pipelines call it: 1 to 64 letters, digits, `_` or `-`; each once.",
         ),
         required("driver", "\"mpu6050\"", "`\"mpu6050\"` or `\"replay\"`."),
+        optional(
+            "stuck_after",
+            "\"30 s\"",
+            "the driver's, see [sensors.md](sensors.md)",
+            "After this long without any change of any value the device counts as frozen; `\"0 s\"`: never.",
+        ),
     ],
     later: &[],
 };

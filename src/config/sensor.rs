@@ -1,10 +1,11 @@
 //! `[[sensor]]`: what is sampled, by which driver.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::keys;
 use super::name::SensorName;
-use super::quantity::{AccelRange, GyroRange, Rate};
+use super::quantity::{AccelRange, GyroRange, Rate, Span};
 use super::raw::Section;
 use super::value::{Bad, boolean, one_of, parsed, path, quantity, text};
 
@@ -15,6 +16,9 @@ pub struct Sensor {
     pub name: SensorName,
     /// The driver with its own settings.
     pub driver: Driver,
+    /// How long all values may stay the same before the device counts as frozen; zero for ever. `None`: as the
+    /// driver has it.
+    pub stuck_after: Option<Duration>,
 }
 
 /// A driver with its settings.
@@ -97,7 +101,8 @@ impl Sensor {
                 None
             }
         };
-        Some(Self { name: name?, driver: driver? })
+        let stuck_after = section.get("stuck_after", quantity::<Span>).map(Span::duration);
+        Some(Self { name: name?, driver: driver?, stuck_after })
     }
 }
 

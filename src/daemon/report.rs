@@ -38,11 +38,15 @@ pub(super) struct SensorPart {
 }
 
 impl SensorPart {
-    /// Why the sensor is away; `None` while it is there.
-    fn lost(&self) -> Option<String> {
+    fn facts(&self) -> SensorFacts<'_> {
         let reading = self.stats.read();
-        let lost = reading.state == sensor::SensorState::Lost;
-        lost.then(|| reading.last_error.unwrap_or_else(|| "no answer".to_owned()))
+        let why = || Some(reading.last_error.clone().unwrap_or_else(|| "no answer".to_owned()));
+        let (lost, stuck) = match reading.state {
+            sensor::SensorState::Lost => (why(), None),
+            sensor::SensorState::Stuck => (None, why()),
+            _ => (None, None),
+        };
+        SensorFacts { name: &self.name, lost, stuck, outside: reading.outside }
     }
 }
 
@@ -284,8 +288,7 @@ impl Reporter {
                 },
             },
         });
-        let sensors =
-            self.sensors.iter().map(|part| SensorFacts { name: &part.name, lost: part.lost() });
+        let sensors = self.sensors.iter().map(SensorPart::facts);
         let facts = Facts {
             pipelines: pipelines.collect(),
             sensors: sensors.collect(),

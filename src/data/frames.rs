@@ -81,6 +81,25 @@ impl Frames {
         self.stamps.push(stamp);
     }
 
+    /// All values, `[len, channels]`, to be changed, and one stamp a frame.
+    pub fn parts_mut(&mut self) -> (&mut [f32], &[Stamp]) {
+        (&mut self.values, &self.stamps)
+    }
+
+    /// Forgets the `count` oldest frames, or all there are.
+    pub fn forget_first(&mut self, count: usize) {
+        let count = count.min(self.len());
+        self.values.drain(..count * self.channels);
+        self.stamps.drain(..count);
+    }
+
+    /// The oldest frame does not follow what was before it.
+    pub fn mark_gap(&mut self) {
+        if let Some(stamp) = self.stamps.first_mut() {
+            stamp.gap_before = true;
+        }
+    }
+
     /// Forgets all frames and keeps the memory.
     pub fn clear(&mut self) {
         self.values.clear();

@@ -119,6 +119,31 @@ pub enum EventKind {
         /// How long it was away.
         after: Duration,
     },
+    /// A sensor answers with values that have not changed for too long.
+    SensorStuck {
+        /// Its name in the configuration.
+        sensor: Arc<str>,
+        /// What was seen.
+        reason: String,
+    },
+    /// A sensor's channel is outside of what the device can measure.
+    SensorOutOfRange {
+        /// Its name in the configuration.
+        sensor: Arc<str>,
+        /// The channel's name.
+        channel: String,
+        /// The first value, in the channel's unit; infinite where it is not known.
+        value: f32,
+    },
+    /// The channel is within its range again.
+    SensorInRange {
+        /// Its name in the configuration.
+        sensor: Arc<str>,
+        /// The channel's name.
+        channel: String,
+        /// Since it left the range.
+        after: Duration,
+    },
     /// The run before ended without a stop: numbers were passed over, and results of its last moments may be
     /// missing among them.
     NumbersSkipped {

@@ -112,7 +112,14 @@ enum KindView<'a> {
     AnomalyEnded { score: f32 },
     SensorLost { sensor: &'a str, reason: &'a str },
     SensorBack { sensor: &'a str, after_ms: u64 },
+    SensorStuck { sensor: &'a str, reason: &'a str },
+    SensorOutOfRange { sensor: &'a str, channel: &'a str, value: f32 },
+    SensorInRange { sensor: &'a str, channel: &'a str, after_ms: u64 },
     NumbersSkipped { resumes_at: u64 },
+}
+
+fn whole_ms(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl<'a> EventView<'a> {
@@ -124,10 +131,16 @@ impl<'a> EventView<'a> {
             EventKind::AnomalyBegan { score } => KindView::AnomalyBegan { score: *score },
             EventKind::AnomalyEnded { score } => KindView::AnomalyEnded { score: *score },
             EventKind::SensorLost { sensor, reason } => KindView::SensorLost { sensor, reason },
-            EventKind::SensorBack { sensor, after } => KindView::SensorBack {
-                sensor,
-                after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
-            },
+            EventKind::SensorBack { sensor, after } => {
+                KindView::SensorBack { sensor, after_ms: whole_ms(*after) }
+            }
+            EventKind::SensorStuck { sensor, reason } => KindView::SensorStuck { sensor, reason },
+            EventKind::SensorOutOfRange { sensor, channel, value } => {
+                KindView::SensorOutOfRange { sensor, channel, value: *value }
+            }
+            EventKind::SensorInRange { sensor, channel, after } => {
+                KindView::SensorInRange { sensor, channel, after_ms: whole_ms(*after) }
+            }
             EventKind::NumbersSkipped { resumes_at } => {
                 KindView::NumbersSkipped { resumes_at: *resumes_at }
             }

@@ -36,6 +36,10 @@ macro_rules! codes {
 codes! {
     /// A sensor does not answer.
     SensorLost => "sensor_lost",
+    /// A sensor's values are frozen.
+    SensorStuck => "sensor_stuck",
+    /// A sensor's channel is outside of what it can measure.
+    SensorOutOfRange => "sensor_out_of_range",
     /// A pipeline could not be started.
     PipelineFailed => "pipeline_failed",
     /// A pipeline has no version of its model that can serve.

@@ -2,6 +2,7 @@
 //! here, and one line of [`DRIVERS`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Mpu6050Settings, Replay, ReplaySettings, Sensor, SensorError, SensorSpec};
 use crate::clock::Clock;
@@ -81,6 +82,16 @@ impl DriverSettings {
     pub fn is_private(&self) -> bool {
         match self {
             Self::Mpu6050(_) | Self::Replay(_) => false,
+        }
+    }
+
+    /// After how long without any change of any value the device counts as frozen, unless a person says
+    /// otherwise; `None` where real values stay the same.
+    pub fn stuck_after(&self) -> Option<Duration> {
+        match self {
+            // Its noise is above its resolution, also at rest.
+            Self::Mpu6050(_) => Some(Duration::from_secs(30)),
+            Self::Replay(_) => None,
         }
     }
 

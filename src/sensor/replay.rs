@@ -210,7 +210,7 @@ fn channel(words: &str) -> Result<Channel, String> {
     if name.parse::<f64>().is_ok() {
         return Err(format!("`{name}` is a number where the name of a channel should be"));
     }
-    Ok(Channel { name: name.to_owned().into(), unit: unit.to_owned().into() })
+    Ok(Channel { name: name.to_owned().into(), unit: unit.to_owned().into(), range: None })
 }
 
 /// Names that can be told apart, and not more of them than make sense.

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::any::Any;
 use std::io;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use super::{Sensor, SensorError, SensorSpec, SensorState, SensorStats};
 use crate::clock::{Attendance, Clock};
 use crate::data::Frames;
+use watch::{Verdict, Watch};
 
 /// Bounds of the time between two reads.
 const POLL_MIN: Duration = Duration::from_millis(1);
@@ -34,12 +36,31 @@ const BATCH_FRAMES: usize = 256;
 pub type OpenSensor = Box<dyn FnMut() -> Result<Box<dyn Sensor>, SensorError> + Send>;
 
 /// What happened to a sensor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum SensorChange {
     /// It cannot be opened or read; said once, then it is retried for ever.
     Lost {
         /// In the driver's words.
         reason: String,
+    },
+    /// It answers, but with the same values for too long; said once, then it is set up anew for ever.
+    Stuck {
+        /// What was seen.
+        reason: String,
+    },
+    /// A channel is outside of what the device can measure.
+    OutOfRange {
+        /// Its name.
+        channel: String,
+        /// The first value; infinite where the device says no more than that.
+        value: f32,
+    },
+    /// A channel is within its range again, for a while already.
+    InRange {
+        /// Its name.
+        channel: String,
+        /// Since it left the range.
+        after: Duration,
     },
     /// Frames come again.
     Back {
@@ -54,6 +75,8 @@ pub struct Sampler {
     pub name: Arc<str>,
     /// What the pipelines were fitted to. A sensor that opens with another is not read.
     pub spec: SensorSpec,
+    /// After this long without any change of any value the device counts as frozen; `None`: never.
+    pub stuck_after: Option<Duration>,
     /// Deadlines and back-off; a simulated clock waits for this thread.
     pub clock: Arc<dyn Clock>,
     /// Opens the sensor, on the sampling thread.
@@ -97,8 +120,9 @@ impl Sampler {
         let _attendance = Attendance::new(clock.as_ref());
         let mut batch = Frames::new(self.spec.channels.len(), BATCH_FRAMES);
         let mut absence = Absence::default();
+        let mut watch = Watch::new(&self.spec.channels, self.stuck_after);
         loop {
-            let error = match self.open_and_sample(&mut batch, &mut absence) {
+            let error = match self.open_and_sample(&mut batch, &mut absence, &mut watch) {
                 End::Stopped => break,
                 End::Failed(SensorError::Ended) => {
                     log::info!("sensor {}: the recording has ended", self.name);
@@ -117,7 +141,12 @@ impl Sampler {
         }
     }
 
-    fn open_and_sample(&mut self, batch: &mut Frames, absence: &mut Absence) -> End {
+    fn open_and_sample(
+        &mut self,
+        batch: &mut Frames,
+        absence: &mut Absence,
+        watch: &mut Watch,
+    ) -> End {
         if self.stopped() {
             return End::Stopped;
         }
@@ -132,7 +161,8 @@ impl Sampler {
                 )))
             }
             Ok(mut sensor) => {
-                let end = self.sample(sensor.as_mut(), batch, absence);
+                watch.opened(self.clock.monotonic());
+                let end = self.sample(sensor.as_mut(), batch, absence, watch);
                 // A driver that panics once may do so again while it is dropped.
                 match guarded(move || {
                     drop(sensor);
@@ -150,6 +180,7 @@ impl Sampler {
         sensor: &mut dyn Sensor,
         batch: &mut Frames,
         absence: &mut Absence,
+        watch: &mut Watch,
     ) -> End {
         let clock = self.clock.clone();
         let poll = sensor.poll_period().clamp(POLL_MIN, POLL_MAX);
@@ -165,8 +196,23 @@ impl Sampler {
             batch.clear();
             match guarded(|| sensor.read(batch)) {
                 Err(error) => return End::Failed(error),
-                Ok(_) if batch.is_empty() => {}
-                Ok(_) => self.deliver(batch, absence),
+                Ok(_) if batch.is_empty() => {
+                    if let Verdict::Stuck(why) = watch.nothing(now) {
+                        return End::Failed(SensorError::Stuck(why));
+                    }
+                }
+                Ok(_) => {
+                    let (stats, changes) = (&self.stats, &mut self.changes);
+                    let verdict = watch.look(batch, &mut |change| {
+                        changes(change);
+                    });
+                    stats.set_outside(watch.channels_outside());
+                    match verdict {
+                        Verdict::Stuck(why) => return End::Failed(SensorError::Stuck(why)),
+                        Verdict::Use if batch.is_empty() => {}
+                        Verdict::Use => self.deliver(batch, absence),
+                    }
+                }
             }
         }
     }
@@ -196,7 +242,8 @@ impl Sampler {
         let reason = error.to_string();
         self.stats.errors.fetch_add(1, Ordering::Relaxed);
         self.stats.set_error(Some(reason.clone()));
-        self.stats.set_state(SensorState::Lost);
+        let stuck = matches!(error, SensorError::Stuck(_));
+        self.stats.set_state(if stuck { SensorState::Stuck } else { SensorState::Lost });
         // A sensor that comes and goes is not hurried: only a good while forgives.
         let ran = absence.running_since.take().map(|since| now.saturating_sub(since));
         if ran.is_some_and(|ran| ran >= RETRY_LONGEST) {
@@ -205,13 +252,16 @@ impl Sampler {
         if absence.lost_at.is_none() {
             absence.lost_at = Some(now);
             self.stats.times_lost.fetch_add(1, Ordering::Relaxed);
-            (self.changes)(SensorChange::Lost { reason });
+            (self.changes)(match stuck {
+                true => SensorChange::Stuck { reason },
+                false => SensorChange::Lost { reason },
+            });
         }
         let pause = RETRY_FIRST.saturating_mul(1 << absence.attempts.min(16)).min(RETRY_LONGEST);
         absence.attempts += 1;
         match error {
             SensorError::WrongChip { .. } | SensorError::Unusable(_) => RETRY_LONGEST,
-            SensorError::Bus { .. } | SensorError::Ended => pause,
+            SensorError::Bus { .. } | SensorError::Stuck(_) | SensorError::Ended => pause,
         }
     }
 

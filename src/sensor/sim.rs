@@ -1,211 +1,77 @@
-//! A simulated MPU-6050 at register level: the driver on top cannot tell it from the chip.
+//! Simulated chips at register level: the driver on top cannot tell them from the real ones.
 //!
-//! Registers with reset values, sleep, device reset, ranges that change the encoding, the sample
-//! clock, a 1024-byte FIFO that overflows. Not simulated: interrupts' pin, low-pass filters,
-//! self-test, the auxiliary bus. Faults are injected through [`SimChip`].
+//! [`Sim`] is the bus, on which a test injects faults; [`SimChip`] an MPU-6050 on it: registers with reset values,
+//! sleep, device reset, ranges that change the encoding, the sample clock, a 1024-byte FIFO that overflows. Not
+//! simulated there: interrupts' pin, low-pass filters, self-test, the auxiliary bus.
 
+mod bus;
 mod chip;
+mod device;
 mod playback;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};
-
-use chip::Chip;
+pub use bus::{Sim, SimBus};
+pub use chip::Chip;
+pub use device::Device;
 pub use playback::{Playback, Segment};
 
 use crate::clock::Clock;
 
-/// The chip's address: its pin AD0 is low.
+/// The address of the simulated MPU-6050: its pin AD0 is low.
 pub const ADDRESS: u8 = 0x68;
 
-/// A chip on a board. Clones are the same chip.
-#[derive(Clone)]
-pub struct SimChip {
-    state: Arc<Mutex<State>>,
-    clock: Arc<dyn Clock>,
-}
-
-struct State {
-    chip: Chip,
-    wires: Wires,
-    transactions: u64,
-    transactions_max: u64,
-}
-
-/// What is wrong between the chip and the bus.
-#[derive(Default)]
-struct Wires {
-    removed: bool,
-    stuck: Option<u8>,
-    nack_next: u32,
-    nack_at: Option<u64>,
-    nack_after_bytes: Option<usize>,
-}
-
-/// A connection to the chip's bus, for one driver.
-pub struct SimBus(SimChip);
+/// A simulated MPU-6050. Clones are the same chip.
+pub type SimChip = Sim<Chip>;
 
 impl SimChip {
     /// A chip that has just been powered. It plays `playback` from the moment that a driver turns its
     /// FIFO on, at the sample rate that the driver has set then.
     pub fn new(clock: Arc<dyn Clock>, playback: Playback) -> Self {
-        let state = State {
-            chip: Chip::new(playback),
-            wires: Wires::default(),
-            transactions: 0,
-            transactions_max: u64::MAX,
-        };
-        Self { state: Arc::new(Mutex::new(state)), clock }
-    }
-
-    /// A new connection to the chip's bus.
-    pub fn bus(&self) -> SimBus {
-        SimBus(self.clone())
+        Self::at(ADDRESS, clock, Chip::new(playback))
     }
 
     /// Monotonic time at which playing began.
     pub fn started(&self) -> Option<Duration> {
-        self.now().chip.world.started()
+        self.with(|chip| chip.world.started())
     }
 
     /// The round, from 0 on, and in it the segment whose sample was taken at `monotonic`, or the last one
     /// before it: the pause after a segment belongs to it, since a sample is read, and stamped, up to a
     /// period after it was taken. `None` before and after the playback.
     pub fn segment_at(&self, monotonic: Duration) -> Option<(u32, usize)> {
-        self.now().chip.world.segment_at(monotonic)
+        self.with(|chip| chip.world.segment_at(monotonic))
     }
 
     /// Monotonic time of each segment's first and last sample in the first round; empty before playing
     /// began.
     pub fn segments(&self) -> Vec<(Duration, Duration)> {
-        self.now().chip.world.segments()
+        self.with(|chip| chip.world.segments())
     }
 
     /// Whether all was played and nothing is left in the FIFO.
     pub fn finished(&self) -> bool {
-        self.now().chip.finished()
-    }
-
-    /// The next `count` transactions are not acknowledged.
-    pub fn nack_next(&self, count: u32) {
-        self.now().wires.nack_next = count;
-    }
-
-    /// The transaction after `count` more is not acknowledged.
-    pub fn nack_at(&self, count: u64) {
-        let mut state = self.now();
-        state.wires.nack_at = Some(state.transactions + count + 1);
-    }
-
-    /// The next read of more than `bytes` bytes breaks off after them; they are lost.
-    pub fn nack_after_bytes(&self, bytes: usize) {
-        self.now().wires.nack_after_bytes = Some(bytes);
-    }
-
-    /// Takes the chip off its bus and supply.
-    pub fn remove(&self) {
-        let mut state = self.now();
-        state.wires.removed = true;
-        state.chip.power(false);
-    }
-
-    /// Puts the chip back, with its reset values.
-    pub fn plug_in(&self) {
-        let mut state = self.now();
-        state.wires.removed = false;
-        state.chip.power(true);
-    }
-
-    /// Every byte that is read is `byte` until `None` ends it: 0xff or 0x00 for a dead bus.
-    pub fn stuck_at(&self, byte: Option<u8>) {
-        self.now().wires.stuck = byte;
+        self.with(|chip| chip.finished())
     }
 
     /// Another chip: answers `id` to WHO_AM_I.
     pub fn set_id(&self, id: u8) {
-        self.now().chip.set_id(id);
-    }
-
-    /// The supply dips: all registers have their reset values, the FIFO is off and empty.
-    pub fn brown_out(&self) {
-        self.now().chip.power(true);
+        self.with(|chip| chip.set_id(id));
     }
 
     /// The oldest `count` bytes in the FIFO are lost: frames no longer begin where they should.
     pub fn lose_fifo_bytes(&self, count: usize) {
-        self.now().chip.lose_fifo_bytes(count);
-    }
-
-    /// Transactions on the bus so far.
-    pub fn transactions(&self) -> u64 {
-        self.now().transactions
-    }
-
-    /// Makes the bus panic after `count` more transactions: an endless loop in a driver ends there.
-    pub fn allow_transactions(&self, count: u64) {
-        let mut state = self.now();
-        state.transactions_max = state.transactions + count;
-    }
-
-    /// The state as it is at this moment.
-    fn now(&self) -> MutexGuard<'_, State> {
-        // The panic of `allow_transactions` is the only one, and leaves the state whole.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.chip.catch_up(self.clock.monotonic());
-        state
-    }
-}
-
-impl ErrorType for SimBus {
-    type Error = ErrorKind;
-}
-
-impl I2c for SimBus {
-    fn transaction(
-        &mut self,
-        address: u8,
-        operations: &mut [Operation<'_>],
-    ) -> Result<(), ErrorKind> {
-        let mut state = self.0.now();
-        state.transactions += 1;
-        assert!(
-            state.transactions <= state.transactions_max,
-            "the driver used more transactions than the test allows"
-        );
-        let State { chip, wires, transactions, .. } = &mut *state;
-        let nack = Err(ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address));
-        if wires.removed || address != ADDRESS {
-            return nack;
-        }
-        if wires.nack_at == Some(*transactions) {
-            return nack;
-        }
-        if wires.nack_next > 0 {
-            wires.nack_next -= 1;
-            return nack;
-        }
-        for operation in operations {
-            match operation {
-                Operation::Write(_) if wires.stuck.is_some() => {}
-                Operation::Write(bytes) => chip.write(bytes),
-                Operation::Read(into) => {
-                    let broken = wires.nack_after_bytes.take_if(|bytes| *bytes < into.len());
-                    let read = broken.unwrap_or(into.len());
-                    into[..read].fill_with(|| wires.stuck.unwrap_or_else(|| chip.read_byte()));
-                    if broken.is_some() {
-                        return Err(ErrorKind::NoAcknowledge(NoAcknowledgeSource::Data));
-                    }
-                }
-            }
-        }
-        Ok(())
+        self.with(|chip| chip.lose_fifo_bytes(count));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use embedded_hal::i2c::{ErrorKind, I2c as _, NoAcknowledgeSource};
+
     use super::*;
     use crate::clock::ManualClock;
     use crate::sensor::mpu6050::registers::*;
@@ -217,13 +83,13 @@ mod tests {
         (clock.clone(), SimChip::new(clock, playback))
     }
 
-    fn get<const N: usize>(bus: &mut SimBus, register: u8) -> [u8; N] {
+    fn get<const N: usize>(bus: &mut SimBus<Chip>, register: u8) -> [u8; N] {
         let mut bytes = [0; N];
         bus.write_read(ADDRESS, &[register], &mut bytes).expect("the chip answers");
         bytes
     }
 
-    fn set(bus: &mut SimBus, register: u8, values: &[u8]) {
+    fn set(bus: &mut SimBus<Chip>, register: u8, values: &[u8]) {
         let bytes: Vec<u8> = [&[register], values].concat();
         bus.write(ADDRESS, &bytes).expect("the chip answers");
     }

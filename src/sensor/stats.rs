@@ -1,6 +1,6 @@
 //! What a sampling thread counts, for others to read at any time.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ pub enum SensorState {
     Running,
     /// Away; it is being retried.
     Lost,
+    /// It answers, but with frozen values; it is being set up anew.
+    Stuck,
     /// The recording has ended, or the thread was stopped.
     Ended,
 }
@@ -24,13 +26,14 @@ impl SensorState {
             Self::Starting => "starting",
             Self::Running => "running",
             Self::Lost => "lost",
+            Self::Stuck => "stuck",
             Self::Ended => "ended",
         }
     }
 }
 
 /// Counters of one sampling thread. The thread never waits for a reader; it takes the lock of the
-/// last error only when a fault begins or ends.
+/// last error only when a fault begins or ends, and that of the channels while one is outside.
 #[derive(Debug, Default)]
 pub struct SensorStats {
     pub(super) frames: AtomicU64,
@@ -42,6 +45,8 @@ pub struct SensorStats {
     state: AtomicU8,
     jitter: Jitter,
     last_error: Mutex<Option<String>>,
+    outside: Mutex<Vec<String>>,
+    any_outside: AtomicBool,
 }
 
 /// [`SensorStats`] at one moment.
@@ -65,6 +70,8 @@ pub struct SensorReading {
     pub jitter_max: Duration,
     /// Why it is away; `None` while frames come.
     pub last_error: Option<String>,
+    /// Channels outside of what the device can measure.
+    pub outside: Vec<String>,
 }
 
 impl SensorStats {
@@ -81,6 +88,7 @@ impl SensorStats {
             jitter_p99: self.jitter.quantile(0.99),
             jitter_max: Duration::from_micros(self.jitter.max_us.load(Ordering::Relaxed)),
             last_error,
+            outside: self.outside.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 
@@ -90,6 +98,7 @@ impl SensorStats {
             0 => SensorState::Starting,
             1 => SensorState::Running,
             2 => SensorState::Lost,
+            3 => SensorState::Stuck,
             _ => SensorState::Ended,
         }
     }
@@ -109,6 +118,13 @@ impl SensorStats {
 
     pub(super) fn set_error(&self, error: Option<String>) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    /// Takes the lock only where there is or was something to say.
+    pub(super) fn set_outside(&self, channels: Vec<String>) {
+        if self.any_outside.swap(!channels.is_empty(), Ordering::Relaxed) || !channels.is_empty() {
+            *self.outside.lock().unwrap_or_else(PoisonError::into_inner) = channels;
+        }
     }
 
     /// A poll came `late` after its deadline.

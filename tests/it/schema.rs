@@ -116,6 +116,14 @@ fn every_kind_of_event_conforms() {
         EventKind::AnomalyEnded { score: 2.0 },
         EventKind::SensorLost { sensor: "imu".into(), reason: "no answer at 0x68".to_owned() },
         EventKind::SensorBack { sensor: "imu".into(), after: Duration::from_secs(3) },
+        EventKind::SensorStuck { sensor: "imu".into(), reason: "frozen".to_owned() },
+        EventKind::SensorOutOfRange { sensor: "e".into(), channel: "t".into(), value: 99.5 },
+        EventKind::SensorOutOfRange {
+            sensor: "e".into(),
+            channel: "t".into(),
+            value: f32::INFINITY,
+        },
+        EventKind::SensorInRange { sensor: "e".into(), channel: "t".into(), after: Duration::ZERO },
         EventKind::NumbersSkipped { resumes_at: 8192 },
     ];
     for kind in kinds {

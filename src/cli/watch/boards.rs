@@ -187,7 +187,11 @@ pub(super) fn event(event: &Value) -> String {
     let name = short(event["event"].as_str().unwrap_or("?"), 24);
     let detail = match name.as_str() {
         "label_changed" => short(event["to"].as_str().unwrap_or("none"), 24),
-        "sensor_lost" | "sensor_back" => short(event["sensor"].as_str().unwrap_or(""), 24),
+        "sensor_lost"
+        | "sensor_back"
+        | "sensor_stuck"
+        | "sensor_out_of_range"
+        | "sensor_in_range" => short(event["sensor"].as_str().unwrap_or(""), 24),
         _ => String::new(),
     };
     format!("{} {detail}", name.replace('_', " ")).trim_end().to_owned()

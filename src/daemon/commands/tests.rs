@@ -42,7 +42,8 @@ impl Bench {
             ..Surroundings::board(Path::new("state"))
         };
         let reporter = Reporter::new(&config, session, &around, None, Vec::new(), Vec::new());
-        let channels = vec![crate::sensor::Channel { name: "x".into(), unit: "".into() }];
+        let channels =
+            vec![crate::sensor::Channel { name: "x".into(), unit: "".into(), range: None }];
         let piped = |name: &str, switch: &Switch| Piped {
             name: name.to_owned(),
             tap: Some(Tap {

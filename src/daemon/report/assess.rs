@@ -30,6 +30,10 @@ pub(super) struct SensorFacts<'a> {
     pub(super) name: &'a str,
     /// Why it is away.
     pub(super) lost: Option<String>,
+    /// Why its values are no measurements.
+    pub(super) stuck: Option<String>,
+    /// Channels outside of what it can measure.
+    pub(super) outside: Vec<String>,
 }
 
 pub(super) struct PipelineFacts<'a> {
@@ -47,9 +51,14 @@ pub(super) enum Work<'a> {
 /// Reads every condition at `now` (monotonic).
 pub(super) fn assess(conditions: &mut Conditions, facts: &Facts<'_>, now: Duration) {
     let mut round = conditions.round(now);
-    for SensorFacts { name, lost } in &facts.sensors {
+    for SensorFacts { name, lost, stuck, outside } in &facts.sensors {
         let away = || format!("sensor {name} does not answer: {}", lost.as_deref().unwrap_or(""));
         round.state(Code::SensorLost, name, Reading::of(lost.is_some()), away);
+        let frozen = || format!("sensor {name} is {}", stuck.as_deref().unwrap_or(""));
+        round.state(Code::SensorStuck, name, Reading::of(stuck.is_some()), frozen);
+        round.state(Code::SensorOutOfRange, name, Reading::of(!outside.is_empty()), || {
+            format!("sensor {name} is beyond what it can measure: {}", outside.join(", "))
+        });
     }
     for pipeline in &facts.pipelines {
         assess_pipeline(&mut round, pipeline);
@@ -167,7 +176,8 @@ fn assess_board(round: &mut Round<'_>, board: &BoardReading) {
 pub(super) fn of_pipeline(conditions: &Conditions, name: &str, sensor: &str) -> Verdict {
     conditions.keys().fold(Verdict::Ok, |verdict, (code, part)| match code {
         Code::PipelineFailed | Code::PipelineWaiting if part == name => Verdict::Failing,
-        Code::SensorLost if part == sensor => Verdict::Failing,
+        Code::SensorLost | Code::SensorStuck if part == sensor => Verdict::Failing,
+        Code::SensorOutOfRange if part == sensor && verdict == Verdict::Ok => Verdict::Degraded,
         Code::DeadlineMisses
         | Code::WindowsDropped
         | Code::SequenceNotDurable
@@ -222,7 +232,12 @@ mod tests {
     fn facts(board: &BoardReading) -> Facts<'_> {
         Facts {
             pipelines: vec![PipelineFacts { name: "gestures", work: running(None) }],
-            sensors: vec![SensorFacts { name: "imu", lost: None }],
+            sensors: vec![SensorFacts {
+                name: "imu",
+                lost: None,
+                stuck: None,
+                outside: Vec::new(),
+            }],
             net: Some(net(true, None)),
             board,
             clock: ClockState::Synced,
@@ -290,6 +305,14 @@ mod tests {
         lost.sensors[0].lost = Some("no acknowledge".to_owned());
         let expected = (vec!["sensor_lost:imu".to_owned()], Verdict::Failing, Verdict::Failing);
         assert_eq!(found(&lost), expected);
+        let mut stuck = facts(&board);
+        stuck.sensors[0].stuck = Some("frozen".to_owned());
+        let expected = (vec!["sensor_stuck:imu".to_owned()], Verdict::Failing, Verdict::Failing);
+        assert_eq!(found(&stuck), expected);
+        let mut outside = facts(&board);
+        outside.sensors[0].outside = vec!["temperature".to_owned()];
+        let code = vec!["sensor_out_of_range:imu".to_owned()];
+        assert_eq!(found(&outside), (code, Verdict::Degraded, Verdict::Degraded));
         let mut failed = facts(&board);
         failed.pipelines[0].work = Work::Failed { why: "no such file" };
         let code = vec!["pipeline_failed:gestures".to_owned()];

@@ -51,7 +51,7 @@ impl Reporter {
         SensorHealth {
             name: part.name.clone(),
             state: match reading.state {
-                sensor::SensorState::Lost => SensorState::Lost,
+                sensor::SensorState::Lost | sensor::SensorState::Stuck => SensorState::Lost,
                 _ => SensorState::Ok,
             },
             rate_hz: self.period.sensors.get(index).copied().unwrap_or_default(),
@@ -212,7 +212,12 @@ mod tests {
             let work = Work::Running { misses: 0, dropped, durable, last_error };
             let facts = Facts {
                 pipelines: vec![PipelineFacts { name: "gestures", work }],
-                sensors: vec![SensorFacts { name: "imu", lost: None }],
+                sensors: vec![SensorFacts {
+                    name: "imu",
+                    lost: None,
+                    stuck: None,
+                    outside: Vec::new(),
+                }],
                 net: None,
                 board: &reading,
                 clock: ClockState::Synced,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::clock::ManualClock;
-use crate::sensor::sim::{Playback, Segment, SimBus, SimChip};
+use crate::sensor::sim::{self, Playback, Segment, SimBus, SimChip};
 
 const PERIOD: Duration = Duration::from_millis(10);
 
@@ -8,7 +8,7 @@ const PERIOD: Duration = Duration::from_millis(10);
 struct Bench {
     clock: Arc<ManualClock>,
     chip: SimChip,
-    driver: Mpu6050<SimBus>,
+    driver: Mpu6050<SimBus<sim::Chip>>,
     frames: Frames,
 }
 

@@ -47,6 +47,7 @@ impl Bench {
         Sampler {
             name: "imu".into(),
             spec: Mpu6050Settings::default().spec().expect("fine settings"),
+            stuck_after: None,
             clock: self.clock.clone(),
             open: Box::new(move || {
                 at_open();
@@ -346,4 +347,61 @@ fn stop_ends_a_thread_that_waits_within_two_slices() {
     thread.join().expect("no panic");
     // It never was there, and the last report says so.
     assert_eq!(bench.reading().state, SensorState::Lost);
+}
+
+#[test]
+fn frozen_chip_is_told_once_set_up_anew_and_back_with_the_first_new_value() {
+    let clock = Arc::new(ManualClock::auto());
+    let bench = Bench::new(clock.clone());
+    // A chip at rest with a little noise, and one whose converter stands still from the 100th sample on.
+    let frames = (0..4000).map(|k| match k {
+        100..2500 => [0.0; 6],
+        k => [k as f32 * 0.01, 0.0, 9.81, 0.0, 0.0, 0.0],
+    });
+    let segments = vec![Segment { frames: frames.collect() }];
+    let chip =
+        SimChip::new(clock.clone(), Playback { segments, gap: Duration::ZERO, repeat: false });
+    chip.allow_transactions(100_000);
+    let opened = Arc::new(AtomicU32::new(0));
+    let open = {
+        let (chip, clock, opened) = (chip.clone(), clock.clone(), opened.clone());
+        move || {
+            opened.fetch_add(1, Ordering::Relaxed);
+            open(&chip, clock.clone())
+        }
+    };
+    let mut sampler = bench.sampler(open, |bench| bench.changes().len() >= 2);
+    sampler.stuck_after = Some(Duration::from_secs(5));
+    sampler.run();
+    let changes = bench.changes();
+    let [SensorChange::Stuck { reason }, SensorChange::Back { after }] = &changes[..] else {
+        panic!("{changes:?}")
+    };
+    assert_eq!(reason, "frozen: 6 values stayed the same to the last bit for 5s");
+    // 24 s of the same values, of which the first 5 s were believed.
+    assert!((15..25).contains(&after.as_secs()), "{after:?}");
+    assert!(opened.load(Ordering::Relaxed) >= 3, "set up anew again and again");
+    let frames = bench.frames();
+    let same = frames.iter().filter(|(values, _)| values[..3] == [0.0; 3]).count();
+    assert!((499..=501).contains(&same), "{same} frozen frames were used");
+    let (_, last) = frames.frame(frames.len() - 1);
+    assert!(last.gap_before);
+}
+
+#[test]
+fn chip_that_answers_and_samples_no_more_is_frozen_too() {
+    let clock = Arc::new(ManualClock::auto());
+    let bench = Bench::new(clock.clone());
+    let chip = chip(&clock, 100);
+    let open = {
+        let (chip, clock) = (chip.clone(), clock.clone());
+        move || open(&chip, clock.clone())
+    };
+    let mut sampler = bench.sampler(open, |bench| !bench.changes().is_empty());
+    sampler.stuck_after = Some(Duration::from_secs(5));
+    sampler.run();
+    let changes = bench.changes();
+    let [SensorChange::Stuck { reason }] = &changes[..] else { panic!("{changes:?}") };
+    assert!(reason.contains("has not sampled for 5s"), "{reason}");
+    assert_eq!(bench.reading().state, SensorState::Stuck);
 }

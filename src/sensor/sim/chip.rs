@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::device::Device;
 use super::playback::{Playback, World};
 use crate::sensor::mpu6050::registers::*;
 
@@ -17,7 +18,8 @@ const REGISTERS: usize = 128;
 /// FIFO_EN: the temperature (bit 7).
 const FIFO_EN_TEMP: u8 = 0x80;
 
-pub(super) struct Chip {
+/// The chip.
+pub struct Chip {
     pub(super) world: World,
     registers: [u8; REGISTERS],
     id: u8,
@@ -28,6 +30,54 @@ pub(super) struct Chip {
     pointer: u8,
     fifo: VecDeque<u8>,
     last_from_fifo: u8,
+}
+
+impl Device for Chip {
+    fn catch_up(&mut self, now: Duration) {
+        self.now = now;
+        while let Some(sample) = self.world.next(now) {
+            let asleep = self.registers[usize::from(PWR_MGMT_1)] & SLEEP != 0;
+            if self.powered && !asleep && !self.resetting() {
+                self.sample(sample);
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let Some((&register, values)) = bytes.split_first() else { return };
+        self.pointer = register;
+        for &value in values {
+            if !self.resetting() {
+                self.set(self.pointer, value);
+            }
+            self.move_pointer();
+        }
+    }
+
+    fn read_byte(&mut self) -> u8 {
+        let register = self.pointer;
+        self.move_pointer();
+        if self.resetting() {
+            return if register == PWR_MGMT_1 { DEVICE_RESET } else { 0 };
+        }
+        let [count_high, count_low] = (self.fifo.len() as u16).to_be_bytes();
+        match register {
+            INT_STATUS => std::mem::take(&mut self.registers[usize::from(INT_STATUS)]),
+            FIFO_COUNT_H => count_high,
+            // FIFO_COUNT_L
+            0x73 => count_low,
+            FIFO_R_W => {
+                self.last_from_fifo = self.fifo.pop_front().unwrap_or(self.last_from_fifo);
+                self.last_from_fifo
+            }
+            other => self.registers.get(usize::from(other)).copied().unwrap_or(0),
+        }
+    }
+
+    fn power(&mut self, on: bool) {
+        self.powered = on;
+        self.reset();
+    }
 }
 
 impl Chip {
@@ -47,12 +97,6 @@ impl Chip {
         chip
     }
 
-    /// The supply goes, or comes back with everything at its reset value.
-    pub(super) fn power(&mut self, on: bool) {
-        self.powered = on;
-        self.reset();
-    }
-
     pub(super) fn set_id(&mut self, id: u8) {
         self.id = id;
         self.registers[usize::from(WHO_AM_I)] = id;
@@ -64,48 +108,6 @@ impl Chip {
 
     pub(super) fn finished(&self) -> bool {
         self.world.ended() && self.fifo.len() < FRAME_BYTES
-    }
-
-    /// Everything that happens up to `now`.
-    pub(super) fn catch_up(&mut self, now: Duration) {
-        self.now = now;
-        while let Some(sample) = self.world.next(now) {
-            let asleep = self.registers[usize::from(PWR_MGMT_1)] & SLEEP != 0;
-            if self.powered && !asleep && !self.resetting() {
-                self.sample(sample);
-            }
-        }
-    }
-
-    pub(super) fn write(&mut self, bytes: &[u8]) {
-        let Some((&register, values)) = bytes.split_first() else { return };
-        self.pointer = register;
-        for &value in values {
-            if !self.resetting() {
-                self.set(self.pointer, value);
-            }
-            self.move_pointer();
-        }
-    }
-
-    pub(super) fn read_byte(&mut self) -> u8 {
-        let register = self.pointer;
-        self.move_pointer();
-        if self.resetting() {
-            return if register == PWR_MGMT_1 { DEVICE_RESET } else { 0 };
-        }
-        let [count_high, count_low] = (self.fifo.len() as u16).to_be_bytes();
-        match register {
-            INT_STATUS => std::mem::take(&mut self.registers[usize::from(INT_STATUS)]),
-            FIFO_COUNT_H => count_high,
-            // FIFO_COUNT_L
-            0x73 => count_low,
-            FIFO_R_W => {
-                self.last_from_fifo = self.fifo.pop_front().unwrap_or(self.last_from_fifo);
-                self.last_from_fifo
-            }
-            other => self.registers.get(usize::from(other)).copied().unwrap_or(0),
-        }
     }
 
     fn reset(&mut self) {

@@ -1,12 +1,14 @@
 //! A bus with the simulated chip on it.
 
 mod chip;
+mod device;
 mod playback;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use chip::Chip;
+use device::Device as _;
 pub(crate) use playback::{Playback, Segment};
 
 /// The chip's address: its pin AD0 is low.

@@ -1,0 +1,1 @@
+../../../../../src/sensor/sim/device.rs
