@@ -388,6 +388,7 @@ pub fn driver_settings(driver: &config::Driver) -> DriverSettings {
             accel_range_g: chip.accel_range.g().into(),
             gyro_range_dps: chip.gyro_range.dps(),
         }),
+        config::Driver::Polled(chip) => DriverSettings::Polled(chip.clone()),
         config::Driver::Replay(replay) => DriverSettings::Replay(ReplaySettings {
             path: replay.path.clone(),
             rate_hz: replay.rate.hz(),

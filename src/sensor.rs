@@ -2,12 +2,19 @@
 //!
 //! A new chip is one file here and one variant in `driver.rs`; `docs/sensors.md` says how.
 
+pub mod ads1x15;
+pub mod bme280;
+pub mod bus;
 mod driver;
 #[cfg(target_os = "linux")]
 mod linux_i2c;
 pub mod mpu6050;
+pub mod opt3001;
+pub mod polled;
+pub mod register_map;
 pub mod replay;
 mod sampler;
+pub mod sht3x;
 #[cfg(any(test, feature = "demo"))]
 pub mod sim;
 mod stats;
@@ -18,6 +25,7 @@ use std::time::Duration;
 
 pub use driver::{BadSetting, DRIVERS, DriverInfo, DriverSettings};
 pub use mpu6050::{Mpu6050, Mpu6050Settings};
+pub use polled::{Kind, Polled, PolledSettings};
 pub use replay::{Replay, ReplaySettings};
 pub use sampler::{OpenSensor, Sampler, SensorChange};
 pub use stats::{SensorReading, SensorState, SensorStats};

@@ -1,6 +1,8 @@
 //! Every key there is, once: what the reader accepts, what messages show, what the documentation
 //! lists.
 
+mod chips;
+
 /// One table of the file.
 #[derive(Debug)]
 pub struct Table {
@@ -228,7 +230,11 @@ pub(super) const SENSOR: Table = Table {
             "\"imu\"",
             "What pipelines call it: 1 to 64 letters, digits, `_` or `-`; each once.",
         ),
-        required("driver", "\"mpu6050\"", "`\"mpu6050\"` or `\"replay\"`."),
+        required(
+            "driver",
+            "\"mpu6050\"",
+            "`\"mpu6050\"`, `\"bme280\"`, `\"bmp280\"`, `\"sht3x\"`, `\"ads1115\"`, `\"ads1015\"`, `\"opt3001\"`, `\"registers\"` or `\"replay\"`.",
+        ),
         optional(
             "stuck_after",
             "\"30 s\"",
@@ -270,6 +276,8 @@ pub(super) const MPU6050: Table = Table {
     ],
     later: &[],
 };
+
+pub(super) use chips::{ADS1115, BME280, CHANNEL, ID, OPT3001, REGISTERS, SHT3X};
 
 pub(super) const REPLAY: Table = Table {
     header: "[[sensor]] with driver = \"replay\"",
@@ -530,8 +538,9 @@ pub(super) const OTA: Table = Table {
 
 /// All tables, in the order of the documentation.
 pub const TABLES: &[&Table] = &[
-    &ROOT, &DEVICE, &MQTT, &SPOOL, &SENSOR, &MPU6050, &REPLAY, &PIPELINE, &WINDOW, &OVERLOAD,
-    &HTTP, &STATE, &OTA, &PRIVACY,
+    &ROOT, &DEVICE, &MQTT, &SPOOL, &SENSOR, &MPU6050, &BME280, &SHT3X, &ADS1115, &OPT3001,
+    &REGISTERS, &ID, &CHANNEL, &REPLAY, &PIPELINE, &WINDOW, &OVERLOAD, &HTTP, &STATE, &OTA,
+    &PRIVACY,
 ];
 
 /// The reference part of `docs/configuration.md`, in Markdown.

@@ -85,6 +85,35 @@ impl fmt::Display for Rate {
     }
 }
 
+/// A voltage: `"2.048 V"`, `"512 mV"`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Voltage(f64);
+
+impl Voltage {
+    /// In thousandths of a volt, rounded; 0 to 65535.
+    pub fn millivolts(self) -> u16 {
+        (self.0 * 1000.0).round() as u16
+    }
+}
+
+impl Quantity for Voltage {
+    const WHAT: &'static str = "a voltage";
+    const UNIT: &'static str = "V";
+    const EXAMPLE: &'static str = "2.048 V";
+}
+
+impl FromStr for Voltage {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        let volts = scaled::<Self>(text, &[("V", 1.0), ("mV", 1e-3)])?;
+        if !(0.0..=65.0).contains(&volts) {
+            return Err(outside(text, "0 V", "65 V"));
+        }
+        Ok(Self(volts))
+    }
+}
+
 /// Full scale of an accelerometer of the MPU-6050 family: `"2 g"`, `"4 g"`, `"8 g"`, `"16 g"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccelRange(u8);

@@ -1,5 +1,7 @@
 //! `[[sensor]]`: what is sampled, by which driver.
 
+mod chips;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use super::name::SensorName;
 use super::quantity::{AccelRange, GyroRange, Rate, Span};
 use super::raw::Section;
 use super::value::{Bad, boolean, one_of, parsed, path, quantity, text};
+use crate::sensor::PolledSettings;
+use chips::Chip;
 
 /// A sensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +30,8 @@ pub struct Sensor {
 pub enum Driver {
     /// InvenSense MPU-6050 over I²C.
     Mpu6050(Mpu6050),
+    /// A chip that is asked for one measurement at a time.
+    Polled(PolledSettings),
     /// A recording.
     Replay(Replay),
 }
@@ -59,10 +65,21 @@ pub struct Replay {
 #[derive(Clone, Copy)]
 enum Kind {
     Mpu6050,
+    Polled(Chip),
     Replay,
 }
 
-const DRIVERS: &[(&str, Kind)] = &[("mpu6050", Kind::Mpu6050), ("replay", Kind::Replay)];
+const DRIVERS: &[(&str, Kind)] = &[
+    ("mpu6050", Kind::Mpu6050),
+    ("bme280", Kind::Polled(Chip::Bme280)),
+    ("bmp280", Kind::Polled(Chip::Bmp280)),
+    ("sht3x", Kind::Polled(Chip::Sht3x)),
+    ("ads1115", Kind::Polled(Chip::Ads1115)),
+    ("ads1015", Kind::Polled(Chip::Ads1015)),
+    ("opt3001", Kind::Polled(Chip::Opt3001)),
+    ("registers", Kind::Polled(Chip::Registers)),
+    ("replay", Kind::Replay),
+];
 
 impl Sensor {
     /// All sensors; those that are wrong are noted and left out.
@@ -92,17 +109,30 @@ impl Sensor {
         let name = section.require("name", parsed::<SensorName>);
         let driver = match section.require("driver", one_of(DRIVERS)) {
             Some(Kind::Mpu6050) => Mpu6050::read(section.with(&keys::MPU6050)).map(Driver::Mpu6050),
+            Some(Kind::Polled(chip)) => chip.read(section).map(Driver::Polled),
             Some(Kind::Replay) => {
                 Replay::read(section.with(&keys::REPLAY), base).map(Driver::Replay)
             }
             // Which keys there may be is not known: those of any driver pass.
             None => {
-                section.with(&keys::MPU6050).with(&keys::REPLAY).close();
+                let known = section.with(&keys::MPU6050).with(&keys::REPLAY);
+                chips::TABLES.iter().fold(known, |known, table| known.with(table)).close();
                 None
             }
         };
         let stuck_after = section.get("stuck_after", quantity::<Span>).map(Span::duration);
         Some(Self { name: name?, driver: driver?, stuck_after })
+    }
+}
+
+impl Driver {
+    /// The chip that it opens, by bus and address.
+    fn chip(&self) -> Option<(&Path, u8)> {
+        match self {
+            Self::Mpu6050(chip) => Some((&chip.bus, chip.address)),
+            Self::Polled(chip) => Some((&chip.bus, chip.address)),
+            Self::Replay(_) => None,
+        }
     }
 }
 
@@ -194,13 +224,11 @@ fn recording<'a>(base: &Path) -> impl FnOnce(&'a toml::de::DeValue<'a>) -> Resul
 /// Two drivers on one chip would take each other's samples.
 fn one_opening_each(sections: &[Section<'_>], sensors: &[(usize, Sensor)]) {
     for (k, (n, sensor)) in sensors.iter().enumerate() {
-        let Driver::Mpu6050(chip) = &sensor.driver else { continue };
-        let other = sensors[..k].iter().find(|(_, other)| match &other.driver {
-            Driver::Mpu6050(other) => (&other.bus, other.address) == (&chip.bus, chip.address),
-            Driver::Replay(_) => false,
-        });
+        let Some((bus, address)) = sensor.driver.chip() else { continue };
+        let other =
+            sensors[..k].iter().find(|(_, other)| other.driver.chip() == Some((bus, address)));
         if let Some((_, other)) = other {
-            let (address, bus, name) = (chip.address, chip.bus.display(), &other.name);
+            let (bus, name) = (bus.display(), &other.name);
             sections[*n].wrong(
                 "address",
                 format!("{address:#04x} on {bus} is opened by sensor \"{name}\" already"),

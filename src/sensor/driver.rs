@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Mpu6050Settings, Replay, ReplaySettings, Sensor, SensorError, SensorSpec};
+use super::{
+    Mpu6050Settings, PolledSettings, Replay, ReplaySettings, Sensor, SensorError, SensorSpec,
+};
 use crate::clock::Clock;
 
 /// A driver as a person meets it.
@@ -14,32 +16,22 @@ pub struct DriverInfo {
     pub name: &'static str,
     /// What it samples.
     pub what: &'static str,
-    /// Its keys in the configuration besides `name` and `driver`, each with what it means.
-    pub keys: &'static [(&'static str, &'static str)],
 }
 
 /// Every driver of this build.
 pub const DRIVERS: &[DriverInfo] = &[
     DriverInfo {
         name: "mpu6050",
-        what: "InvenSense MPU-6050, 6500, 9250, 9255 over I²C: acceleration and angular rate",
-        keys: &[
-            ("bus", "the bus's device file, as in \"/dev/i2c-1\""),
-            ("address", "0x68, the default, or 0x69 with the pin AD0 high"),
-            ("rate", "\"4 Hz\" to \"1 kHz\": 1 kHz divided by a whole number"),
-            ("accel_range", "\"2 g\", \"4 g\", \"8 g\" or \"16 g\""),
-            ("gyro_range", "\"250 dps\", \"500 dps\", \"1000 dps\" or \"2000 dps\""),
-        ],
+        what: "InvenSense MPU-6050, 6500, 9250, 9255 over I²C: acceleration, angular rate",
     },
-    DriverInfo {
-        name: "replay",
-        what: "a recording, CSV or NPY, played at a given rate",
-        keys: &[
-            ("path", "the recording, .csv or .npy"),
-            ("rate", "frames a second, as in \"10 Hz\""),
-            ("repeat", "true: starts anew at its end, with a gap"),
-        ],
-    },
+    DriverInfo { name: "bme280", what: "Bosch BME280 over I²C: temperature, pressure, humidity" },
+    DriverInfo { name: "bmp280", what: "Bosch BMP280 over I²C: temperature, pressure" },
+    DriverInfo { name: "sht3x", what: "Sensirion SHT30, 31, 35 over I²C: temperature, humidity" },
+    DriverInfo { name: "ads1115", what: "TI ADS1115 over I²C: voltages, 16 bits" },
+    DriverInfo { name: "ads1015", what: "TI ADS1015 over I²C: voltages, 12 bits" },
+    DriverInfo { name: "opt3001", what: "TI OPT3001 over I²C: illuminance" },
+    DriverInfo { name: "registers", what: "any chip over I²C that the configuration describes" },
+    DriverInfo { name: "replay", what: "a recording, CSV or NPY, played at a given rate" },
 ];
 
 /// A driver with its settings.
@@ -47,6 +39,8 @@ pub const DRIVERS: &[DriverInfo] = &[
 pub enum DriverSettings {
     /// The `mpu6050` driver.
     Mpu6050(Mpu6050Settings),
+    /// The drivers of slow chips, see [`super::polled`].
+    Polled(PolledSettings),
     /// The `replay` driver.
     Replay(ReplaySettings),
 }
@@ -73,6 +67,7 @@ impl DriverSettings {
     pub fn driver(&self) -> &'static str {
         match self {
             Self::Mpu6050(_) => "mpu6050",
+            Self::Polled(settings) => settings.kind.name(),
             Self::Replay(_) => "replay",
         }
     }
@@ -81,7 +76,7 @@ impl DriverSettings {
     /// capture` to be recorded from afar.
     pub fn is_private(&self) -> bool {
         match self {
-            Self::Mpu6050(_) | Self::Replay(_) => false,
+            Self::Mpu6050(_) | Self::Polled(_) | Self::Replay(_) => false,
         }
     }
 
@@ -91,6 +86,7 @@ impl DriverSettings {
         match self {
             // Its noise is above its resolution, also at rest.
             Self::Mpu6050(_) => Some(Duration::from_secs(30)),
+            Self::Polled(settings) => settings.kind.model().stuck_after(),
             Self::Replay(_) => None,
         }
     }
@@ -99,6 +95,7 @@ impl DriverSettings {
     pub fn validate(&self) -> Vec<BadSetting> {
         match self {
             Self::Mpu6050(settings) => settings.validate(),
+            Self::Polled(settings) => settings.validate(),
             Self::Replay(settings) => settings.validate(),
         }
     }
@@ -111,6 +108,7 @@ impl DriverSettings {
     pub fn spec(&self) -> Result<SensorSpec, SensorError> {
         match self {
             Self::Mpu6050(settings) => settings.spec(),
+            Self::Polled(settings) => settings.spec(),
             Self::Replay(settings) => settings.spec(),
         }
     }
@@ -122,6 +120,7 @@ impl DriverSettings {
     pub fn open(&self, clock: Arc<dyn Clock>) -> Result<Box<dyn Sensor>, SensorError> {
         match self {
             Self::Mpu6050(settings) => open_mpu6050(settings, clock),
+            Self::Polled(settings) => open_polled(settings, clock),
             Self::Replay(settings) => Ok(Box::new(Replay::open(settings, clock)?)),
         }
     }
@@ -136,6 +135,25 @@ fn open_mpu6050(
     Ok(Box::new(super::Mpu6050::new(bus, settings, clock)?))
 }
 
+#[cfg(target_os = "linux")]
+fn open_polled(
+    settings: &PolledSettings,
+    clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Sensor>, SensorError> {
+    let bus = super::linux_i2c::LinuxI2c::open(&settings.bus)?;
+    let port = super::bus::I2cPort::new(bus, settings.address);
+    Ok(Box::new(super::Polled::new(Box::new(port), settings, clock)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_polled(
+    settings: &PolledSettings,
+    _clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Sensor>, SensorError> {
+    let driver = settings.kind.name();
+    Err(SensorError::Unusable(format!("{driver}: I²C is reached through Linux only")))
+}
+
 #[cfg(not(target_os = "linux"))]
 fn open_mpu6050(
     _settings: &Mpu6050Settings,
@@ -148,6 +166,12 @@ fn open_mpu6050(
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
+    use crate::sensor::Kind;
+    use crate::sensor::ads1x15::Ads1x15;
+    use crate::sensor::bme280::Bme280;
+    use crate::sensor::opt3001::Opt3001;
+    use crate::sensor::register_map::RegisterMap;
+    use crate::sensor::sht3x::Sht3x;
 
     fn open_error(settings: DriverSettings) -> String {
         let opened = settings.open(Arc::new(ManualClock::auto()));
@@ -156,10 +180,28 @@ mod tests {
 
     #[test]
     fn every_driver_stands_in_the_table() {
-        let all = [
-            DriverSettings::Mpu6050(Mpu6050Settings::default()),
-            DriverSettings::Replay(ReplaySettings::default()),
+        let inputs = vec!["A0".to_owned()];
+        let ads =
+            |bits| Kind::Ads1x15(Ads1x15 { bits, inputs: inputs.clone(), full_scale_mv: 2048 });
+        let bme = |humidity| Kind::Bme280(Bme280 { oversampling: 1, humidity });
+        let chips = [
+            bme(true),
+            bme(false),
+            Kind::Sht3x(Sht3x),
+            ads(16),
+            ads(12),
+            Kind::Opt3001(Opt3001),
+            Kind::Registers(RegisterMap::default()),
         ];
+        let polled = chips.map(|kind| {
+            let bus = "/dev/i2c-1".into();
+            DriverSettings::Polled(PolledSettings { bus, address: 0x48, rate_hz: 1.0, kind })
+        });
+        let all: Vec<_> = [DriverSettings::Mpu6050(Mpu6050Settings::default())]
+            .into_iter()
+            .chain(polled)
+            .chain([DriverSettings::Replay(ReplaySettings::default())])
+            .collect();
         let names: Vec<_> = all.iter().map(DriverSettings::driver).collect();
         assert_eq!(names, DRIVERS.iter().map(|driver| driver.name).collect::<Vec<_>>());
     }

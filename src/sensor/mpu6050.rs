@@ -12,13 +12,14 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use embedded_hal::i2c::{self, ErrorKind, I2c};
+use embedded_hal::i2c::I2c;
 
 use registers::*;
 pub use registers::{AccelRange, GyroRange, acceleration, angular_rate};
 pub use settings::Mpu6050Settings;
 
 use self::settings::Checked;
+use super::bus::{bus_error, identify};
 use super::{Placed, Sensor, SensorError, SensorSpec, Timeline};
 use crate::clock::Clock;
 use crate::data::Frames;
@@ -84,20 +85,9 @@ impl<I2C: I2c> Mpu6050<I2C> {
 
     fn identify(&mut self) -> Result<u8, SensorError> {
         let doing = "reading WHO_AM_I";
-        match self.get(WHO_AM_I, doing)? {
-            id @ (0x68 | 0x70 | 0x71 | 0x73) => Ok(id),
-            id @ (0x00 | 0xff) => {
-                let why = format!(
-                    "every bit is {}: no chip drives the data line; check wiring, power and pull-ups",
-                    id & 1
-                );
-                Err(SensorError::Bus { doing, why })
-            }
-            found => Err(SensorError::WrongChip {
-                found,
-                expected: "0x68 (MPU-6050), 0x70 (MPU-6500), 0x71 (MPU-9250) or 0x73 (MPU-9255)",
-            }),
-        }
+        let found = self.get(WHO_AM_I, doing)?;
+        let expected = "0x68 (MPU-6050), 0x70 (MPU-6500), 0x71 (MPU-9250) or 0x73 (MPU-9255)";
+        identify(found, &[0x68, 0x70, 0x71, 0x73], expected, doing)
     }
 
     fn reset(&mut self) -> Result<(), SensorError> {
@@ -261,14 +251,4 @@ impl<I2C: I2c + Send> Sensor for Mpu6050<I2C> {
         }
         Ok(frames)
     }
-}
-
-fn bus_error<E: i2c::Error>(doing: &'static str, address: u8, error: &E) -> SensorError {
-    let why = match error.kind() {
-        ErrorKind::NoAcknowledge(_) => {
-            format!("nothing answers at address {address:#04x}: check wiring and power ({error:?})")
-        }
-        _ => format!("the bus failed: {error:?}"),
-    };
-    SensorError::Bus { doing, why }
 }

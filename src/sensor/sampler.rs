@@ -28,6 +28,9 @@ const SLICE: Duration = Duration::from_millis(100);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LONGEST: Duration = Duration::from_secs(10);
 
+/// A device counts as frozen after this many frames at least.
+const STUCK_FRAMES: u32 = 5;
+
 /// Frames that a batch has room for from the start; a sensor that gives more at once makes it grow
 /// once.
 const BATCH_FRAMES: usize = 256;
@@ -120,7 +123,11 @@ impl Sampler {
         let _attendance = Attendance::new(clock.as_ref());
         let mut batch = Frames::new(self.spec.channels.len(), BATCH_FRAMES);
         let mut absence = Absence::default();
-        let mut watch = Watch::new(&self.spec.channels, self.stuck_after);
+        // Few values that are alike say little.
+        let least = self.spec.period() * STUCK_FRAMES;
+        let stuck_after =
+            self.stuck_after.map(|time| if time.is_zero() { time } else { time.max(least) });
+        let mut watch = Watch::new(&self.spec.channels, stuck_after);
         loop {
             let error = match self.open_and_sample(&mut batch, &mut absence, &mut watch) {
                 End::Stopped => break,

@@ -34,8 +34,28 @@ fn the_examples_are_right_and_name_models_that_are_there() {
 }
 
 #[test]
+fn the_example_of_slow_chips_has_each_of_them() {
+    let (file, _) = example("sensors.toml");
+    let config = Config::load(&file, &machine()).unwrap_or_else(|error| panic!("{error}"));
+    let unused = |problem: &edgerun::config::Problem| problem.message.contains("no pipeline uses");
+    assert!(config.warnings.iter().all(unused), "{:?}", config.warnings);
+    let mut drivers: Vec<&str> = config
+        .sensors
+        .iter()
+        .filter_map(|sensor| match &sensor.driver {
+            Driver::Polled(chip) => Some(chip.kind.name()),
+            _ => None,
+        })
+        .collect();
+    drivers.dedup();
+    assert_eq!(drivers, ["bme280", "sht3x", "ads1115", "opt3001", "registers"]);
+}
+
+#[test]
 fn the_reference_example_has_every_key() {
-    let (_, text) = example("all-keys.toml");
+    let (_, mut text) = example("all-keys.toml");
+    // The slow chips' keys stand in a file of their own.
+    text += &example("sensors.toml").1;
     for table in keys::TABLES.iter().skip(1) {
         for key in table.keys {
             let there = text.lines().any(|line| {

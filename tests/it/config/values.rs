@@ -78,12 +78,12 @@ fn each_wrong_value_is_named_with_what_to_write() {
         (
             "[[sensor]]",
             "driver = \"mpu650\"",
-            "sensor[0].driver: \"mpu650\" is not one of \"mpu6050\", \"replay\"; did you mean \"mpu6050\"?",
+            "sensor[0].driver: \"mpu650\" is not one of \"mpu6050\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"registers\", \"replay\"; did you mean \"mpu6050\"?",
         ),
         (
             "[[sensor]]",
             "driver = \"camera\"",
-            "sensor[0].driver: \"camera\" is not one of \"mpu6050\", \"replay\"",
+            "sensor[0].driver: \"camera\" is not one of \"mpu6050\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"registers\", \"replay\"",
         ),
         (
             "[[sensor]]",
@@ -262,6 +262,119 @@ fn each_wrong_value_is_named_with_what_to_write() {
         let said = spoilt(table, line);
         let message = said.lines().next().unwrap().split_once(": ").unwrap().1;
         assert_eq!(message, expected, "{line}");
+    }
+}
+
+#[test]
+fn what_a_slow_chip_cannot_do_is_said_by_key_with_what_it_can() {
+    let chip = |driver: &str, keys: &str| {
+        format!(
+            "[[sensor]]\nname = \"air\"\ndriver = \"{driver}\"\nbus = \"/dev/i2c-1\"\n{keys}{GOOD}"
+        )
+    };
+    const MAP: &str = "address = 0x36\nrate = \"1 Hz\"\n";
+    for (driver, keys, expected) in [
+        ("bme280", "", "sensor[0].rate: is missing; add it as in rate = \"1 Hz\""),
+        (
+            "bme280",
+            "rate = \"1 Hz\"\naddress = 0x68\n",
+            "sensor[0].address: must be 0x76 or 0x77, is 0x68",
+        ),
+        (
+            "bme280",
+            "rate = \"1 Hz\"\naddress = 200\n",
+            "sensor[0].address: must be 0x03 to 0x77, as `i2cdetect` shows it with 0x before it",
+        ),
+        (
+            "sht3x",
+            "rate = \"100 Hz\"\n",
+            "sensor[0].rate: one measurement takes 17.0ms, so 58.8 Hz at most; asked for 100 Hz",
+        ),
+        (
+            "bmp280",
+            "rate = \"1 Hz\"\noversampling = 3\n",
+            "sensor[0].oversampling: must be 1, 2, 4, 8 or 16, is 3",
+        ),
+        (
+            "sht3x",
+            "rate = \"1 Hz\"\noversampling = 2\n",
+            "sensor[0].oversampling: unknown key here; it is one of [[sensor]] with driver = \"bme280\" or \"bmp280\"",
+        ),
+        (
+            "ads1115",
+            "rate = \"1 Hz\"\n",
+            "sensor[0].inputs: is missing; add it as in inputs = [\"A0\", \"A1\"]",
+        ),
+        (
+            "ads1115",
+            "rate = \"1 Hz\"\ninputs = [\"A9\"]\n",
+            "sensor[0].inputs: \"A9\" is none of A0-A1, A0-A3, A1-A3, A2-A3, A0, A1, A2, A3",
+        ),
+        (
+            "ads1115",
+            "rate = \"1 Hz\"\ninputs = [\"A0\"]\nfull_scale = \"5 V\"\n",
+            "sensor[0].full_scale: must be 6.144, 4.096, 2.048, 1.024, 0.512 or 0.256",
+        ),
+        (
+            "ads1115",
+            "rate = \"1 Hz\"\ninputs = [\"A0\"]\nfull_scale = 4\n",
+            "sensor[0].full_scale: 4 has no unit; write it as \"4 V\"",
+        ),
+        (
+            "registers",
+            MAP,
+            "sensor[0].channel: is missing; add it as in channel = [[sensor.channel]]",
+        ),
+        (
+            "registers",
+            &format!("{MAP}channel = []\n"),
+            "sensor[0].channel: there is none; add [[sensor.channel]]",
+        ),
+        (
+            "registers",
+            &format!("{MAP}init = [1]\n[[sensor.channel]]\nname = \"a\"\n"),
+            "sensor[0].init: each of it must be a list",
+        ),
+        (
+            "registers",
+            &format!("{MAP}[[sensor.channel]]\nname = \"a b\"\n"),
+            "sensor[0].channel[0].name: \"a b\" must be 1 to 64 letters, digits or `_`",
+        ),
+        (
+            "registers",
+            &format!("{MAP}[[sensor.channel]]\nname = \"a\"\nregister = 0x100\n"),
+            "sensor[0].channel[0].register: must be 0 to 255, is 0x100",
+        ),
+        (
+            "registers",
+            &format!("{MAP}[[sensor.channel]]\nname = \"a\"\nshift = 8\n"),
+            "sensor[0].channel: a: shift and bits do not lie within 8 bits",
+        ),
+        (
+            "registers",
+            &format!("{MAP}[[sensor.channel]]\nname = \"a\"\nrange = [1]\n"),
+            "sensor[0].channel[0].range: must be [least, most]",
+        ),
+        (
+            "registers",
+            &format!("{MAP}id = {{ value = 1 }}\n[[sensor.channel]]\nname = \"a\"\n"),
+            "sensor[0].id.register: is missing; add it as in register = 0x0f",
+        ),
+        (
+            "registers",
+            "rate = \"1 Hz\"\n[[sensor.channel]]\nname = \"a\"\n",
+            "sensor[0].address: is missing; add it as in address = 0x48",
+        ),
+        (
+            "opt3001",
+            "rate = \"1 Hz\"\naddress = 0x45\n[[sensor]]\nname = \"b\"\ndriver = \"sht3x\"\nbus = \"/dev/i2c-1\"\naddress = 0x45\nrate = \"1 Hz\"\n",
+            "sensor[1].address: 0x45 on /dev/i2c-1 is opened by sensor \"air\" already",
+        ),
+    ] {
+        let text = chip(driver, keys);
+        let said = says(&text);
+        let message = said.lines().next().unwrap().split_once(": ").unwrap().1;
+        assert_eq!(message, expected, "{text}");
     }
 }
 
