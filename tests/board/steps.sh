@@ -1,0 +1,227 @@
+# Sourced by scripts/test-board: the acceptance, a function for each step. Each leaves a healthy board behind.
+# shellcheck shell=bash
+
+# The board is up, says that it does its job, and does it.
+is_healthy() {
+    local session
+    session=$(session)
+    # What the run before has left retained is not this one's.
+    hear 240 health ".session == \"$session\" and $healthy" >"$run/health.json"
+    hear 60 result/gestures 'has("replayed") | not' >/dev/null
+    jq -r '"healthy: gestures \(.pipelines[0].version), \(.process.rss_bytes / 1048576 * 10 | round / 10) MiB, last stop \(.process.last_stop)"' \
+        "$run/health.json"
+}
+
+session() { hear 240 status '.state == "online"' | jq -r .session; }
+
+# The daemon of another start than the one with the session $1.
+new_session() { hear "${2:-240}" status ".state == \"online\" and .session != \"$1\"" >/dev/null; }
+
+serves() { hear "${2:-240}" model/gestures/reported ".state == \"committed\" and .running.version == \"$1\"" >/dev/null; }
+
+wish() { tell -r -t "$topic/model/gestures/desired" -m "{\"version\":\"$1\"}"; }
+
+first_boot() {
+    vm_start
+    wait_ssh 400
+    since_on
+    # Some units are still starting when sshd answers. "degraded" is a unit that failed.
+    board 'timeout 300 systemctl is-system-running --wait' || fail "$(board systemctl --failed --plain --no-legend)"
+    board 'set -e; cat /boot/firmware/edgerun-provision.log
+        test -s /etc/machine-id; ls /etc/ssh/ssh_host_ed25519_key; findmnt -no SOURCE,SIZE,FSTYPE,OPTIONS /'
+    # The disk is larger than the image: the first boot takes what is there.
+    (($(board "findmnt -bno SIZE /") > image_bytes)) || fail "the root file system did not grow"
+}
+
+# What a board has and an image has not: its sensor.
+equip() {
+    board 'cat >/usr/local/bin/i2c-usbip && chmod 755 /usr/local/bin/i2c-usbip' <"$i2c"
+    board 'cat >/etc/systemd/system/i2c-usbip.service' <tests/board/i2c-usbip.service
+    board 'set -e
+        printf "vhci-hcd\ni2c-tiny-usb\ni2c-dev\n" >/etc/modules-load.d/board.conf
+        systemctl daemon-reload; systemctl restart systemd-modules-load
+        systemctl --quiet enable --now i2c-usbip; udevadm wait --timeout=60 /dev/i2c-0
+        cat /sys/bus/i2c/devices/i2c-0/name; i2cget -y 0 0x68 0x75 | grep 0x68'
+}
+
+# Switched off in good order, this is where a short run begins.
+keep() {
+    vm_off
+    cp --sparse=always "$run/disk.img" target/board/booted.img
+    boot_again
+}
+
+# Nobody is online before; its first result is one of this boot.
+boot_again() {
+    vm_start "$@"
+    hear 400 status '.state == "online"' >/dev/null
+    printf 'online '
+    since_on
+    hear 120 result/gestures 'has("replayed") | not' >/dev/null
+    printf 'first result '
+    since_on
+    wait_ssh 120
+    board 'echo "ready $(($(systemctl show -P ActiveEnterTimestampMonotonic edgerun) / 1000000)) s after the kernel began"'
+}
+
+results() {
+    is_healthy
+    jq -e '.sensors[0].bus_errors == 0' "$run/health.json" >/dev/null || printf 'bus errors: %s\n' "$(jq '.sensors[0].bus_errors' "$run/health.json")"
+    # Forty seconds of recording are four activities.
+    hear 90 event/gestures '.event == "label_changed"' | jq -r '"\(.from) → \(.to)"'
+    hear 90 event/gestures '.event == "label_changed"' | jq -r '"\(.from) → \(.to)"'
+}
+
+watchdog() {
+    local before
+    before=$(session)
+    board 'kill -STOP $(systemctl show -P MainPID edgerun)'
+    new_session "$before"
+    is_healthy
+    hear 60 health '.process.last_stop == "watchdog"' >/dev/null
+    board 'systemctl show -P NRestarts edgerun | sed "s/^/restarts: /"'
+}
+
+power_cut() {
+    vm_cut
+    hear 60 status '.state != "online"' >/dev/null
+    boot_again "$@"
+    is_healthy
+    hear 60 health '.process.last_stop == "reboot"' >/dev/null
+}
+
+# The wrong year until somebody tells the time: nothing may wait for that.
+clock_1970() {
+    power_cut -rtc base=1970-01-01T00:00:00
+    board date
+    serves "$(jq -r '.pipelines[0].version' "$run/health.json")"
+}
+
+network() {
+    local seq
+    vm_tell set_link net off
+    hear 60 status '.state == "offline"' >/dev/null
+    # The length of the outage: these results wait on the board.
+    sleep 15
+    vm_tell set_link net on
+    hear 120 status '.state == "online"' >/dev/null
+    hear 120 health '.mqtt.reconnects > 0 and .mqtt.connected and .mqtt.queue == 0' >/dev/null
+    is_healthy
+    # Everything that was found meanwhile arrives: no number is missing in this session.
+    seq=$(sed -n "s#^[0-9.]* $topic/result/gestures ##p" "$run/mqtt.log" | jq -rs '
+        (last.session) as $s | map(select(.session == $s)) | (map(select(.replayed)) | length) as $late
+        | map(.seq) | unique | "\($late) late, \(last - first + 1 - length) missing"')
+    printf '%s\n' "$seq"
+    [[ $seq == *" 0 missing" && $seq != "0 late"* ]] || fail "not every result arrived"
+}
+
+sensor_off() {
+    board 'touch /run/i2c-usbip.removed'
+    hear 60 event/gestures '.event == "sensor_lost"' | jq -r .reason
+    hear 90 health '.problems | any(.code == "sensor_lost")' >/dev/null
+    board 'rm /run/i2c-usbip.removed'
+    hear 120 event/gestures '.event == "sensor_back"' | jq -r '"back after \(.after_ms) ms"'
+    is_healthy
+}
+
+full_disk() {
+    board 'dd if=/dev/zero of=/var/tmp/full bs=1M 2>/dev/null; dd if=/dev/zero of=/var/tmp/fuller bs=4k 2>/dev/null; df --output=avail -B1 / | tail -n 1'
+    hear 120 health '.problems | any(.code == "disk_low")' | jq -r '.reasons[]'
+    hear 30 result/gestures true >/dev/null
+    # A restart needs no room either.
+    board 'systemctl restart edgerun'
+    hear 120 result/gestures true >/dev/null
+    board 'rm /var/tmp/full /var/tmp/fuller'
+    is_healthy
+}
+
+model_update() {
+    wish "$1"
+    serves "$1"
+    hear 60 result/gestures ".version == \"$1\"" >/dev/null
+    is_healthy
+}
+
+# model_update_cut VERSION STATE: the power goes at the moment that the update has reached STATE.
+model_update_cut() {
+    wish "$1"
+    hear 120 model/gestures/reported ".state == \"$2\" and .target == \"$1\"" >/dev/null
+    power_cut
+    serves "$1"
+    hear 60 result/gestures ".version == \"$1\"" >/dev/null
+    is_healthy
+}
+
+deploy() { scripts/deploy "${deploy_options[@]}" "$@" root@127.0.0.1; }
+program() { board 'sha256sum <"/proc/$(systemctl show -P MainPID edgerun)/exe"'; }
+
+# Another program of the same sort: the bytes behind its end are not loaded.
+another_program() { { cat "$binary"; printf 'build %s' "$1"; } >"$run/program-$1"; }
+
+program_update() {
+    another_program new
+    deploy --binary "$run/program-new"
+    is_healthy
+    [[ $(program) == "$(sha256sum <"$run/program-new")" ]] || fail "another program runs than was deployed"
+}
+
+program_broken() {
+    local before
+    before=$(program)
+    if deploy --binary "$run/broken"; then fail "deploy says that a broken program is fine"; fi
+    is_healthy
+    [[ $(program) == "$before" ]] || fail "another program runs than before"
+}
+
+program_update_cut() {
+    local before pid
+    another_program cut
+    before=$(program)
+    deploy --binary "$run/program-cut" >"$run/deploy.log" 2>&1 &
+    pid=$!
+    # The one before goes: from here on the new one is being tried.
+    hear 120 status '.state == "stopping"' >/dev/null
+    power_cut
+    kill "$pid" 2>/dev/null || true
+    # The guard takes the trial up again, and decides.
+    board 'timeout 300 sh -c "while systemctl --quiet is-active edgerun-guard; do sleep 1; done"'
+    board 'cat /opt/edgerun/outcome'
+    is_healthy
+    case $(program) in
+        "$before") printf 'the program before runs\n' ;;
+        "$(sha256sum <"$run/program-cut")") printf 'the new program runs\n' ;;
+        *) fail "neither the program before nor the new one runs" ;;
+    esac
+    deploy --binary "$run/program-cut"
+    is_healthy
+}
+
+# The same things tried by the daemon's user outside of its unit and inside, in the daemon's place.
+sandbox() {
+    local inside outside
+    board 'cat >/usr/local/bin/probe && chmod 755 /usr/local/bin/probe; install -d -m 777 /srv/open; chmod 666 /dev/vda' <tests/board/probe.sh
+    outside=$(board 'runuser -u edgerun -G i2c -- /usr/local/bin/probe')
+    board 'systemctl stop edgerun; mkdir -p /run/systemd/system/edgerun.service.d
+        printf "[Service]\nType=simple\nExecStart=\nExecStart=/usr/local/bin/probe\nRestart=no\n" >/run/systemd/system/edgerun.service.d/probe.conf
+        systemctl daemon-reload; timeout 60 systemctl start --wait edgerun' || true
+    inside=$(board 'journalctl -u edgerun -t probe -o cat --no-pager')
+    board 'rm -r /run/systemd/system/edgerun.service.d; chmod 660 /dev/vda; systemctl daemon-reload; systemctl restart edgerun'
+    printf 'outside:\n%s\ninside:\n%s\n' "$outside" "$inside"
+    [[ $(grep -c ' works$' <<<"$outside") == 5 ]] || fail "outside of the unit all should work"
+    for line in "own device works" "own state works" "foreign device: .*Operation not permitted" \
+        "foreign path: .*Read-only file system" "system call: .*Operation not permitted"; do
+        grep -q "^$line" <<<"$inside" || fail "inside of the unit, not: $line"
+    done
+    is_healthy
+}
+
+# What the whole board writes in five minutes of doing its job; sectors have 512 bytes.
+flash() {
+    local before after
+    # Let what the steps before have written reach the disk.
+    board sync
+    before=$(board "awk '{print \$7}' /sys/block/vda/stat")
+    hear_count 10 health 400
+    after=$(board "sync; awk '{print \$7}' /sys/block/vda/stat")
+    printf 'written: %d KiB in 5 min, %d MB a day\n' $(((after - before) / 2)) $(((after - before) * 512 * 288 / 1000000))
+}
