@@ -21,6 +21,9 @@ mod repo;
 mod repository;
 mod run;
 mod self_test;
+// Packages hold the board's commands: without `demo`.
+#[cfg(all(test, not(feature = "demo")))]
+mod shipped;
 mod watch;
 
 use std::ffi::OsString;

@@ -309,7 +309,7 @@ impl Daemon {
         self.http.as_ref().map(HttpServer::address)
     }
 
-    /// A line for people: how many pipelines run.
+    /// A line for people, and for `scripts/deploy`: the verdict, its reasons, how many pipelines run.
     pub fn status_line(&self) -> String {
         let mut line = String::new();
         self.report(|reporter| line = reporter.status_line());

@@ -24,6 +24,8 @@ pub(crate) struct Args {
 
 /// How often signals, health and the watchdog are looked after.
 const TICK: Duration = Duration::from_millis(100);
+/// How often `systemctl status` gets another line: `scripts/deploy` waits for a good one.
+const STATUS: Duration = Duration::from_secs(2);
 
 /// What made the daemon's loop end.
 enum Asked {
@@ -132,7 +134,7 @@ fn start(config: &Config, run: Run, host: &Host) -> anyhow::Result<Option<Daemon
 /// progress, so that systemd restarts one that hangs.
 fn supervise(daemon: &mut Daemon, signals: &mut Signals) -> Asked {
     let watchdog = systemd::watchdog_interval();
-    let mut fed: Option<Duration> = None;
+    let (mut fed, mut told): (Option<Duration>, Option<Duration>) = (None, None);
     loop {
         if let Some(signal) = signals.pending().next() {
             return if signal == SIGHUP { Asked::Reload } else { Asked::Stop };
@@ -144,13 +146,18 @@ fn supervise(daemon: &mut Daemon, signals: &mut Signals) -> Asked {
         }
         daemon.tick();
         let now = SystemClock.monotonic();
+        let due =
+            |then: Option<Duration>, every| then.is_none_or(|at| now.saturating_sub(at) >= every);
         if let Some(interval) = watchdog
-            && fed.is_none_or(|at| now.saturating_sub(at) >= interval)
+            && due(fed, interval)
             && daemon.makes_progress()
         {
             tell(systemd::alive());
-            tell(systemd::status(&daemon.status_line()));
             fed = Some(now);
+        }
+        if due(told, STATUS) {
+            tell(systemd::status(&daemon.status_line()));
+            told = Some(now);
         }
         SystemClock.sleep_until(now + TICK);
     }

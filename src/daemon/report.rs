@@ -222,11 +222,22 @@ impl Reporter {
         })
     }
 
+    /// Verdict, reasons and what runs, as in `degraded (sensor_lost imu): 1 of 1 pipelines run, 42 windows so far`.
+    /// `scripts/deploy` goes by the first word.
     pub(super) fn status_line(&self) -> String {
+        let reasons: Vec<String> = self
+            .conditions
+            .keys()
+            .map(|(code, part)| format!("{} {part}", code.as_str()).trim_end().to_owned())
+            .collect();
+        let verdict = match reasons.as_slice() {
+            [] => self.verdict().as_str().to_owned(),
+            reasons => format!("{} ({})", self.verdict().as_str(), reasons.join(", ")),
+        };
         let running = self.running().filter(|(_, current)| current.get().is_some()).count();
         let all = self.parts.len();
         let windows: u64 = self.fed().map(|stats| stats.windows.load(Relaxed)).sum();
-        format!("{running} of {all} pipelines run, {windows} windows so far")
+        format!("{verdict}: {running} of {all} pipelines run, {windows} windows so far")
     }
 
     pub(super) fn dropped(&self) -> u64 {

@@ -15,6 +15,17 @@ pub enum Verdict {
     Failing,
 }
 
+impl Verdict {
+    /// The word in payloads.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Failing => "failing",
+        }
+    }
+}
+
 /// The payload of `health`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Health {
