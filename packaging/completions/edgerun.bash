@@ -40,6 +40,9 @@ _edgerun() {
             edgerun,ota)
                 cmd="edgerun__subcmd__ota"
                 ;;
+            edgerun,provision)
+                cmd="edgerun__subcmd__provision"
+                ;;
             edgerun,repo)
                 cmd="edgerun__subcmd__repo"
                 ;;
@@ -111,6 +114,9 @@ _edgerun() {
                 ;;
             edgerun__subcmd__help,ota)
                 cmd="edgerun__subcmd__help__subcmd__ota"
+                ;;
+            edgerun__subcmd__help,provision)
+                cmd="edgerun__subcmd__help__subcmd__provision"
                 ;;
             edgerun__subcmd__help,repo)
                 cmd="edgerun__subcmd__help__subcmd__repo"
@@ -293,7 +299,7 @@ _edgerun() {
 
     case "${cmd}" in
         edgerun)
-            opts="-h -V --log-level --help --version run check inspect infer bench bundle repo ota watch cmd self-test help"
+            opts="-h -V --log-level --help --version run check inspect infer bench bundle repo ota watch cmd provision self-test help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -679,7 +685,7 @@ _edgerun() {
             return 0
             ;;
         edgerun__subcmd__help)
-            opts="run check inspect infer bench bundle repo ota watch cmd self-test help"
+            opts="run check inspect infer bench bundle repo ota watch cmd provision self-test help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -961,6 +967,20 @@ _edgerun() {
         edgerun__subcmd__help__subcmd__ota__subcmd__unpin)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__help__subcmd__provision)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1568,6 +1588,64 @@ _edgerun() {
                     return 0
                     ;;
                 --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "off error warn info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__provision)
+            opts="-h -V --id --broker --board --etc --force --dry-run --enrol --token-file --fingerprint --from --from-boot --wait --root --json --log-level --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --broker)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --board)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --etc)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --enrol)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fingerprint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

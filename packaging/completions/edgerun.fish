@@ -42,6 +42,7 @@ complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "repo" -d 'Publishes
 complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "ota" -d 'Shows and steers updates of models on this board'
 complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "watch" -d 'Shows boards live: how they are, what they run and find'
 complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "cmd" -d 'Tells a board, or each board of a group, to do something, and shows its answer'
+complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "provision" -d 'Makes a board ready: id, key, certificate request or certificate, configuration'
 complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "self-test" -d 'Tests a bundle in a confined process, for the daemon'
 complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c edgerun -n "__fish_edgerun_using_subcommand run" -s c -l config -d 'The configuration' -r -F
@@ -453,6 +454,28 @@ trace\t''"
 complete -c edgerun -n "__fish_edgerun_using_subcommand cmd" -l json -d 'Prints the answer as a line of JSON'
 complete -c edgerun -n "__fish_edgerun_using_subcommand cmd" -s h -l help -d 'Print help'
 complete -c edgerun -n "__fish_edgerun_using_subcommand cmd" -s V -l version -d 'Print version'
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l id -d 'The board\'s name on the broker; made from host name and machine-id where it is left out' -r
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l broker -d 'The broker, as in mqtts://broker.example:8883' -r
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l board -d 'The board; found by its device tree where it is left out' -r
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l etc -d 'The folder of the configuration' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l enrol -d 'Asks this step-ca for a certificate' -r
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l token-file -d 'The file with its one-time token; - reads standard input' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l fingerprint -d 'SHA-256 of its root certificate, which is then believed instead of the system\'s' -r
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l from -d 'Does what a provisioning file says, or the edgerun-provision.toml in a folder' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l wait -d 'How long to go on asking for a certificate while network, clock or server are not ready, in seconds' -r
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l root -d 'The board\'s root folder' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l log-level -d 'What is logged to standard error; wins over EDGERUN_LOG' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l force -d 'Replaces what is there, the key included'
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l dry-run -d 'Says what would be done, and does nothing'
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l from-boot -d 'Does what the file on the boot partition says, if there is one'
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l json -d 'Prints one JSON object'
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -s h -l help -d 'Print help'
+complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -s V -l version -d 'Print version'
 complete -c edgerun -n "__fish_edgerun_using_subcommand self-test" -l memory -d 'Bytes of memory that it may take' -r
 complete -c edgerun -n "__fish_edgerun_using_subcommand self-test" -l processor -d 'Seconds of processor time that it may take' -r
 complete -c edgerun -n "__fish_edgerun_using_subcommand self-test" -l log-level -d 'What is logged to standard error; wins over EDGERUN_LOG' -r -f -a "off\t''
@@ -463,18 +486,19 @@ debug\t''
 trace\t''"
 complete -c edgerun -n "__fish_edgerun_using_subcommand self-test" -s h -l help -d 'Print help'
 complete -c edgerun -n "__fish_edgerun_using_subcommand self-test" -s V -l version -d 'Print version'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd self-test help" -f -a "run" -d 'Runs the daemon: sensors, pipelines, network'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd self-test help" -f -a "check" -d 'Validates the configuration, then looks whether everything it names is there and works'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd self-test help" -f -a "inspect" -d 'Shows a model\'s tensors, operators and memory, and which engine runs it'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd self-test help" -f -a "infer" -d 'Runs one model on arrays, exactly as the daemon would'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd self-test help" -f -a "bench" -d 'Measures how long one model takes, and how much memory'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd self-test help" -f -a "bundle" -d 'Makes, shows and checks bundles: one file with a model and all that a board needs to run it'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd self-test help" -f -a "repo" -d 'Publishes bundles as a signed repository that boards update from'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd self-test help" -f -a "ota" -d 'Shows and steers updates of models on this board'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd self-test help" -f -a "watch" -d 'Shows boards live: how they are, what they run and find'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd self-test help" -f -a "cmd" -d 'Tells a board, or each board of a group, to do something, and shows its answer'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd self-test help" -f -a "self-test" -d 'Tests a bundle in a confined process, for the daemon'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd self-test help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "run" -d 'Runs the daemon: sensors, pipelines, network'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "check" -d 'Validates the configuration, then looks whether everything it names is there and works'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "inspect" -d 'Shows a model\'s tensors, operators and memory, and which engine runs it'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "infer" -d 'Runs one model on arrays, exactly as the daemon would'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "bench" -d 'Measures how long one model takes, and how much memory'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "bundle" -d 'Makes, shows and checks bundles: one file with a model and all that a board needs to run it'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "repo" -d 'Publishes bundles as a signed repository that boards update from'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "ota" -d 'Shows and steers updates of models on this board'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "watch" -d 'Shows boards live: how they are, what they run and find'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "cmd" -d 'Tells a board, or each board of a group, to do something, and shows its answer'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "provision" -d 'Makes a board ready: id, key, certificate request or certificate, configuration'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "self-test" -d 'Tests a bundle in a confined process, for the daemon'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from bundle" -f -a "init" -d 'Makes a folder for a model, with a commented manifest out of the model\'s own signature'
 complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from bundle" -f -a "golden" -d 'Writes golden.npz into a bundle folder: sensor rows and what the model makes of them here'
 complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from bundle" -f -a "pack" -d 'Verifies a bundle folder and packs it into one file, NAME-VERSION.edge'

@@ -88,7 +88,12 @@ impl Board {
             let Ok(length) = manager.recv(&mut told) else {
                 panic!("not ready: {}", std::fs::read_to_string(self.path("log")).unwrap())
             };
-            if told[..length].starts_with(b"READY=1") {
+            let told = String::from_utf8_lossy(&told[..length]);
+            if let Some(status) = told.strip_prefix("READY=1\nSTATUS=") {
+                // What scripts/deploy's guard goes by.
+                let verdict = status.split([':', ' ']).next();
+                let known = ["ok", "degraded", "failing"].map(Some);
+                assert!(known.contains(&verdict), "no verdict in {status}");
                 return daemon;
             }
         }
