@@ -1,8 +1,13 @@
 //! A broker is spoken to only if its certificate is right, and a wrong one is explained.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+
 use edgerun::data::Secret;
 use edgerun::net::{self, MqttSettings, Subscriptions, TlsSettings};
 use edgerun::sink::Sink;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use crate::support::PATIENCE;
 use crate::support::certificates::{Authority, Signed};
@@ -146,4 +151,59 @@ fn a_port_without_tls_is_explained() {
     settings.tls = Some(TlsSettings { ca: Some(ca), ..TlsSettings::default() });
     let said = refusal(settings);
     assert!(said.contains("closed the connection") || said.contains("speak TLS"), "{said}");
+}
+
+/// AWS IoT on port 443 is one: MQTT is told from HTTPS by its name in the handshake alone.
+#[test]
+fn a_broker_that_demands_a_protocol_s_name_is_reached_by_that_name_only() {
+    let authority = Authority::new("ours");
+    let server = authority.server("localhost");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), authority.certificate()).unwrap();
+    let door = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = door.local_addr().unwrap().port();
+    let asked =
+        std::thread::spawn(move || [serve_by_name(&door, &server), serve_by_name(&door, &server)]);
+
+    let named = |alpn: &[&str]| {
+        let mut settings = settings(port);
+        settings.host = "localhost".into();
+        let ca = Some(folder.path().join("ca.pem"));
+        let alpn = alpn.iter().map(|&name| name.to_owned()).collect();
+        settings.tls = Some(TlsSettings { ca, alpn, ..TlsSettings::default() });
+        settings
+    };
+    assert!(net::probe(&named(&[])).is_err());
+    net::probe(&named(&["x-amzn-mqtt-ca"])).unwrap();
+    assert_eq!(asked.join().unwrap(), [None, Some("x-amzn-mqtt-ca".to_owned())]);
+}
+
+/// Takes one client, and answers its CONNECT only if it came by the name. The name that it came by.
+fn serve_by_name(door: &TcpListener, server: &Signed) -> Option<String> {
+    let chain = CertificateDer::pem_slice_iter(server.certificate.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(server.key.as_bytes()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain.collect::<Result<_, _>>().unwrap(), key)
+        .unwrap();
+    config.alpn_protocols = vec![b"x-amzn-mqtt-ca".to_vec()];
+    let (socket, _) = door.accept().unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+    let mut stream = rustls::StreamOwned::new(connection, socket);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock).ok()?;
+    }
+    let name = String::from_utf8(stream.conn.alpn_protocol()?.to_vec()).unwrap();
+    let mut connect = [0; 1024];
+    assert!(stream.read(&mut connect).unwrap() > 0);
+    // CONNACK: no session, success, no properties.
+    stream.write_all(&[0x20, 3, 0, 0, 0]).unwrap();
+    stream.flush().unwrap();
+    // Until it goes.
+    while stream.read(&mut connect).is_ok_and(|length| length > 0) {}
+    Some(name)
 }
