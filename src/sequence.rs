@@ -90,6 +90,14 @@ impl Sequence {
         }
     }
 
+    /// Reserves anew where that failed the last time: for now and then, since a medium that was full or away
+    /// comes back long before the next block is due. Writes to the medium.
+    pub fn try_again(&self) {
+        if !self.is_durable() {
+            self.reserve(self.next.load(Ordering::Relaxed));
+        }
+    }
+
     /// The first number of this run, where there was a run before that ended without a stop.
     pub fn resumes_at(&self) -> Option<u64> {
         self.skipped.then(|| self.next.load(Ordering::Relaxed))
@@ -112,7 +120,7 @@ impl Sequence {
 
     fn reserve(&self, at_least: u64) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.reserved.load(Ordering::Acquire) >= at_least + BLOCK / 2 {
+        if self.is_durable() && self.reserved.load(Ordering::Acquire) >= at_least + BLOCK / 2 {
             return; // another thread did it while this one waited
         }
         let until = at_least + BLOCK;
@@ -165,6 +173,35 @@ mod tests {
         let third = open();
         assert_eq!(third.resumes_at(), Some(2 + BLOCK));
         assert_eq!(third.take(), 2 + BLOCK);
+    }
+
+    #[test]
+    fn numbers_are_durable_again_once_the_medium_has_room() {
+        /// Without room until told otherwise.
+        struct Full(DirStorage, AtomicBool);
+        impl Storage for Full {
+            fn read(&self, name: &FileName) -> Result<Option<Vec<u8>>, StorageError> {
+                self.0.read(name)
+            }
+            fn replace(&self, name: &FileName, bytes: &[u8]) -> Result<(), StorageError> {
+                if self.1.load(Ordering::Relaxed) {
+                    let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+                    return Err(StorageError { doing: "replace", path: "seq-p".into(), source });
+                }
+                self.0.replace(name, bytes)
+            }
+        }
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let storage = Arc::new(Full(DirStorage::new(dir.path()), AtomicBool::new(true)));
+        let sequence = Sequence::open(storage.clone(), name(), 0);
+        sequence.try_again();
+        assert_eq!((sequence.take(), sequence.is_durable()), (0, false));
+        storage.1.store(false, Ordering::Relaxed);
+        sequence.try_again();
+        assert!(sequence.is_durable());
+        // A crash.
+        drop(sequence);
+        assert_eq!(Sequence::open(storage, name(), 0).take(), 1 + BLOCK);
     }
 
     #[test]

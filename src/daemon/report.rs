@@ -177,6 +177,9 @@ impl Reporter {
         let now = SystemClock.monotonic();
         let since = |then: Duration| now.saturating_sub(then);
         let due = self.said.as_ref().is_none_or(|(at, _)| since(*at) >= EVERY);
+        if due {
+            self.sequences().for_each(Sequence::try_again);
+        }
         if due || since(self.assessed) >= LOOK {
             self.say(due);
         }
