@@ -21,6 +21,7 @@ mod repo;
 mod repository;
 mod run;
 mod self_test;
+mod sensors;
 // Packages hold the board's commands: without `demo`.
 #[cfg(all(test, not(feature = "demo")))]
 mod shipped;
@@ -85,6 +86,8 @@ enum Command {
     Watch(watch::Args),
     /// Tells a board, or each board of a group, to do something, and shows its answer
     Cmd(cmd::Args),
+    /// Shows what sensors give, and records it
+    Sensors(sensors::Args),
     /// Makes a board ready: id, key, certificate request or certificate, configuration
     Provision(provision::Args),
     /// Tests a bundle in a confined process, for the daemon
@@ -120,6 +123,7 @@ impl Command {
             Self::Ota(args) => ota::run(&args, out),
             Self::Watch(args) => watch::run(&args, out),
             Self::Cmd(args) => cmd::run(&args, out),
+            Self::Sensors(args) => sensors::run(&args, out),
             Self::Provision(args) => provision::run(&args, out),
             Self::SelfTest(args) => self_test::run(&args, out),
         }

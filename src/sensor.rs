@@ -107,6 +107,9 @@ pub enum SensorError {
         /// The bus's own words.
         why: String,
     },
+    /// Another process has it: retried with back-off.
+    #[error("{0}")]
+    InUse(String),
     /// Another chip answers at this address: retried slowly, since only a person can change it.
     #[error("found chip id {found:#04x}, expected {expected}: check the address and the wiring")]
     WrongChip {

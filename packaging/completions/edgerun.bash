@@ -52,6 +52,9 @@ _edgerun() {
             edgerun,self-test)
                 cmd="edgerun__subcmd__self__subcmd__test"
                 ;;
+            edgerun,sensors)
+                cmd="edgerun__subcmd__sensors"
+                ;;
             edgerun,watch)
                 cmd="edgerun__subcmd__watch"
                 ;;
@@ -127,6 +130,9 @@ _edgerun() {
             edgerun__subcmd__help,self-test)
                 cmd="edgerun__subcmd__help__subcmd__self__subcmd__test"
                 ;;
+            edgerun__subcmd__help,sensors)
+                cmd="edgerun__subcmd__help__subcmd__sensors"
+                ;;
             edgerun__subcmd__help,watch)
                 cmd="edgerun__subcmd__help__subcmd__watch"
                 ;;
@@ -189,6 +195,15 @@ _edgerun() {
                 ;;
             edgerun__subcmd__help__subcmd__repo,serve)
                 cmd="edgerun__subcmd__help__subcmd__repo__subcmd__serve"
+                ;;
+            edgerun__subcmd__help__subcmd__sensors,list)
+                cmd="edgerun__subcmd__help__subcmd__sensors__subcmd__list"
+                ;;
+            edgerun__subcmd__help__subcmd__sensors,read)
+                cmd="edgerun__subcmd__help__subcmd__sensors__subcmd__read"
+                ;;
+            edgerun__subcmd__help__subcmd__sensors,record)
+                cmd="edgerun__subcmd__help__subcmd__sensors__subcmd__record"
                 ;;
             edgerun__subcmd__ota,apply)
                 cmd="edgerun__subcmd__ota__subcmd__apply"
@@ -292,6 +307,30 @@ _edgerun() {
             edgerun__subcmd__repo__subcmd__help,serve)
                 cmd="edgerun__subcmd__repo__subcmd__help__subcmd__serve"
                 ;;
+            edgerun__subcmd__sensors,help)
+                cmd="edgerun__subcmd__sensors__subcmd__help"
+                ;;
+            edgerun__subcmd__sensors,list)
+                cmd="edgerun__subcmd__sensors__subcmd__list"
+                ;;
+            edgerun__subcmd__sensors,read)
+                cmd="edgerun__subcmd__sensors__subcmd__read"
+                ;;
+            edgerun__subcmd__sensors,record)
+                cmd="edgerun__subcmd__sensors__subcmd__record"
+                ;;
+            edgerun__subcmd__sensors__subcmd__help,help)
+                cmd="edgerun__subcmd__sensors__subcmd__help__subcmd__help"
+                ;;
+            edgerun__subcmd__sensors__subcmd__help,list)
+                cmd="edgerun__subcmd__sensors__subcmd__help__subcmd__list"
+                ;;
+            edgerun__subcmd__sensors__subcmd__help,read)
+                cmd="edgerun__subcmd__sensors__subcmd__help__subcmd__read"
+                ;;
+            edgerun__subcmd__sensors__subcmd__help,record)
+                cmd="edgerun__subcmd__sensors__subcmd__help__subcmd__record"
+                ;;
             *)
                 ;;
         esac
@@ -299,7 +338,7 @@ _edgerun() {
 
     case "${cmd}" in
         edgerun)
-            opts="-h -V --log-level --help --version run check inspect infer bench bundle repo ota watch cmd provision self-test help"
+            opts="-h -V --log-level --help --version run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -685,7 +724,7 @@ _edgerun() {
             return 0
             ;;
         edgerun__subcmd__help)
-            opts="run check inspect infer bench bundle repo ota watch cmd provision self-test help"
+            opts="run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1135,6 +1174,62 @@ _edgerun() {
         edgerun__subcmd__help__subcmd__self__subcmd__test)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__help__subcmd__sensors)
+            opts="list read record"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__help__subcmd__sensors__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__help__subcmd__sensors__subcmd__read)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__help__subcmd__sensors__subcmd__record)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2124,6 +2219,220 @@ _edgerun() {
                     return 0
                     ;;
                 --processor)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "off error warn info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__sensors)
+            opts="-c -h -V --config --state --json --log-level --help --version list read record help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "off error warn info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__sensors__subcmd__help)
+            opts="list read record help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__sensors__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__sensors__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__sensors__subcmd__help__subcmd__read)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__sensors__subcmd__help__subcmd__record)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__sensors__subcmd__list)
+            opts="-c -h -V --drivers --config --state --json --log-level --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "off error warn info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__sensors__subcmd__read)
+            opts="-c -h -V --for --frames --config --state --json --log-level --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --frames)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "off error warn info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__sensors__subcmd__record)
+            opts="-o -c -h -V --output --for --frames --force --config --state --json --log-level --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --frames)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

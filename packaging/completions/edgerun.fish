@@ -42,6 +42,7 @@ complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "repo" -d 'Publishes
 complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "ota" -d 'Shows and steers updates of models on this board'
 complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "watch" -d 'Shows boards live: how they are, what they run and find'
 complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "cmd" -d 'Tells a board, or each board of a group, to do something, and shows its answer'
+complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "sensors" -d 'Shows what sensors give, and records it'
 complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "provision" -d 'Makes a board ready: id, key, certificate request or certificate, configuration'
 complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "self-test" -d 'Tests a bundle in a confined process, for the daemon'
 complete -c edgerun -n "__fish_edgerun_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -454,6 +455,65 @@ trace\t''"
 complete -c edgerun -n "__fish_edgerun_using_subcommand cmd" -l json -d 'Prints the answer as a line of JSON'
 complete -c edgerun -n "__fish_edgerun_using_subcommand cmd" -s h -l help -d 'Print help'
 complete -c edgerun -n "__fish_edgerun_using_subcommand cmd" -s V -l version -d 'Print version'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -s c -l config -d 'The configuration' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -l state -d 'Where state is kept; wins over the configuration' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -l log-level -d 'What is logged to standard error; wins over EDGERUN_LOG' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -l json -d 'Prints JSON'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -s h -l help -d 'Print help'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -s V -l version -d 'Print version'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -f -a "list" -d 'Shows the configured sensors with their channels, or with --drivers what there can be; opens nothing'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -f -a "read" -d 'Shows values live, with the rate that is reached and its jitter'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -f -a "record" -d 'Records a sensor into a .csv or .npy file, which the driver `replay` and training read'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from list" -l state -d 'Where state is kept; wins over the configuration' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from list" -l log-level -d 'What is logged to standard error; wins over EDGERUN_LOG' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from list" -l drivers -d 'Shows the drivers of this build instead'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from list" -l json -d 'Prints JSON'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from read" -l for -d 'Ends after this many seconds' -r
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from read" -l frames -d 'Ends after this many frames of each' -r
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from read" -s c -l config -d 'The configuration' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from read" -l state -d 'Where state is kept; wins over the configuration' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from read" -l log-level -d 'What is logged to standard error; wins over EDGERUN_LOG' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from read" -l json -d 'Prints JSON'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from read" -s h -l help -d 'Print help'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from read" -s V -l version -d 'Print version'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -s o -l output -d 'The file, .csv or .npy' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -l for -d 'Ends after this many seconds; Ctrl-C ends it, too' -r
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -l frames -d 'Ends after this many frames' -r
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -s c -l config -d 'The configuration' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -l state -d 'Where state is kept; wins over the configuration' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -l log-level -d 'What is logged to standard error; wins over EDGERUN_LOG' -r -f -a "off\t''
+error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -l force -d 'Replaces a file that is there'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -l json -d 'Prints JSON'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -s h -l help -d 'Print help'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -s V -l version -d 'Print version'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from help" -f -a "list" -d 'Shows the configured sensors with their channels, or with --drivers what there can be; opens nothing'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from help" -f -a "read" -d 'Shows values live, with the rate that is reached and its jitter'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from help" -f -a "record" -d 'Records a sensor into a .csv or .npy file, which the driver `replay` and training read'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l id -d 'The board\'s name on the broker; made from host name and machine-id where it is left out' -r
 complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l broker -d 'The broker, as in mqtts://broker.example:8883' -r
 complete -c edgerun -n "__fish_edgerun_using_subcommand provision" -l board -d 'The board; found by its device tree where it is left out' -r
@@ -486,19 +546,20 @@ debug\t''
 trace\t''"
 complete -c edgerun -n "__fish_edgerun_using_subcommand self-test" -s h -l help -d 'Print help'
 complete -c edgerun -n "__fish_edgerun_using_subcommand self-test" -s V -l version -d 'Print version'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "run" -d 'Runs the daemon: sensors, pipelines, network'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "check" -d 'Validates the configuration, then looks whether everything it names is there and works'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "inspect" -d 'Shows a model\'s tensors, operators and memory, and which engine runs it'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "infer" -d 'Runs one model on arrays, exactly as the daemon would'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "bench" -d 'Measures how long one model takes, and how much memory'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "bundle" -d 'Makes, shows and checks bundles: one file with a model and all that a board needs to run it'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "repo" -d 'Publishes bundles as a signed repository that boards update from'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "ota" -d 'Shows and steers updates of models on this board'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "watch" -d 'Shows boards live: how they are, what they run and find'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "cmd" -d 'Tells a board, or each board of a group, to do something, and shows its answer'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "provision" -d 'Makes a board ready: id, key, certificate request or certificate, configuration'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "self-test" -d 'Tests a bundle in a confined process, for the daemon'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd provision self-test help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help" -f -a "run" -d 'Runs the daemon: sensors, pipelines, network'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help" -f -a "check" -d 'Validates the configuration, then looks whether everything it names is there and works'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help" -f -a "inspect" -d 'Shows a model\'s tensors, operators and memory, and which engine runs it'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help" -f -a "infer" -d 'Runs one model on arrays, exactly as the daemon would'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help" -f -a "bench" -d 'Measures how long one model takes, and how much memory'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help" -f -a "bundle" -d 'Makes, shows and checks bundles: one file with a model and all that a board needs to run it'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help" -f -a "repo" -d 'Publishes bundles as a signed repository that boards update from'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help" -f -a "ota" -d 'Shows and steers updates of models on this board'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help" -f -a "watch" -d 'Shows boards live: how they are, what they run and find'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help" -f -a "cmd" -d 'Tells a board, or each board of a group, to do something, and shows its answer'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help" -f -a "sensors" -d 'Shows what sensors give, and records it'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help" -f -a "provision" -d 'Makes a board ready: id, key, certificate request or certificate, configuration'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help" -f -a "self-test" -d 'Tests a bundle in a confined process, for the daemon'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and not __fish_seen_subcommand_from run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from bundle" -f -a "init" -d 'Makes a folder for a model, with a commented manifest out of the model\'s own signature'
 complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from bundle" -f -a "golden" -d 'Writes golden.npz into a bundle folder: sensor rows and what the model makes of them here'
 complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from bundle" -f -a "pack" -d 'Verifies a bundle folder and packs it into one file, NAME-VERSION.edge'
@@ -519,3 +580,6 @@ complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_su
 complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from ota" -f -a "unpin" -d 'Keeps a version no longer than any other'
 complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from ota" -f -a "history" -d 'Shows how past updates ended'
 complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from ota" -f -a "check" -d 'Asks the repository now, not only every hour'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from sensors" -f -a "list" -d 'Shows the configured sensors with their channels, or with --drivers what there can be; opens nothing'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from sensors" -f -a "read" -d 'Shows values live, with the rate that is reached and its jitter'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from sensors" -f -a "record" -d 'Records a sensor into a .csv or .npy file, which the driver `replay` and training read'

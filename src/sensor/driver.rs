@@ -131,7 +131,7 @@ fn open_mpu6050(
     settings: &Mpu6050Settings,
     clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn Sensor>, SensorError> {
-    let bus = super::linux_i2c::LinuxI2c::open(&settings.bus)?;
+    let bus = super::linux_i2c::LinuxI2c::open(&settings.bus, settings.address)?;
     Ok(Box::new(super::Mpu6050::new(bus, settings, clock)?))
 }
 
@@ -140,7 +140,7 @@ fn open_polled(
     settings: &PolledSettings,
     clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn Sensor>, SensorError> {
-    let bus = super::linux_i2c::LinuxI2c::open(&settings.bus)?;
+    let bus = super::linux_i2c::LinuxI2c::open(&settings.bus, settings.address)?;
     let port = super::bus::I2cPort::new(bus, settings.address);
     Ok(Box::new(super::Polled::new(Box::new(port), settings, clock)?))
 }

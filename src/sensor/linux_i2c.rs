@@ -1,28 +1,37 @@
 //! An I²C bus of the Linux kernel, with errors that a person can act on.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use embedded_hal::i2c::{self, ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};
 use linux_embedded_hal::I2cdev;
 use linux_embedded_hal::i2cdev::linux::LinuxI2CError;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 
 use super::SensorError;
 
-/// A bus as `/dev/i2c-1`.
-pub(super) struct LinuxI2c(I2cdev);
+/// A bus as `/dev/i2c-1`, opened for one chip.
+pub(super) struct LinuxI2c {
+    bus: I2cdev,
+    _lock: File,
+}
 
 impl LinuxI2c {
-    /// Opens a bus, or says what to do.
-    pub(super) fn open(path: &Path) -> Result<Self, SensorError> {
+    /// Opens a bus for the chip at `address`, which no other process has then, or says what to do.
+    pub(super) fn open(path: &Path, address: u8) -> Result<Self, SensorError> {
         let opened = std::fs::metadata(path).and_then(|found| {
             if !found.file_type().is_char_device() {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no device"));
             }
             I2cdev::new(path).map_err(io::Error::from)
         });
-        opened.map(Self).map_err(|error| {
+        let opened =
+            opened.and_then(|bus| Ok((bus, File::options().read(true).write(true).open(path)?)));
+        let (bus, lock) = opened.map_err(|error| {
             let advice = match error.kind() {
                 io::ErrorKind::NotFound => {
                     "is I²C enabled (dtparam=i2c_arm=on on a Raspberry Pi, module i2c-dev \
@@ -35,7 +44,33 @@ impl LinuxI2c {
             };
             let why = format!("{}: {error}: {advice}", path.display());
             SensorError::Bus { doing: "opening the I²C bus", why }
-        })
+        })?;
+        take(&lock, path, address)?;
+        Ok(Self { bus, _lock: lock })
+    }
+}
+
+/// Marks the chip at `address` as taken for as long as `file` is open: a lock on the byte of that number, which
+/// nothing else looks at. It goes with this opening of the file, however the process ends.
+fn take(file: &File, path: &Path, address: u8) -> Result<(), SensorError> {
+    let lock = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: address.into(),
+        l_len: 1,
+        l_pid: 0,
+    };
+    match fcntl(file.as_raw_fd(), FcntlArg::F_OFD_SETLK(&lock)) {
+        Ok(_) => Ok(()),
+        Err(Errno::EAGAIN | Errno::EACCES) => Err(SensorError::InUse(format!(
+            "another process has {address:#04x} on {}: a running edgerun? `systemctl stop edgerun` ends it",
+            path.display()
+        ))),
+        // A kernel without such locks has worked without them before.
+        Err(error) => {
+            log::debug!("{}: no lock: {error}", path.display());
+            Ok(())
+        }
     }
 }
 
@@ -49,7 +84,7 @@ impl I2c for LinuxI2c {
         address: u8,
         operations: &mut [Operation<'_>],
     ) -> Result<(), LinuxI2cError> {
-        I2c::transaction(&mut self.0, address, operations).map_err(|error| {
+        I2c::transaction(&mut self.bus, address, operations).map_err(|error| {
             LinuxI2cError(match error.inner() {
                 LinuxI2CError::Errno(number) => io::Error::from_raw_os_error(*number),
                 LinuxI2CError::Io(error) => match error.raw_os_error() {
@@ -97,6 +132,19 @@ mod tests {
             let error = LinuxI2cError(io::Error::from_raw_os_error(number));
             assert!(matches!(error.kind(), ErrorKind::NoAcknowledge(_)));
         }
+    }
+
+    #[test]
+    fn one_opening_has_a_chip_and_others_have_the_bus_s_other_chips() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let open = || File::options().read(true).write(true).open(file.path()).unwrap();
+        let (first, second, third) = (open(), open(), open());
+        take(&first, file.path(), 0x68).unwrap();
+        take(&second, file.path(), 0x76).unwrap();
+        let error = take(&third, file.path(), 0x68).unwrap_err();
+        assert!(matches!(&error, SensorError::InUse(why) if why.contains("0x68")), "{error}");
+        drop(first);
+        take(&third, file.path(), 0x68).unwrap();
     }
 
     #[test]

@@ -268,7 +268,10 @@ impl Sampler {
         absence.attempts += 1;
         match error {
             SensorError::WrongChip { .. } | SensorError::Unusable(_) => RETRY_LONGEST,
-            SensorError::Bus { .. } | SensorError::Stuck(_) | SensorError::Ended => pause,
+            SensorError::Bus { .. }
+            | SensorError::InUse(_)
+            | SensorError::Stuck(_)
+            | SensorError::Ended => pause,
         }
     }
 

@@ -26,6 +26,7 @@ mod remote;
 mod repo;
 mod run;
 mod schema;
+mod sensors;
 mod spool;
 mod support;
 mod tls;

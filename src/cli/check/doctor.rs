@@ -39,7 +39,11 @@ pub(super) fn steps<'a>(config: &'a Config, credentials: &'a Credentials) -> Vec
 
 fn look_at_sensor(sensor: &config::Sensor) -> anyhow::Result<String> {
     let settings = daemon::driver_settings(&sensor.driver);
-    let mut opened = settings.open(Arc::new(SystemClock))?;
+    let mut opened = match settings.open(Arc::new(SystemClock)) {
+        // Not asked: two drivers on one chip would take each other's samples.
+        Err(SensorError::InUse(why)) => return Ok(format!("{}: {why}", settings.driver())),
+        opened => opened?,
+    };
     let (channels, rate_hz) = (opened.spec().channels.len(), opened.spec().rate_hz);
     let mut frames = Frames::new(channels, 256);
     let clock = SystemClock;

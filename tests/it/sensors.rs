@@ -1,0 +1,129 @@
+//! What a sensor gives can be seen, and recorded so that it can be played again.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::support::daemon::Board;
+
+/// Two segments with a gap between them and a missing value, at 500 Hz.
+const RECORDING: &str =
+    "time_s,accel_x [m/s²],level\n0,0.5,1\n0.002,-1.25,\n0.004,2,3\n0.5,9.81,4\n0.502,0,5\n";
+
+const CONFIG: &str = r#"
+[[sensor]]
+name = "imu"
+driver = "replay"
+path = "recording.csv"
+rate = "500 Hz"
+
+[[sensor]]
+name = "air"
+driver = "bme280"
+bus = "/dev/i2c-none"
+rate = "2 Hz"
+
+[[pipeline]]
+name = "p"
+sensor = "imu"
+model = "none"
+window = { length = 2, stride = 2 }
+json_lines = "-"
+"#;
+
+fn board() -> Board {
+    let board = Board::new(CONFIG);
+    std::fs::write(board.path("recording.csv"), RECORDING).unwrap();
+    board
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn good(board: &Board, arguments: &[&str]) -> String {
+    let output = board.output(&[&["sensors"], arguments].concat());
+    assert!(output.status.success(), "{}", text(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_recording_of_a_recording_is_the_same() {
+    let board = board();
+    let file = |name: &str| board.path(name).to_str().unwrap().to_owned();
+    let (first, second) = (file("first.csv"), file("second.csv"));
+    let said = good(&board, &["record", "imu", "--output", &first]);
+    assert!(said.contains("5 frames of imu at 500 Hz, 1 gaps"), "{said}");
+    let recorded = std::fs::read_to_string(&first).unwrap();
+    let lines: Vec<&str> = recorded.lines().collect();
+    assert_eq!(lines[0], "time_s,accel_x [m/s²],level");
+    let values: Vec<&str> = lines[1..].iter().map(|line| line.split_once(',').unwrap().1).collect();
+    assert_eq!(values, ["0.5,1", "-1.25,", "2,3", "9.81,4", "0,5"]);
+    // Played from the recording, it still has its gap and its values.
+    std::fs::copy(&first, board.path("recording.csv")).unwrap();
+    let said = good(&board, &["record", "imu", "-o", &second, "--json"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said["frames"], &said["gaps"]), (&5.into(), &1.into()));
+    let again = std::fs::read_to_string(&second).unwrap();
+    let again: Vec<&str> =
+        again.lines().skip(1).map(|line| line.split_once(',').unwrap().1).collect();
+    assert_eq!(again, values);
+
+    let npy = file("third.npy");
+    good(&board, &["record", "imu", "-o", &npy, "--frames", "3"]);
+    let arrays = edgerun::arrays::read(board.path("third.npy").as_path()).unwrap();
+    assert_eq!(arrays[0].tensor.shape(), [3, 2]);
+    assert!(!board.path("first.csv.part").exists());
+}
+
+#[test]
+fn what_is_there_is_not_written_over_and_mistakes_are_named() {
+    let board = board();
+    let file = |name: &str| board.path(name).to_str().unwrap().to_owned();
+    let taken = file("recording.csv");
+    for (arguments, words) in [
+        (&["record", "imu", "-o", &taken][..], "is there already"),
+        (&["record", "-o", "x.csv"], "say which sensor"),
+        (&["record", "imu", "-o", &file("x.txt")], "is neither .csv nor .npy"),
+        (&["read", "imo"], "there is no sensor \"imo\"; there are: imu, air"),
+    ] {
+        let output = board.output(&[&["sensors"], arguments].concat());
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&output).contains(words), "{arguments:?}: {}", text(&output));
+    }
+}
+
+#[test]
+fn frames_are_lines_of_json() {
+    let board = board();
+    let said = good(&board, &["read", "imu", "--json", "--frames", "4"]);
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[0]["values"], serde_json::json!({"accel_x": 0.5, "level": 1.0}));
+    assert_eq!(lines[1]["values"]["level"], Value::Null);
+    let gaps: Vec<bool> = lines.iter().map(|line| line["gap_before"] == true).collect();
+    assert_eq!(gaps, [true, false, false, true]);
+}
+
+#[test]
+fn a_sensor_that_is_away_is_shown_with_its_reason_and_fails() {
+    let board = board();
+    let output = board.output(&["sensors", "read", "air", "--for", "0.3"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let said = text(&output);
+    assert!(said.contains("air: lost") && said.contains("/dev/i2c-none"), "{said}");
+    assert!(said.contains("of 2 Hz"), "{said}");
+}
+
+#[test]
+fn sensors_and_drivers_are_listed_without_being_opened() {
+    let board = board();
+    let said = good(&board, &["list"]);
+    assert!(said.contains("air: bme280, 2 Hz\n  temperature       -40 to 85 °C\n"), "{said}");
+    let said: Value = serde_json::from_str(&good(&board, &["list", "--json"])).unwrap();
+    assert_eq!(said["sensors"][0]["channels"][0]["unit"], "m/s²");
+    let drivers: Value =
+        serde_json::from_str(&good(&board, &["list", "--drivers", "--json"])).unwrap();
+    assert!(drivers["drivers"].as_array().unwrap().iter().any(|d| d["driver"] == "registers"));
+    assert!(good(&board, &["list", "--drivers"]).contains("sht3x"));
+}
