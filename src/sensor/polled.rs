@@ -5,6 +5,8 @@
 
 #[cfg(test)]
 pub(super) mod bench;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
