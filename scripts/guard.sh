@@ -80,11 +80,13 @@ rank() {
 
 # 0: good for `hold` seconds without a break. 1: not, and why.
 watch() {
-    allowed=$(rank "$before") began=$(seconds) good='' first='' known=''
+    allowed=$(rank "$before") began=$(seconds) good='' first='' known='' ended='it ended by itself'
     while :; do
         look
         now=$(seconds)
         : "${first:=$restarts}"
+        # While it starts anew there is none.
+        case $result in success | '') ;; *) ended=$result ;; esac
         case $state in
             active)
                 # Another process: whatever was good before it has ended.
@@ -98,13 +100,13 @@ watch() {
                 fi
                 ;;
             failed)
-                why="the service failed: $result"
+                why="the service failed: $ended"
                 return 1
                 ;;
             *) good='' why="the service is ${state:-unknown}, and not ready" ;;
         esac
         if [ $((restarts - first)) -ge $most_restarts ]; then
-            why="the service started anew $most_restarts times: $result"
+            why="the service started anew $most_restarts times: $ended"
             return 1
         fi
         if [ $((now - began)) -ge $((wait + hold)) ]; then
