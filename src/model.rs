@@ -6,14 +6,16 @@
 pub mod archive;
 mod digest;
 mod manifest;
+mod recipe;
 pub mod release;
 mod update_limits;
 
 pub use archive::ArchiveError;
 pub use digest::{Digest, NoDigest};
-pub use manifest::{
-    Golden, InputChannel, Limits, Manifest, ManifestError, MissingPolicy, PerChannel, Postprocess,
-    PostprocessKind, Recipe, Score, Step,
+pub use manifest::{Golden, Limits, Manifest, ManifestError, Postprocess, PostprocessKind, Score};
+pub use recipe::{
+    Clip, Cutoff, Filter, InputChannel, Layout, Missing, MissingPolicy, Pass, PerColumn, Reach,
+    Recipe, Scale, Standardise, Start, Statistic, Statistics, Step,
 };
 pub use update_limits::{UpdateLimits, WINDOWS_MAX};
 
@@ -161,11 +163,14 @@ impl Bundle {
             let found = signature.inputs.len();
             return Err(wrong(format!("a recipe fills one input, the model has {found}")));
         };
-        let (frames, channels) = (manifest.recipe.frames, manifest.recipe.channels.len());
-        if frames.checked_mul(channels) != Some(input.elements()) {
+        let made = manifest.recipe.made();
+        if made.elements() != input.elements() {
             return Err(wrong(format!(
-                "the recipe gives {frames} frames of {channels} channels, the model's input `{}` is {:?}",
-                input.name, input.shape
+                "the recipe gives {} frames of {} channels, the model's input `{}` is {:?}",
+                made.rows,
+                made.columns.len(),
+                input.name,
+                input.shape
             )));
         }
         Ok(())

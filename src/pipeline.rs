@@ -102,12 +102,10 @@ impl Pipeline {
             }
             let watch = Stopwatch::start();
             let (rows, predictor) = serving.rows(window.values, self.channels);
-            let found = predictor.predict(rows);
+            let found = predictor.predict_next(rows, window.fresh);
             let (latency, span) = (watch.elapsed(), window.span);
-            if let (Some(copy), Ok((finding, _))) = (&self.taps.shadow, &found) {
-                // Whoever compares takes what there is room for; a window that serves never waits.
-                let (window, finding) = (window.values.to_vec(), finding.clone());
-                copy.try_send(Served { window, finding }).ok();
+            if let Some(shadow) = &mut self.taps.shadow {
+                shadow.offer(&window, found.as_ref().ok().map(|(finding, _)| finding));
             }
             match found {
                 Ok((finding, event)) => self.found(finding, event, latency, span, stamp),

@@ -53,12 +53,23 @@ impl Predictor {
         })
     }
 
-    /// Runs `rows`, row-major `[frames, channels]` in the recipe's units, through the whole bundle.
+    /// Runs `rows`, row-major `[frames, channels]` in the recipe's units, through the whole bundle: a window that
+    /// follows none, so that the recipe begins anew. What model and postprocessing remember stays, see
+    /// [`Predictor::reset`].
     ///
     /// # Errors
     /// By the part that failed; the next call starts afresh.
     pub fn predict(&mut self, rows: &[f32]) -> Result<Found, PredictError> {
-        self.preprocessor.apply(rows, &mut self.inputs[0])?;
+        self.predict_next(rows, usize::MAX)
+    }
+
+    /// As [`Predictor::predict`], with rows of which the last `fresh` are new and the others were the last ones of the
+    /// call before.
+    ///
+    /// # Errors
+    /// By the part that failed.
+    pub fn predict_next(&mut self, rows: &[f32], fresh: usize) -> Result<Found, PredictError> {
+        self.preprocessor.apply(rows, fresh, &mut self.inputs[0])?;
         // A panic in an engine is a bug of ours or of a library; the board goes on all the same. The
         // session is thrown away after one, so nobody sees it half-changed.
         let run = || self.session.infer(&self.inputs, &mut self.outputs);
@@ -74,6 +85,7 @@ impl Predictor {
 
     /// Forgets what model and postprocessing remember: the stream was broken.
     pub fn reset(&mut self) {
+        self.preprocessor.reset();
         self.session.reset();
         self.postprocessor.reset();
     }

@@ -1,14 +1,71 @@
 //! Window → input tensor: the bundle's recipe, then quantization. Pure; nothing allocated per window.
+//!
+//! A kind of step is a file here that implements one of three traits, by what it needs: `InPlace`, `Transform` or
+//! `Stream`. Its settings stand in `crate::model::recipe`.
+
+mod filter;
+mod missing;
+mod scaling;
+mod statistics;
+
+use std::mem;
 
 use crate::data::{Quantization, Tensor, TensorError, TensorSpec, write_real};
-use crate::model::{MissingPolicy, Recipe, Step};
+use crate::model::{Layout, Recipe, Step};
 
 /// A recipe made ready for one model.
-#[derive(Clone, Debug)]
 pub struct Preprocessor {
-    recipe: Recipe,
+    frames: usize,
+    channels: usize,
+    stages: Vec<Stage>,
     quantization: Option<Quantization>,
+    /// What the last stage made, `[rows, columns]`.
     real: Vec<f32>,
+    /// Where the next one writes.
+    next: Vec<f32>,
+    /// Values that the last stage makes.
+    made: usize,
+    /// A window came before, and no break since.
+    begun: bool,
+}
+
+/// Changes rows `[rows, columns]` where they lie.
+trait InPlace: Send {
+    /// # Errors
+    /// When the window is given up.
+    fn apply(&mut self, rows: &mut [f32]) -> Result<(), PreprocessError>;
+}
+
+/// Makes other rows of a whole window.
+trait Transform: Send {
+    /// `input` and `output` are `[rows, columns]` as the step's layouts say.
+    fn apply(&mut self, input: &[f32], output: &mut [f32]);
+}
+
+/// Remembers the rows before; sees each row of a stream once, however much windows overlap.
+trait Stream: Send {
+    /// Takes the rows that follow those before and appends what comes of them: whole rows.
+    fn push(&mut self, rows: &[f32], out: &mut Vec<f32>);
+
+    /// Forgets all rows: the stream was broken.
+    fn reset(&mut self);
+}
+
+/// A step at work.
+enum Stage {
+    InPlace(Box<dyn InPlace>),
+    Transform { step: Box<dyn Transform>, makes: usize },
+    Stream(Running),
+}
+
+/// A [`Stream`] with what it made of the rows that are still in the window.
+struct Running {
+    step: Box<dyn Stream>,
+    takes: usize,
+    gives: usize,
+    /// Values of a window that it makes.
+    makes: usize,
+    made: Vec<f32>,
 }
 
 /// Why a window gave no input tensor.
@@ -40,137 +97,155 @@ pub enum PreprocessError {
 impl Preprocessor {
     /// `recipe` for the model's input `spec`; their sizes were compared by `Bundle::check`.
     pub fn new(recipe: &Recipe, spec: &TensorSpec) -> Self {
-        let real = vec![0.0; recipe.frames * recipe.channels.len()];
-        Self { recipe: recipe.clone(), quantization: spec.quantization, real }
+        let sizes = recipe.steps().map(|(_, _, made)| made.elements());
+        let largest = sizes.fold(recipe.elements(), usize::max);
+        Self {
+            frames: recipe.frames,
+            channels: recipe.channels.len(),
+            stages: recipe.steps().map(|(step, given, made)| stage(step, given, made)).collect(),
+            quantization: spec.quantization,
+            real: vec![0.0; largest],
+            next: vec![0.0; largest],
+            made: recipe.made().elements(),
+            begun: false,
+        }
     }
 
-    /// Runs the recipe on `rows`, row-major `[frames, channels]` in the recipe's units, into `input`.
+    /// Runs the recipe on `rows`, row-major `[frames, channels]` in the recipe's units, into `input`. The last `fresh`
+    /// rows are new; those before them were the last ones of the window before. With all of them new, or after a reset,
+    /// another stream begins.
     ///
     /// # Errors
     /// When the recipe gives the window up, or a size is wrong.
-    pub fn apply(&mut self, rows: &[f32], input: &mut Tensor) -> Result<(), PreprocessError> {
-        let channels = self.recipe.channels.len();
-        if rows.len() != self.real.len() {
-            return Err(PreprocessError::Shape {
-                frames: self.recipe.frames,
-                channels,
-                found: rows.len(),
-            });
+    pub fn apply(
+        &mut self,
+        rows: &[f32],
+        fresh: usize,
+        input: &mut Tensor,
+    ) -> Result<(), PreprocessError> {
+        if rows.len() != self.frames * self.channels {
+            let (frames, channels) = (self.frames, self.channels);
+            return Err(PreprocessError::Shape { frames, channels, found: rows.len() });
         }
-        self.real.copy_from_slice(rows);
-        for step in &self.recipe.steps {
-            let real = self.real.as_mut_slice();
-            match step {
-                Step::Missing { policy, max } => {
-                    fill_missing(real, channels, *policy, *max).map_err(|(channel, missing)| {
-                        let channel = self.recipe.channels[channel].name.clone();
-                        PreprocessError::Missing { channel, missing }
-                    })?;
+        let mut fresh = fresh;
+        if fresh >= self.frames || !self.begun {
+            self.reset();
+            fresh = self.frames;
+        }
+        self.begun = true;
+        let mut len = rows.len();
+        self.real[..len].copy_from_slice(rows);
+        for stage in &mut self.stages {
+            match stage {
+                Stage::InPlace(step) => step.apply(&mut self.real[..len])?,
+                Stage::Transform { step, makes } => {
+                    step.apply(&self.real[..len], &mut self.next[..*makes]);
+                    mem::swap(&mut self.real, &mut self.next);
+                    len = *makes;
                 }
-                Step::Clip { low, high } => {
-                    each(
-                        real,
-                        &low.0,
-                        &high.0,
-                        |x, low, high| if x.is_nan() { x } else { x.max(low).min(high) },
-                    );
-                }
-                Step::Scale { factor, offset } => {
-                    each(real, &factor.0, &offset.0, |x, factor, offset| x * factor + offset);
-                }
-                Step::Standardise { mean, std } => {
-                    each(real, &mean.0, &std.0, |x, mean, std| (x - mean) / std);
+                Stage::Stream(running) => {
+                    fresh = running.go_on(&self.real[..len], fresh);
+                    len = running.makes;
+                    self.real[..len].copy_from_slice(&running.made);
                 }
             }
         }
-        write_real(&self.real, self.quantization, input.data_mut())?;
+        write_real(&self.real[..len], self.quantization, input.data_mut())?;
         Ok(())
     }
 
-    /// The preprocessed real values of the last window, `[frames, channels]`, before quantization.
+    /// The preprocessed real values of the last window, `[rows, columns]`, before quantization.
     pub fn real(&self) -> &[f32] {
-        &self.real
+        &self.real[..self.made]
     }
-}
 
-/// Applies `f(value, a[channel], b[channel])` to every value.
-fn each(real: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32, f32) -> f32) {
-    for row in real.chunks_exact_mut(a.len()) {
-        for ((value, &a), &b) in row.iter_mut().zip(a).zip(b) {
-            *value = f(*value, a, b);
+    /// Forgets the rows before: the stream was broken.
+    pub fn reset(&mut self) {
+        self.begun = false;
+        for stage in &mut self.stages {
+            if let Stage::Stream(running) = stage {
+                running.reset();
+            }
         }
     }
 }
 
-/// Fills runs of NaN in each channel; `Err((channel, run))` when the window must be given up.
-fn fill_missing(
-    real: &mut [f32],
-    channels: usize,
-    policy: MissingPolicy,
-    max: usize,
-) -> Result<(), (usize, usize)> {
-    let frames = real.len() / channels;
-    for channel in 0..channels {
-        let at = |frame: usize| frame * channels + channel;
-        let mut frame = 0;
-        while frame < frames {
-            if !real[at(frame)].is_nan() {
-                frame += 1;
-                continue;
-            }
-            let start = frame;
-            while frame < frames && real[at(frame)].is_nan() {
-                frame += 1;
-            }
-            let run = frame - start;
-            let before = start.checked_sub(1).map(|i| real[at(i)]);
-            let after = (frame < frames).then(|| real[at(frame)]);
-            // With no neighbour at all there is nothing to fill from.
-            if policy == MissingPolicy::Drop || run > max || (before.is_none() && after.is_none()) {
-                return Err((channel, run));
-            }
-            for (k, i) in (start..frame).enumerate() {
-                real[at(i)] = match (policy, before, after) {
-                    (MissingPolicy::Interpolate, Some(before), Some(after)) => {
-                        before + (after - before) * ((k + 1) as f32 / (run + 1) as f32)
-                    }
-                    (_, Some(before), _) => before,
-                    (_, None, Some(after)) => after,
-                    (_, None, None) => return Err((channel, run)),
-                };
-            }
-        }
+impl Running {
+    fn new(step: impl Stream + 'static, given: &Layout, made: &Layout) -> Self {
+        let (takes, gives) = (given.columns.len(), made.columns.len());
+        let makes = made.elements();
+        Self { step: Box::new(step), takes, gives, makes, made: Vec::with_capacity(2 * makes) }
     }
-    Ok(())
+
+    /// Takes the last `fresh` of `rows`; says how many rows it made of them.
+    fn go_on(&mut self, rows: &[f32], fresh: usize) -> usize {
+        let before = self.made.len();
+        self.step.push(&rows[rows.len() - fresh * self.takes..], &mut self.made);
+        let new = self.made.len() - before;
+        self.made.drain(..self.made.len().saturating_sub(self.makes));
+        // Fewer only when a step makes less of a whole window than it said: zeros are no crash.
+        self.made.resize(self.makes, 0.0);
+        new.min(self.makes) / self.gives
+    }
+
+    fn reset(&mut self) {
+        self.step.reset();
+        self.made.clear();
+    }
+}
+
+fn in_place(step: impl InPlace + 'static) -> Stage {
+    Stage::InPlace(Box::new(step))
+}
+
+fn transform(step: impl Transform + 'static, made: &Layout) -> Stage {
+    Stage::Transform { step: Box::new(step), makes: made.elements() }
+}
+
+fn stream(step: impl Stream + 'static, given: &Layout, made: &Layout) -> Stage {
+    Stage::Stream(Running::new(step, given, made))
+}
+
+/// The step made ready for rows laid out as `given`, of which it makes `made`.
+fn stage(step: &Step, given: &Layout, made: &Layout) -> Stage {
+    match step {
+        Step::Filter(settings) => stream(filter::Running::new(settings, given), given, made),
+        Step::Missing(settings) => in_place(missing::Filler::new(settings, given)),
+        Step::Clip(settings) => in_place(settings.clone()),
+        Step::Scale(settings) => in_place(settings.clone()),
+        Step::Standardise(settings) => in_place(settings.clone()),
+        Step::Statistics(settings) => transform(statistics::Counter::new(settings, given), made),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::{DType, TensorData};
-    use crate::model::{InputChannel, PerChannel};
+    use crate::model::{Clip, InputChannel, Missing, MissingPolicy, PerColumn, Scale, Standardise};
     use proptest::prelude::*;
 
     fn recipe(frames: usize, channels: usize, steps: Vec<Step>) -> Recipe {
         let channel = |n| InputChannel { name: format!("c{n}"), unit: String::new() };
-        Recipe { frames, rate_hz: None, channels: (0..channels).map(channel).collect(), steps }
+        Recipe::new(frames, None, (0..channels).map(channel).collect(), steps).expect("fits")
     }
 
     fn run(recipe: &Recipe, rows: &[f32]) -> Result<Vec<f32>, PreprocessError> {
-        let shape = vec![1, recipe.frames, recipe.channels.len()];
+        let shape = vec![1, recipe.made().rows, recipe.made().columns.len()];
         let spec = TensorSpec { name: "x".into(), dtype: DType::F32, shape, quantization: None };
         let mut input = Tensor::zeros(&spec);
-        Preprocessor::new(recipe, &spec).apply(rows, &mut input)?;
+        Preprocessor::new(recipe, &spec).apply(rows, usize::MAX, &mut input)?;
         let TensorData::F32(values) = input.data() else { panic!("asked for f32") };
         Ok(values.clone())
     }
 
     #[test]
     fn steps_run_in_order_and_per_channel() {
+        let two = |a, b| PerColumn::each(vec![a, b]);
         let steps = vec![
-            Step::Scale { factor: PerChannel(vec![2.0, 1.0]), offset: PerChannel(vec![0.0, 1.0]) },
-            Step::Clip { low: PerChannel(vec![-3.0, -3.0]), high: PerChannel(vec![3.0, 9.0]) },
-            Step::Standardise { mean: PerChannel(vec![1.0, 0.0]), std: PerChannel(vec![2.0, 4.0]) },
+            Step::Scale(Scale { factor: two(2.0, 1.0), offset: two(0.0, 1.0) }),
+            Step::Clip(Clip { low: PerColumn::all(-3.0), high: two(3.0, 9.0) }),
+            Step::Standardise(Standardise { mean: two(1.0, 0.0), std: two(2.0, 4.0) }),
         ];
         let out = run(&recipe(2, 2, steps), &[1.0, 3.0, 5.0, 7.0]).expect("whole window");
         assert_eq!(out, [0.5, 1.0, 1.0, 2.0]);
@@ -180,7 +255,7 @@ mod tests {
     fn missing_values_are_held_or_interpolated_up_to_the_longest_run() {
         let nan = f32::NAN;
         let with = |policy, max, rows: &[f32]| {
-            run(&recipe(rows.len(), 1, vec![Step::Missing { policy, max }]), rows)
+            run(&recipe(rows.len(), 1, vec![Step::Missing(Missing { policy, max })]), rows)
         };
         let hold = MissingPolicy::Hold;
         assert_eq!(
@@ -211,7 +286,7 @@ mod tests {
             max in 0usize..8, line: bool,
         ) {
             let policy = if line { MissingPolicy::Interpolate } else { MissingPolicy::Hold };
-            if let Ok(out) = run(&recipe(rows.len(), 1, vec![Step::Missing { policy, max }]), &rows) {
+            if let Ok(out) = run(&recipe(rows.len(), 1, vec![Step::Missing(Missing { policy, max })]), &rows) {
                 prop_assert!(out.iter().all(|v| v.is_finite()));
                 prop_assert!(rows.iter().zip(&out).all(|(a, b)| a.is_nan() || a == b));
             }

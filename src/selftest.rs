@@ -62,7 +62,7 @@ pub fn run(
     model: Arc<dyn Model>,
 ) -> Result<Passed, SelfTestError> {
     let mut predictor = Predictor::new(manifest, model)?;
-    let row = manifest.recipe.frames * manifest.recipe.channels.len();
+    let row = manifest.recipe.elements();
     let Some(golden) = golden else {
         let watch = Stopwatch::start();
         predictor.predict(&vec![0.0; row]).map_err(SelfTestError::Zeros)?;

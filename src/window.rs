@@ -11,6 +11,7 @@ pub struct Windower {
     values: Vec<f32>,
     stamps: Vec<Stamp>,
     emitted: bool,
+    fresh: usize,
 }
 
 /// One window: row-major `[length, channels]` values, and where they lie in time.
@@ -20,6 +21,8 @@ pub struct Window<'a> {
     pub values: &'a [f32],
     /// First and last sample.
     pub span: WindowSpan,
+    /// How many of the frames, the last ones, were not in the window before.
+    pub fresh: usize,
 }
 
 impl Windower {
@@ -36,6 +39,7 @@ impl Windower {
             values: Vec::with_capacity(length * channels),
             stamps: Vec::with_capacity(length),
             emitted: false,
+            fresh: length,
         }
     }
 
@@ -47,6 +51,7 @@ impl Windower {
         if stamp.gap_before {
             self.clear();
         } else if self.emitted {
+            self.fresh = self.stride;
             self.values.drain(..self.stride * self.channels);
             self.stamps.drain(..self.stride);
             self.emitted = false;
@@ -62,7 +67,7 @@ impl Windower {
             end: self.stamps[self.length - 1].wall,
             frames: self.length,
         };
-        Some(Window { values: &self.values, span })
+        Some(Window { values: &self.values, span, fresh: self.fresh })
     }
 
     /// Forgets all frames.
@@ -70,6 +75,7 @@ impl Windower {
         self.values.clear();
         self.stamps.clear();
         self.emitted = false;
+        self.fresh = self.length;
     }
 }
 
@@ -114,6 +120,16 @@ mod tests {
             (span.start, span.end, span.frames),
             (stamp(5, false).wall, stamp(6, false).wall, 2)
         );
+    }
+
+    #[test]
+    fn a_window_says_how_much_of_it_is_new() {
+        let mut windower = Windower::new(1, 4, 1);
+        let gaps = [6];
+        let fresh: Vec<_> = (0..11)
+            .filter_map(|n| windower.push(&[0.0], stamp(n, gaps.contains(&n))).map(|w| w.fresh))
+            .collect();
+        assert_eq!(fresh, [4, 1, 1, 4, 1]);
     }
 
     proptest! {

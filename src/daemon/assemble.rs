@@ -66,7 +66,7 @@ impl Loaded {
         let Manifest { name, version, recipe, .. } = &self.manifest;
         let mut predictor = self.predictor()?;
         // Once around, so that no live window is the first to touch its memory. What comes of it is nobody's.
-        predictor.predict(&vec![0.0; recipe.frames * recipe.channels.len()]).ok();
+        predictor.predict(&vec![0.0; recipe.elements()]).ok();
         predictor.reset();
         Ok(Box::new(Serving::new(name, &version.to_string(), columns, predictor)))
     }

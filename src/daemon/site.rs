@@ -254,11 +254,11 @@ impl Shadow {
     /// Runs the windows that have come since.
     fn go_on(&mut self, deadline: Duration) -> Option<Result<(), Failure>> {
         let limits = &self.limits;
-        while let Ok(Served { window, finding }) = self.served.try_recv() {
+        while let Ok(Served { window, fresh, finding }) = self.served.try_recv() {
             // Time of this thread's own work: it has the lowest priority, what serves comes first.
             let watch = CpuWatch::start();
             let (rows, predictor) = self.new.rows(&window, self.channels);
-            let found = predict(predictor, rows);
+            let found = predict(predictor, rows, fresh);
             let took = watch.elapsed();
             match found {
                 Ok(Some(new)) => {
@@ -282,8 +282,9 @@ impl Shadow {
 fn predict(
     predictor: &mut Predictor,
     rows: &[f32],
+    fresh: usize,
 ) -> Result<Option<crate::data::Finding>, PredictError> {
-    match predictor.predict(rows) {
+    match predictor.predict_next(rows, fresh) {
         Ok((finding, _)) => Ok(Some(finding)),
         Err(PredictError::Preprocess(_)) => Ok(None),
         Err(error) => Err(error),

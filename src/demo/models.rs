@@ -86,7 +86,7 @@ fn seconds(bundle: &Bundle) -> anyhow::Result<f64> {
     let (path, shapes) = (Path::new(&manifest.model), manifest.input_shapes());
     let model = engine::load_named(path, &bundle.model, Options::default(), &shapes)?;
     let mut predictor = Predictor::new(manifest, Arc::from(model))?;
-    let rows = vec![0.0; manifest.recipe.frames * manifest.recipe.channels.len()];
+    let rows = vec![0.0; manifest.recipe.elements()];
     let mut shortest = f64::INFINITY;
     for _ in 0..5 {
         let watch = Stopwatch::start();

@@ -1,14 +1,11 @@
 //! `manifest.toml`: what a bundle says of its model. Parsed strictly; nothing is checked again later.
 
-use std::collections::BTreeSet;
-
 use serde::Deserialize;
 
+use super::recipe::{self, ELEMENTS_MAX, Recipe};
 use super::update_limits::{self, UpdateLimits};
 use crate::data::{DType, Quantization, TensorSpec};
 
-/// Most values a tensor or a window may have; more is a mistake or an attack.
-const ELEMENTS_MAX: usize = 1 << 26;
 /// Longest name of a model file: what a header of the archive has room for.
 const FILE_NAME_MAX: usize = 100;
 
@@ -46,91 +43,6 @@ pub struct Manifest {
     /// What it must keep to beside the version that serves.
     pub update: UpdateLimits,
 }
-
-/// The preprocess recipe: rows `[frames, channels]` in the channels' units → the model's one input.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recipe {
-    /// Rows of a window; 1 for tabular models.
-    pub frames: usize,
-    /// The rate that the model was trained at; `None` where it does not matter.
-    pub rate_hz: Option<f64>,
-    /// Names and units of a row's values, in order.
-    pub channels: Vec<InputChannel>,
-    /// Applied in order.
-    pub steps: Vec<Step>,
-}
-
-/// One value of a row.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct InputChannel {
-    /// As the sensor names it.
-    pub name: String,
-    /// SI symbol; empty where there is none.
-    #[serde(default)]
-    pub unit: String,
-}
-
-/// One step of a recipe, element-wise in f32.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Fills NaN, or gives the window up.
-    Missing {
-        /// What stands in for a missing value.
-        policy: MissingPolicy,
-        /// Longest run of missing values in a channel that is filled.
-        max: usize,
-    },
-    /// `min(max(x, low), high)`.
-    Clip {
-        /// Lower limits.
-        low: PerChannel,
-        /// Upper limits.
-        high: PerChannel,
-    },
-    /// `x * factor + offset`, rounded after each operation.
-    Scale {
-        /// Factors.
-        factor: PerChannel,
-        /// Added after.
-        offset: PerChannel,
-    },
-    /// `(x - mean) / std`, rounded after each operation.
-    Standardise {
-        /// Subtracted.
-        mean: PerChannel,
-        /// Divisors; none is 0.
-        std: PerChannel,
-    },
-}
-
-impl Step {
-    /// As the manifest writes it after `do =`.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Missing { .. } => "missing",
-            Self::Clip { .. } => "clip",
-            Self::Scale { .. } => "scale",
-            Self::Standardise { .. } => "standardise",
-        }
-    }
-}
-
-/// What stands in for a missing value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MissingPolicy {
-    /// The value before it (after it, at the window's start).
-    Hold,
-    /// The straight line between its neighbours.
-    Interpolate,
-    /// Nothing: the window is given up.
-    Drop,
-}
-
-/// One finite number for each channel.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PerChannel(pub Vec<f32>);
 
 /// How outputs become findings.
 #[derive(Clone, Debug, PartialEq)]
@@ -230,7 +142,7 @@ pub enum ManifestError {
 }
 
 mod raw {
-    use super::{Golden, InputChannel, MissingPolicy, Score, update_limits};
+    use super::{Golden, Score, recipe, update_limits};
     use serde::Deserialize;
 
     #[derive(Deserialize)]
@@ -252,7 +164,7 @@ mod raw {
         pub labels: Vec<String>,
         pub input: Vec<Tensor>,
         pub output: Vec<Tensor>,
-        pub preprocess: Preprocess,
+        pub preprocess: recipe::Raw,
         pub postprocess: Postprocess,
         pub golden: Option<Golden>,
         pub update: Option<update_limits::Raw>,
@@ -272,52 +184,6 @@ mod raw {
     pub(super) struct Quantization {
         pub scale: f32,
         pub zero_point: i32,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    pub(super) struct Preprocess {
-        pub frames: usize,
-        pub rate: Option<String>,
-        pub channels: Vec<InputChannel>,
-        #[serde(default)]
-        pub step: Vec<Step>,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
-    pub(super) enum Step {
-        Missing {
-            policy: MissingPolicy,
-            #[serde(default = "usize_max")]
-            max: usize,
-        },
-        Clip {
-            low: Numbers,
-            high: Numbers,
-        },
-        Scale {
-            factor: Numbers,
-            #[serde(default)]
-            offset: Numbers,
-        },
-        Standardise {
-            mean: Numbers,
-            std: Numbers,
-        },
-    }
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    pub(super) enum Numbers {
-        One(f32),
-        Each(Vec<f32>),
-    }
-
-    impl Default for Numbers {
-        fn default() -> Self {
-            Self::One(0.0)
-        }
     }
 
     #[derive(Deserialize)]
@@ -356,9 +222,6 @@ mod raw {
         },
     }
 
-    fn usize_max() -> usize {
-        usize::MAX
-    }
     fn one() -> u32 {
         1
     }
@@ -407,7 +270,7 @@ impl Manifest {
         let raw: raw::Manifest = toml::from_str(text)?;
         let inputs = tensors("input", raw.input)?;
         let outputs = tensors("output", raw.output)?;
-        let recipe = recipe(raw.preprocess)?;
+        let recipe = raw.preprocess.checked()?;
         let postprocess = postprocess(raw.postprocess, &outputs)?;
         if let PostprocessKind::Classification { .. } = postprocess.kind {
             let classes = outputs[postprocess.output].elements();
@@ -460,7 +323,7 @@ impl Manifest {
     }
 }
 
-fn wrong<T>(key: impl Into<String>, why: String) -> Result<T, ManifestError> {
+pub(super) fn wrong<T>(key: impl Into<String>, why: String) -> Result<T, ManifestError> {
     Err(ManifestError::Value { key: key.into(), why })
 }
 
@@ -511,74 +374,6 @@ fn tensors(side: &str, raw: Vec<raw::Tensor>) -> Result<Vec<TensorSpec>, Manifes
         Ok(TensorSpec { name: tensor.name, dtype, shape: tensor.shape, quantization })
     };
     raw.into_iter().enumerate().map(each).collect()
-}
-
-fn recipe(raw: raw::Preprocess) -> Result<Recipe, ManifestError> {
-    let count = raw.channels.len();
-    if count == 0 {
-        return wrong("preprocess.channels", "at least one is needed".into());
-    }
-    if !raw.frames.checked_mul(count).is_some_and(|n| (1..=ELEMENTS_MAX).contains(&n)) {
-        return wrong(
-            "preprocess.frames",
-            "must be at least 1, and frames x channels not absurd".into(),
-        );
-    }
-    let mut seen = BTreeSet::new();
-    if let Some(twice) = raw.channels.iter().find(|channel| !seen.insert(&channel.name)) {
-        return wrong("preprocess.channels", format!("`{}` is there twice", twice.name));
-    }
-    let rate_hz = match raw.rate.as_deref() {
-        None => None,
-        Some(text) => match text.strip_suffix("Hz").and_then(|n| n.trim().parse::<f64>().ok()) {
-            Some(hz) if hz > 0.0 && hz.is_finite() => Some(hz),
-            _ => {
-                return wrong(
-                    "preprocess.rate",
-                    format!("{text:?} is not a rate such as \"10 Hz\""),
-                );
-            }
-        },
-    };
-    let step = |(index, step): (usize, raw::Step)| {
-        let of = |name: &str, numbers: raw::Numbers| {
-            let key = format!("preprocess.step[{index}].{name}");
-            let values = match numbers {
-                raw::Numbers::One(value) => vec![value; count],
-                raw::Numbers::Each(values) => values,
-            };
-            if values.len() != count {
-                let found = values.len();
-                return wrong(key, format!("{found} values for {count} channels"));
-            }
-            match values.iter().find(|value| !value.is_finite()) {
-                Some(value) => wrong(key, format!("{value} is not a finite number")),
-                None => Ok(PerChannel(values)),
-            }
-        };
-        Ok(match step {
-            raw::Step::Missing { policy, max } => Step::Missing { policy, max },
-            raw::Step::Clip { low, high } => {
-                let (low, high) = (of("low", low)?, of("high", high)?);
-                if low.0.iter().zip(&high.0).any(|(low, high)| low > high) {
-                    return wrong(format!("preprocess.step[{index}]"), "low is above high".into());
-                }
-                Step::Clip { low, high }
-            }
-            raw::Step::Scale { factor, offset } => {
-                Step::Scale { factor: of("factor", factor)?, offset: of("offset", offset)? }
-            }
-            raw::Step::Standardise { mean, std } => {
-                let (mean, std) = (of("mean", mean)?, of("std", std)?);
-                if std.0.contains(&0.0) {
-                    return wrong(format!("preprocess.step[{index}].std"), "must not be 0".into());
-                }
-                Step::Standardise { mean, std }
-            }
-        })
-    };
-    let steps = raw.step.into_iter().enumerate().map(step).collect::<Result<_, _>>()?;
-    Ok(Recipe { frames: raw.frames, rate_hz, channels: raw.channels, steps })
 }
 
 fn postprocess(

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::data::Finding;
 use crate::predict::Predictor;
+use crate::window::Window;
 
 /// A bundle made ready for one pipeline.
 pub struct Serving {
@@ -51,15 +52,41 @@ impl Serving {
 pub struct Served {
     /// Row-major `[length, the sensor's channels]`.
     pub window: Vec<f32>,
+    /// How many of its frames, the last ones, were not in the one received before.
+    pub fresh: usize,
     /// What was found.
     pub finding: Finding,
+}
+
+/// Where served windows go while another bundle is compared.
+pub struct Shadow {
+    to: SyncSender<Served>,
+    /// The window before was received.
+    follows: bool,
+}
+
+impl Shadow {
+    /// Whoever receives sees the next window first.
+    pub fn new(to: SyncSender<Served>) -> Self {
+        Self { to, follows: false }
+    }
+
+    /// Sends the window with what was found. Whoever compares takes what there is room for; a window that serves
+    /// never waits.
+    pub(super) fn offer(&mut self, window: &Window<'_>, finding: Option<&Finding>) {
+        let fresh = if self.follows { window.fresh } else { usize::MAX };
+        self.follows = finding.is_some_and(|finding| {
+            let (window, finding) = (window.values.to_vec(), finding.clone());
+            self.to.try_send(Served { window, fresh, finding }).is_ok()
+        });
+    }
 }
 
 /// Where windows go besides, as long as there is room; a window that serves never waits.
 #[derive(Default)]
 pub struct Taps {
     /// Each window with what was found, while another bundle is compared.
-    pub shadow: Option<SyncSender<Served>>,
+    pub shadow: Option<Shadow>,
     /// Each window as it comes, row-major `[length, the sensor's channels]`, also without a model.
     pub capture: Option<SyncSender<Vec<f32>>>,
 }
@@ -149,7 +176,7 @@ impl Exchange {
                 }
                 desk.left = std::mem::replace(serving, new);
             }
-            Some(Order::Copy(to)) => taps.shadow = to,
+            Some(Order::Copy(to)) => taps.shadow = to.map(Shadow::new),
             Some(Order::Capture(to)) => taps.capture = Some(to),
             None => {}
         }

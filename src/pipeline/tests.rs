@@ -176,7 +176,7 @@ fn windows_are_copied_as_long_as_there_is_room() {
     let bench = Bench::new();
     let (mut pipeline, memory) = bench.pipeline(Some(bench.serving("1.0.0")));
     let (sender, served) = std::sync::mpsc::sync_channel(2);
-    pipeline.taps.shadow = Some(sender);
+    pipeline.taps.shadow = Some(exchange::Shadow::new(sender));
     pipeline.turn(&frames(0, 100));
     let copies: Vec<_> = served.try_iter().collect();
     let results = memory.take().results;

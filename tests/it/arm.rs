@@ -94,7 +94,7 @@ fn golden(bundle: &Bundle) -> (Tensor, Vec<Tensor>) {
         .chunks_exact(rows.len() / named("x").shape()[0])
         .map(|window| {
             let mut input = Tensor::zeros(spec);
-            preprocessor.apply(window, &mut input).unwrap();
+            preprocessor.apply(window, usize::MAX, &mut input).unwrap();
             input
         })
         .collect();

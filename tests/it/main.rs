@@ -27,6 +27,7 @@ mod repo;
 mod run;
 mod schema;
 mod sensors;
+mod signal;
 mod spool;
 mod support;
 mod tls;

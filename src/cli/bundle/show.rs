@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{BundleArgs, Outcome};
 use crate::arrays;
-use crate::model::{Bundle, Manifest, Step, UpdateLimits};
+use crate::model::{Bundle, Manifest, UpdateLimits};
 
 pub(super) fn run(args: &BundleArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let bundle = Bundle::open(&args.bundle)?;
@@ -46,7 +46,7 @@ fn as_json(bundle: &Bundle, windows: usize, metrics: Option<&Value>) -> Value {
         "license": license, "origin": origin, "edgerun": edgerun.to_string(),
         "digest": bundle.digest.as_str(), "members": members, "labels": labels,
         "recipe": { "frames": recipe.frames, "rate_hz": recipe.rate_hz, "channels": channels,
-            "steps": recipe.steps.iter().map(Step::as_str).collect::<Vec<_>>() },
+            "steps": recipe.steps().map(|(step, ..)| step.as_str()).collect::<Vec<_>>() },
         "kind": bundle.manifest.postprocess.kind.as_str(), "golden_windows": windows, "metrics": metrics,
         "update": { "windows": update.windows, "agreement": update.agreement, "within": update.within,
             "latency_ms": update.latency.map(|time| time.as_secs_f64() * 1e3) },
@@ -83,7 +83,7 @@ fn as_text(
     if recipe.channels.len() > CHANNELS_SHOWN {
         writeln!(out, "            and {} more", recipe.channels.len() - CHANNELS_SHOWN)?;
     }
-    let steps: Vec<_> = recipe.steps.iter().map(Step::as_str).collect();
+    let steps: Vec<_> = recipe.steps().map(|(step, ..)| step.as_str()).collect();
     writeln!(out, "  recipe    {}", said(&steps.join(", ")))?;
     let of = if labels.is_empty() { String::new() } else { format!(": {}", labels.join(", ")) };
     writeln!(out, "  gives     {}{of}", bundle.manifest.postprocess.kind.as_str())?;

@@ -1,0 +1,262 @@
+//! The recipe of a bundle: what happens to a window of sensor rows before the model sees it.
+//!
+//! A step turns rows `[rows, columns]` into others and says so beforehand: [`Recipe::new`] carries a [`Layout`] through all
+//! of them, so that what does not fit is found when the manifest is read. What steps compute is in `crate::preprocess`;
+//! each has a file of its name on both sides.
+
+mod cleaning;
+mod filter;
+mod numbers;
+mod scaling;
+mod statistics;
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::manifest::{ManifestError, wrong};
+pub use cleaning::{Clip, Missing, MissingPolicy};
+pub use filter::{Cutoff, Filter, Pass, Start};
+pub use numbers::PerColumn;
+pub use scaling::{Scale, Standardise};
+pub use statistics::{Statistic, Statistics};
+
+/// Most values a tensor, a window or what a step makes of it may have; more is a mistake or an attack.
+pub(super) const ELEMENTS_MAX: usize = 1 << 26;
+/// Most values of a row behind a step.
+const COLUMNS_MAX: usize = 1 << 16;
+const STEPS_MAX: usize = 64;
+
+/// The preprocess recipe: rows `[frames, channels]` in the channels' units → the model's one input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// Rows of a window as the sensor gives them; 1 for tabular models.
+    pub frames: usize,
+    /// The rate that the model was trained at; `None` where it does not matter.
+    pub rate_hz: Option<f64>,
+    /// Names and units of a row's values, in order.
+    pub channels: Vec<InputChannel>,
+    /// Applied in order.
+    steps: Vec<Step>,
+    /// What each step is given, and what the last one makes: one more than steps.
+    layouts: Vec<Layout>,
+}
+
+/// One value of a row.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputChannel {
+    /// As the sensor names it.
+    pub name: String,
+    /// SI symbol; empty where there is none.
+    #[serde(default)]
+    pub unit: String,
+}
+
+/// Rows between two steps: `[rows, columns]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    /// How many.
+    pub rows: usize,
+    /// What each value of a row is, in order.
+    pub columns: Vec<String>,
+    /// Rows a second; `None` where they do not follow each other in time, or nobody said how fast.
+    pub rate_hz: Option<f64>,
+}
+
+impl Layout {
+    /// Values altogether.
+    pub fn elements(&self) -> usize {
+        self.rows.saturating_mul(self.columns.len())
+    }
+
+    /// Rows a second.
+    ///
+    /// # Errors
+    /// When they are not known: a step that speaks of hertz needs them.
+    fn rate(&self) -> Result<f64, BadKey> {
+        let why = "needs preprocess.rate, and rows that still follow each other in time";
+        self.rate_hz.ok_or_else(|| BadKey::new("", why))
+    }
+}
+
+/// How much of a window a step must see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Each row by itself.
+    Row,
+    /// Row after row with what came before, also before this window: it remembers, and is given each row once.
+    Stream,
+    /// The window as a whole.
+    Window,
+}
+
+/// What is wrong with a step: its key, empty for the step as a whole, and why.
+#[derive(Debug, PartialEq)]
+struct BadKey {
+    key: &'static str,
+    why: String,
+}
+
+impl BadKey {
+    fn new(key: &'static str, why: impl Into<String>) -> Self {
+        Self { key, why: why.into() }
+    }
+}
+
+/// A kind of step: its settings, which know what they do to rows.
+trait Settings {
+    /// Checks them for rows laid out as `layout`; what the step makes of these.
+    fn fit(&mut self, layout: &Layout) -> Result<Layout, BadKey>;
+}
+
+macro_rules! steps {
+    ($($(#[$doc:meta])* $kind:ident = $word:literal, $reach:ident;)*) => {
+        /// One step of a recipe. A new one is a line here, its settings in a file beside this one and what it computes in
+        /// `crate::preprocess`.
+        #[derive(Clone, Debug, PartialEq, Deserialize)]
+        #[serde(tag = "do")]
+        pub enum Step {
+            $($(#[$doc])* #[serde(rename = $word)] $kind($kind),)*
+        }
+
+        impl Step {
+            /// As the manifest writes it after `do =`.
+            pub fn as_str(&self) -> &'static str {
+                match self { $(Self::$kind(_) => $word,)* }
+            }
+
+            /// How much of a window it must see.
+            pub fn reach(&self) -> Reach {
+                match self { $(Self::$kind(_) => Reach::$reach,)* }
+            }
+
+            fn fit(&mut self, layout: &Layout) -> Result<Layout, BadKey> {
+                match self { $(Self::$kind(settings) => settings.fit(layout),)* }
+            }
+        }
+    };
+}
+
+steps! {
+    /// Lets some frequencies pass.
+    Filter = "filter", Stream;
+    /// Fills NaN, or gives the window up.
+    Missing = "missing", Window;
+    /// Keeps values within limits.
+    Clip = "clip", Row;
+    /// `x * factor + offset`.
+    Scale = "scale", Row;
+    /// `(x - mean) / std`.
+    Standardise = "standardise", Row;
+    /// A few numbers for each column.
+    Statistics = "statistics", Window;
+}
+
+/// `[preprocess]` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    frames: usize,
+    rate: Option<String>,
+    channels: Vec<InputChannel>,
+    #[serde(default)]
+    step: Vec<Step>,
+}
+
+impl Raw {
+    pub(super) fn checked(self) -> Result<Recipe, ManifestError> {
+        let hertz = |text: &str| text.strip_suffix("Hz").and_then(|n| n.trim().parse::<f64>().ok());
+        let rate_hz = match self.rate.as_deref() {
+            None => None,
+            Some(text) => match hertz(text) {
+                Some(hz) if hz > 0.0 && hz.is_finite() => Some(hz),
+                _ => {
+                    let why = format!("{text:?} is not a rate such as \"10 Hz\"");
+                    return wrong("preprocess.rate", why);
+                }
+            },
+        };
+        Recipe::new(self.frames, rate_hz, self.channels, self.step)
+    }
+}
+
+impl Recipe {
+    /// Windows of `frames` rows of `channels`, through `steps` in order.
+    ///
+    /// # Errors
+    /// Names the key that is wrong, as it is called in the manifest.
+    pub fn new(
+        frames: usize,
+        rate_hz: Option<f64>,
+        channels: Vec<InputChannel>,
+        mut steps: Vec<Step>,
+    ) -> Result<Self, ManifestError> {
+        let count = channels.len();
+        if count == 0 {
+            return wrong("preprocess.channels", "at least one is needed".into());
+        }
+        if !frames.checked_mul(count).is_some_and(|n| (1..=ELEMENTS_MAX).contains(&n)) {
+            let why = "must be at least 1, and frames x channels not absurd";
+            return wrong("preprocess.frames", why.into());
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = channels.iter().find(|channel| !seen.insert(&channel.name)) {
+            return wrong("preprocess.channels", format!("`{}` is there twice", twice.name));
+        }
+        if steps.len() > STEPS_MAX {
+            let why = format!("{} steps, more than {STEPS_MAX}", steps.len());
+            return wrong("preprocess.step", why);
+        }
+        let columns = channels.iter().map(|channel| channel.name.clone()).collect();
+        let mut layouts = vec![Layout { rows: frames, columns, rate_hz }];
+        let mut whole = None;
+        for (index, step) in steps.iter_mut().enumerate() {
+            let bad = |bad: BadKey| {
+                let dot = if bad.key.is_empty() { "" } else { "." };
+                let key = format!("preprocess.step[{index}]{dot}{}", bad.key);
+                wrong(key, bad.why)
+            };
+            match (step.reach(), whole) {
+                (Reach::Window, _) => whole = whole.or(Some(step.as_str())),
+                (Reach::Stream, Some(before)) => {
+                    let why = format!("goes on from window to window: put it before `{before}`");
+                    return bad(BadKey::new("do", why));
+                }
+                (Reach::Row | Reach::Stream, _) => {}
+            }
+            let fitted = match step.fit(&layouts[index]) {
+                Ok(fitted) => fitted,
+                Err(key) => {
+                    let dot = if key.key.is_empty() { "" } else { "." };
+                    return wrong(format!("preprocess.step[{index}]{dot}{}", key.key), key.why);
+                }
+            };
+            if fitted.columns.len() > COLUMNS_MAX
+                || !(1..=ELEMENTS_MAX).contains(&fitted.elements())
+            {
+                let (rows, columns) = (fitted.rows, fitted.columns.len());
+                let why = format!("makes {rows} rows of {columns} values: none, or too many");
+                return wrong(format!("preprocess.step[{index}]"), why);
+            }
+            layouts.push(fitted);
+        }
+        Ok(Self { frames, rate_hz, channels, steps, layouts })
+    }
+
+    /// The steps in order, each with what it is given and what it makes.
+    pub fn steps(&self) -> impl Iterator<Item = (&Step, &Layout, &Layout)> {
+        let pairs = self.layouts.iter().zip(self.layouts.iter().skip(1));
+        self.steps.iter().zip(pairs).map(|(step, (given, made))| (step, given, made))
+    }
+
+    /// Values of a window as the sensor gives it.
+    pub fn elements(&self) -> usize {
+        self.frames * self.channels.len()
+    }
+
+    /// What the last step makes: the model's input, before quantization.
+    pub fn made(&self) -> &Layout {
+        self.layouts.last().unwrap_or_else(|| unreachable!("`new` puts the sensor's rows first"))
+    }
+}

@@ -1,0 +1,233 @@
+//! Butterworth filters: analogue prototype, frequency transformation, bilinear transformation, second-order sections.
+//!
+//! Oppenheim and Schafer, *Discrete-Time Signal Processing*, chapter 7; the same filters as `scipy.signal.butter`.
+
+use std::f64::consts::PI;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use crate::model::{Cutoff, Filter, Pass};
+
+/// `H(z) = (b0 + b1 z⁻¹ + b2 z⁻²) / (1 + a1 z⁻¹ + a2 z⁻²)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Section {
+    b: [f64; 3],
+    a: [f64; 2],
+}
+
+impl Section {
+    /// One value, transposed direct form II.
+    pub(super) fn run(&self, x: f64, z: &mut [f64; 2]) -> f64 {
+        let y = self.b[0] * x + z[0];
+        z[0] = self.b[1] * x - self.a[0] * y + z[1];
+        z[1] = self.b[2] * x - self.a[1] * y;
+        y
+    }
+
+    /// What it makes of a constant 1 for ever.
+    fn gain(&self) -> f64 {
+        self.b.iter().sum::<f64>() / (1.0 + self.a[0] + self.a[1])
+    }
+}
+
+/// The state of each section in which a constant 1 at the filter's input changes nothing any more.
+pub(super) fn steady(sections: &[Section]) -> Vec<[f64; 2]> {
+    let mut scale = 1.0;
+    let state = |section: &Section| {
+        let y = section.gain();
+        let z1 = section.b[2] - section.a[1] * y;
+        let z = [(y - section.b[0]) * scale, z1 * scale];
+        scale *= y;
+        z
+    };
+    sections.iter().map(state).collect()
+}
+
+/// The filter that `settings` describe for `rate_hz` values a second.
+pub(super) fn butterworth(settings: &Filter, rate_hz: f64) -> Vec<Section> {
+    // Frequencies in units of a sampling of 2 a second, as the bilinear transformation bends them.
+    let warped = |hz: f64| 4.0 * (PI * hz / rate_hz).tan();
+    let order = settings.order as usize;
+    let prototype: Vec<Complex> = (0..order)
+        .map(|k| {
+            let angle = PI * (2 * k + 1) as f64 / (2 * order) as f64;
+            // Left half plane; the middle one of an odd order is exactly real.
+            let middle = 2 * k + 1 == order;
+            Complex(-angle.sin(), if middle { 0.0 } else { angle.cos() })
+        })
+        .collect();
+    let (low, high) = match settings.cutoff_hz {
+        Cutoff::One(hz) => (warped(hz), warped(hz)),
+        Cutoff::Two([low, high]) => (warped(low), warped(high)),
+    };
+    let (width, middle) = (high - low, (low * high).sqrt());
+    let origin = Complex(0.0, 0.0);
+    let (zeros, poles): (Vec<Complex>, Vec<Complex>) = match settings.pass {
+        Pass::Low => (vec![], prototype.iter().map(|p| *p * low).collect()),
+        Pass::High => {
+            (vec![origin; order], prototype.iter().map(|p| Complex(low, 0.0) / *p).collect())
+        }
+        Pass::Band => {
+            let poles = prototype.iter().flat_map(|p| split(*p * (width / 2.0), middle));
+            (vec![origin; order], poles.collect())
+        }
+        Pass::Stop => {
+            let poles =
+                prototype.iter().flat_map(|p| split(Complex(width / 2.0, 0.0) / *p, middle));
+            let zeros = [Complex(0.0, middle), Complex(0.0, -middle)];
+            ((0..order).flat_map(|_| zeros).collect(), poles.collect())
+        }
+    };
+    let bilinear = |s: Complex| (Complex(4.0, 0.0) + s) / (Complex(4.0, 0.0) - s);
+    let mut digital_zeros: Vec<Complex> = zeros.iter().copied().map(bilinear).collect();
+    // Zeros at infinity come to lie at half the rate.
+    digital_zeros.resize(poles.len(), Complex(-1.0, 0.0));
+    let digital_poles: Vec<Complex> = poles.into_iter().map(bilinear).collect();
+    let mut sections = pair(digital_zeros, digital_poles);
+    scale(&mut sections, settings, rate_hz);
+    sections
+}
+
+/// The two poles that a pole of the prototype becomes in a band around `middle`.
+fn split(p: Complex, middle: f64) -> [Complex; 2] {
+    let root = (p * p - Complex(middle * middle, 0.0)).sqrt();
+    [p + root, p - root]
+}
+
+/// Sections out of zeros and poles that are conjugate pairs or real, the poles nearest to the unit circle last.
+fn pair(zeros: Vec<Complex>, poles: Vec<Complex>) -> Vec<Section> {
+    let couples = |roots: Vec<Complex>| {
+        let mut complex: Vec<Complex> = roots.iter().copied().filter(|r| r.1 > REAL).collect();
+        let mut real: Vec<f64> = roots.iter().filter(|r| r.1.abs() <= REAL).map(|r| r.0).collect();
+        complex.sort_by(|a, b| a.norm().total_cmp(&b.norm()));
+        real.sort_by(f64::total_cmp);
+        (complex, real)
+    };
+    let (mut complex_zeros, mut real_zeros) = couples(zeros);
+    let (mut complex_poles, real_poles) = couples(poles);
+    let mut real_poles = real_poles;
+    let mut sections = Vec::new();
+    // A polynomial's coefficients after the leading 1.
+    let of_pair = |root: Complex| [-2.0 * root.0, root.norm()];
+    let of_two = |a: f64, b: f64| [-(a + b), a * b];
+    let mut numerator = || {
+        if let Some(zero) = complex_zeros.pop() {
+            return of_pair(zero);
+        }
+        // One from each end: zeros at 1 and at -1 of a band together, as they belong.
+        match real_zeros.len() {
+            0 => [0.0, 0.0],
+            1 => [-real_zeros.remove(0), 0.0],
+            last => {
+                let b = real_zeros.remove(last - 1);
+                of_two(real_zeros.remove(0), b)
+            }
+        }
+    };
+    let mut section = |a: [f64; 2]| {
+        let b = numerator();
+        sections.push(Section { b: [1.0, b[0], b[1]], a });
+    };
+    while let Some(pole) = complex_poles.pop() {
+        section(of_pair(pole));
+    }
+    while let Some(pole) = real_poles.pop() {
+        match real_poles.pop() {
+            Some(other) => section(of_two(pole, other)),
+            None => section([-pole, 0.0]),
+        }
+    }
+    sections.reverse();
+    sections
+}
+
+/// Roots nearer to the real axis count as real.
+const REAL: f64 = 1e-12;
+
+/// Brings the gain to 1 where the filter passes all: each section by itself, so that none overflows the next.
+fn scale(sections: &mut [Section], settings: &Filter, rate_hz: f64) {
+    let z = match (settings.pass, settings.cutoff_hz) {
+        (Pass::Low | Pass::Stop, _) => Complex(1.0, 0.0),
+        (Pass::High, _) => Complex(-1.0, 0.0),
+        // The middle of a band, where the bilinear transformation puts it.
+        (Pass::Band, cutoff) => {
+            let (low, high) = match cutoff {
+                Cutoff::One(hz) => (hz, hz),
+                Cutoff::Two([low, high]) => (low, high),
+            };
+            let half = |hz: f64| (PI * hz / rate_hz).tan();
+            let angle = 2.0 * (half(low) * half(high)).sqrt().atan();
+            Complex(angle.cos(), angle.sin())
+        }
+    };
+    let back = Complex(1.0, 0.0) / z;
+    for section in sections {
+        let [b0, b1, b2] = section.b.map(|b| Complex(b, 0.0));
+        let above = b0 + b1 * back + b2 * back * back;
+        let [a1, a2] = section.a.map(|a| Complex(a, 0.0));
+        let below = Complex(1.0, 0.0) + a1 * back + a2 * back * back;
+        let gain = (above / below).norm().sqrt();
+        section.b = section.b.map(|b| b / gain);
+    }
+}
+
+/// Real and imaginary part; as much of complex numbers as a design needs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Complex(f64, f64);
+
+impl Complex {
+    /// The square of the absolute value.
+    fn norm(self) -> f64 {
+        self.0 * self.0 + self.1 * self.1
+    }
+
+    /// The root with a real part of at least 0.
+    fn sqrt(self) -> Self {
+        let length = self.norm().sqrt();
+        let real = ((length + self.0) / 2.0).max(0.0).sqrt();
+        let imaginary = ((length - self.0) / 2.0).max(0.0).sqrt();
+        Self(real, imaginary.copysign(self.1))
+    }
+}
+
+impl Add for Complex {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0, self.1 + other.1)
+    }
+}
+
+impl Sub for Complex {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        self + -other
+    }
+}
+
+impl Neg for Complex {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self(-self.0, -self.1)
+    }
+}
+
+impl Mul for Complex {
+    type Output = Self;
+    fn mul(self, other: Self) -> Self {
+        Self(self.0 * other.0 - self.1 * other.1, self.0 * other.1 + self.1 * other.0)
+    }
+}
+
+impl Mul<f64> for Complex {
+    type Output = Self;
+    fn mul(self, other: f64) -> Self {
+        Self(self.0 * other, self.1 * other)
+    }
+}
+
+impl Div for Complex {
+    type Output = Self;
+    fn div(self, other: Self) -> Self {
+        let by = other.norm();
+        self * Self(other.0 / by, -other.1 / by)
+    }
+}

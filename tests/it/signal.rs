@@ -1,0 +1,179 @@
+//! Recipes give what the references of the field give: `tests/data/signal/*.toml` with the `.npz` beside it.
+
+use std::path::{Path, PathBuf};
+
+use edgerun::arrays::{self, Array};
+use edgerun::data::{DType, Tensor, TensorData, TensorSpec};
+use edgerun::model::{Manifest, Recipe};
+use edgerun::preprocess::Preprocessor;
+use serde::Deserialize;
+
+const HEAD: &str = r#"
+    name = "m"
+    version = "1.0.0"
+    edgerun = "0.1.0"
+    model = "m.onnx"
+    input = [{ name = "x", dtype = "float32", shape = [1, 1] }]
+    output = [{ name = "y", dtype = "float32", shape = [1, 1] }]
+    postprocess = { kind = "regression" }
+"#;
+
+#[derive(Deserialize)]
+struct File {
+    case: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    /// Of the largest expected value.
+    tolerance: f64,
+    frames: usize,
+    rate: Option<String>,
+    channels: usize,
+    /// The rows' name in the file of arrays.
+    rows: String,
+    step: toml::Value,
+}
+
+impl Case {
+    fn recipe(&self) -> Recipe {
+        let channel = |n| toml::Table::from_iter([("name".to_owned(), format!("c{n}").into())]);
+        let channels: Vec<toml::Value> = (0..self.channels).map(|n| channel(n).into()).collect();
+        let mut preprocess = toml::Table::new();
+        preprocess.insert("frames".into(), i64::try_from(self.frames).unwrap().into());
+        if let Some(rate) = &self.rate {
+            preprocess.insert("rate".into(), rate.as_str().into());
+        }
+        preprocess.insert("channels".into(), channels.into());
+        preprocess.insert("step".into(), self.step.clone());
+        let mut text: toml::Table = HEAD.parse().unwrap();
+        text.insert("preprocess".into(), preprocess.into());
+        let text = toml::to_string(&text).unwrap();
+        let manifest = Manifest::parse(&text).unwrap_or_else(|why| panic!("{}: {why}", self.name));
+        manifest.recipe
+    }
+}
+
+fn preprocessor(recipe: &Recipe) -> (Preprocessor, Tensor) {
+    let shape = vec![recipe.made().rows, recipe.made().columns.len()];
+    let spec = TensorSpec { name: "x".into(), dtype: DType::F32, shape, quantization: None };
+    (Preprocessor::new(recipe, &spec), Tensor::zeros(&spec))
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/signal")
+}
+
+fn cases() -> Vec<(Case, Vec<f32>, Tensor)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "toml") {
+            continue;
+        }
+        let file: File = toml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let found = arrays::read(&path.with_extension("npz")).unwrap();
+        for case in file.case {
+            let find = |name: &str| {
+                let at = found.iter().find(|Array { name: n, .. }| n == name);
+                at.unwrap_or_else(|| panic!("no {name}")).tensor.clone()
+            };
+            let (x, y) = (find(&case.rows), find(&case.name));
+            let TensorData::F32(rows) = x.data() else {
+                panic!("{}: x is {}", case.name, x.dtype())
+            };
+            all.push((case, rows.clone(), y));
+        }
+    }
+    assert!(!all.is_empty());
+    all
+}
+
+#[test]
+fn recipes_give_what_the_references_give() {
+    let mut wrong = Vec::new();
+    for (case, x, y) in cases() {
+        let recipe = case.recipe();
+        let made = [recipe.made().rows, recipe.made().columns.len()];
+        assert_eq!(made.as_slice(), y.shape(), "{}", case.name);
+        let (mut preprocessor, mut input) = preprocessor(&recipe);
+        preprocessor.apply(&x, usize::MAX, &mut input).unwrap();
+        let expected = y.data().to_f64().unwrap();
+        let peak = expected.iter().fold(0.0f64, |peak, y| peak.max(y.abs()));
+        let differences = preprocessor.real().iter().zip(&expected).map(|(&a, &b)| {
+            if (a.is_nan() && b.is_nan()) || f64::from(a) == b {
+                0.0
+            } else {
+                (f64::from(a) - b).abs()
+            }
+        });
+        // As large as any, a difference that is no number counts.
+        let worst =
+            differences.fold(0.0f64, |worst, d| if d > worst || d.is_nan() { d } else { worst });
+        if worst.is_nan() || worst > case.tolerance * peak {
+            wrong.push(format!(
+                "{}: {:.3e} of the peak, {:e} allowed",
+                case.name,
+                worst / peak,
+                case.tolerance
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a step remembers, it remembers across windows: overlapping windows see what one long window sees.
+#[test]
+fn a_stream_is_filtered_once_however_its_windows_overlap() {
+    for (case, x, y) in cases().into_iter().filter(|(case, ..)| case.name.starts_with("filter_")) {
+        let expected: Vec<f32> = y.data().to_f64().unwrap().iter().map(|&y| y as f32).collect();
+        let peak = expected.iter().fold(0.0f32, |peak, y| peak.max(y.abs()));
+        let (length, stride) = (50, 20);
+        let recipe = Case { frames: length, ..case }.recipe();
+        let columns = recipe.channels.len();
+        let (mut preprocessor, mut input) = preprocessor(&recipe);
+        for start in (0..=x.len() / columns - length).step_by(stride) {
+            let range = start * columns..(start + length) * columns;
+            let fresh = if start == 0 { length } else { stride };
+            preprocessor.apply(&x[range.clone()], fresh, &mut input).unwrap();
+            for (a, b) in preprocessor.real().iter().zip(&expected[range]) {
+                assert!((a - b).abs() <= 1e-6 * peak, "window at {start}: {a}, expected {b}");
+            }
+        }
+    }
+}
+
+fn refused(preprocess: &str) -> String {
+    let text = format!("{HEAD}\n[preprocess]\n{preprocess}");
+    Manifest::parse(&text).expect_err("refused").to_string()
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_its_key() {
+    let rows = "frames = 4\nrate = \"10 Hz\"\nchannels = [{ name = \"a\" }, { name = \"b\" }]\n";
+    let step = |step: &str| refused(&format!("{rows}step = [{step}]"));
+    let all = [
+        step(r#"{ do = "clip", low = [1.0, 2.0, 3.0], high = 9.0 }"#),
+        step(r#"{ do = "scale", factor = 1e39 }"#),
+        step(r#"{ do = "filter", pass = "low", order = 2, cutoff_hz = 5.0 }"#),
+        step(r#"{ do = "filter", pass = "band", order = 2, cutoff_hz = [3.0, 1.0] }"#),
+        step(r#"{ do = "filter", pass = "low", order = 0, cutoff_hz = 1.0 }"#),
+        step(
+            r#"{ do = "missing", policy = "drop" }, { do = "filter", pass = "low", order = 2, cutoff_hz = 1.0 }"#,
+        ),
+        refused(
+            "frames = 4\nchannels = [{ name = \"a\" }]\nstep = [{ do = \"filter\", pass = \"low\", order = 2, cutoff_hz = 1.0 }]",
+        ),
+    ];
+    assert_eq!(
+        all.join("\n"),
+        "preprocess.step[0].low: 3 values for 2 channels\n\
+         preprocess.step[0].factor: inf is not a finite number\n\
+         preprocess.step[0].cutoff_hz: must lie between 0 and 5 Hz, half the rate of the rows\n\
+         preprocess.step[0].cutoff_hz: two frequencies are needed, the lower one first\n\
+         preprocess.step[0].order: must be 1..=12, is 0\n\
+         preprocess.step[1].do: goes on from window to window: put it before `missing`\n\
+         preprocess.step[0]: needs preprocess.rate, and rows that still follow each other in time"
+    );
+}
