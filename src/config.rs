@@ -38,7 +38,7 @@ pub use ota::{Follow, OVER_BROKER, Ota, Repository, Unsynced};
 pub use pipeline::{Feed, JsonLines, ModelSource, Overload, Pipeline, Publish, Qos, Window};
 pub use problem::{ConfigError, Problem};
 pub use provisioning::{PROVISIONING_TABLES, Provisioning};
-pub use sensor::{Driver, Mpu6050, Replay, Sensor};
+pub use sensor::{Driver, Replay, Sensor};
 
 use raw::{Note, Notes, Section};
 

@@ -41,8 +41,8 @@ use crate::net::{
 use crate::pipeline::{Exchange, Pipeline, Publish, Switch, Taps};
 use crate::queue::{self, FrameSender};
 use crate::sensor::{
-    DriverSettings, Mpu6050Settings, ReplaySettings, Sampler, Sensor, SensorChange, SensorError,
-    SensorSpec, SensorStats,
+    DriverSettings, ReplaySettings, Sampler, Sensor, SensorChange, SensorError, SensorSpec,
+    SensorStats,
 };
 use crate::sequence::Sequence;
 use crate::sink::{JsonLines, MqttSink, Qos, Sink};
@@ -381,13 +381,7 @@ struct Fan {
 /// The driver's plain settings.
 pub fn driver_settings(driver: &config::Driver) -> DriverSettings {
     match driver {
-        config::Driver::Mpu6050(chip) => DriverSettings::Mpu6050(Mpu6050Settings {
-            bus: chip.bus.clone(),
-            address: chip.address,
-            rate_hz: chip.rate.hz(),
-            accel_range_g: chip.accel_range.g().into(),
-            gyro_range_dps: chip.gyro_range.dps(),
-        }),
+        config::Driver::Fifo(chip) => DriverSettings::Fifo(chip.clone()),
         config::Driver::Polled(chip) => DriverSettings::Polled(chip.clone()),
         config::Driver::Replay(replay) => DriverSettings::Replay(ReplaySettings {
             path: replay.path.clone(),

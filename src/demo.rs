@@ -32,7 +32,7 @@ use crate::data::Timestamp;
 use crate::health::Run;
 use crate::model::{Bundle, BundleError, Manifest};
 use crate::sensor::sim::{Playback, Segment, SimChip};
-use crate::sensor::{DriverSettings, Mpu6050, Sensor};
+use crate::sensor::{DriverSettings, Fifo, Sensor};
 use crate::storage::{DirStorage, MemoryStorage, Storage};
 use crate::store::Store;
 use recording::Recording;
@@ -175,11 +175,11 @@ fn surroundings(
         store,
         open_bundle: Box::new(move |_: &Path| Ok::<_, BundleError>(bundle.clone())),
         open_sensor: Arc::new(move |settings: &DriverSettings, clock: &Arc<dyn Clock>| {
-            let DriverSettings::Mpu6050(settings) = settings else {
+            let DriverSettings::Fifo(settings) = settings else {
                 unreachable!("the demo's configuration names this driver only")
             };
-            let driver = Mpu6050::new(chip.bus(), settings, clock.clone())?;
-            Ok(Box::new(driver) as Box<dyn Sensor>)
+            let port = chip.port(&settings.place, settings.kind.model().dialect());
+            Ok(Box::new(Fifo::new(port, settings, clock.clone())?) as Box<dyn Sensor>)
         }),
         run: Run::default(),
         host: Host::none(),

@@ -3,11 +3,14 @@
 //! A new chip is one file here and one variant in `driver.rs`; `docs/sensors.md` says how.
 
 pub mod ads1x15;
+pub mod adxl345;
 pub mod bme280;
 pub mod bus;
 mod driver;
+pub mod fifo;
 #[cfg(target_os = "linux")]
-mod linux_i2c;
+mod linux;
+pub mod lis3dh;
 pub mod mpu6050;
 pub mod opt3001;
 pub mod polled;
@@ -24,7 +27,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 pub use driver::{BadSetting, DRIVERS, DriverInfo, DriverSettings};
-pub use mpu6050::{Mpu6050, Mpu6050Settings};
+pub use fifo::{Fifo, FifoSettings};
 pub use polled::{Kind, Polled, PolledSettings};
 pub use replay::{Replay, ReplaySettings};
 pub use sampler::{OpenSensor, Sampler, SensorChange};

@@ -233,7 +233,7 @@ pub(super) const SENSOR: Table = Table {
         required(
             "driver",
             "\"mpu6050\"",
-            "`\"mpu6050\"`, `\"bme280\"`, `\"bmp280\"`, `\"sht3x\"`, `\"ads1115\"`, `\"ads1015\"`, `\"opt3001\"`, `\"registers\"` or `\"replay\"`.",
+            "`\"mpu6050\"`, `\"lis3dh\"`, `\"adxl345\"`, `\"bme280\"`, `\"bmp280\"`, `\"sht3x\"`, `\"ads1115\"`, `\"ads1015\"`, `\"opt3001\"`, `\"registers\"` or `\"replay\"`.",
         ),
         optional(
             "stuck_after",
@@ -277,7 +277,7 @@ pub(super) const MPU6050: Table = Table {
     later: &[],
 };
 
-pub(super) use chips::{ADS1115, BME280, CHANNEL, ID, OPT3001, REGISTERS, SHT3X};
+pub(super) use chips::{ADS1115, BME280, CHANNEL, ID, LIS3DH, OPT3001, REGISTERS, SHT3X};
 
 pub(super) const REPLAY: Table = Table {
     header: "[[sensor]] with driver = \"replay\"",
@@ -538,7 +538,7 @@ pub(super) const OTA: Table = Table {
 
 /// All tables, in the order of the documentation.
 pub const TABLES: &[&Table] = &[
-    &ROOT, &DEVICE, &MQTT, &SPOOL, &SENSOR, &MPU6050, &BME280, &SHT3X, &ADS1115, &OPT3001,
+    &ROOT, &DEVICE, &MQTT, &SPOOL, &SENSOR, &MPU6050, &LIS3DH, &BME280, &SHT3X, &ADS1115, &OPT3001,
     &REGISTERS, &ID, &CHANNEL, &REPLAY, &PIPELINE, &WINDOW, &OVERLOAD, &HTTP, &STATE, &OTA,
     &PRIVACY,
 ];

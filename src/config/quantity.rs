@@ -85,6 +85,35 @@ impl fmt::Display for Rate {
     }
 }
 
+/// A bus's clock: `"1 MHz"`, `"400 kHz"`; 1 Hz to 100 MHz.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frequency(u32);
+
+impl Frequency {
+    /// In Hz.
+    pub fn hz(self) -> u32 {
+        self.0
+    }
+}
+
+impl Quantity for Frequency {
+    const WHAT: &'static str = "a frequency";
+    const UNIT: &'static str = "MHz";
+    const EXAMPLE: &'static str = "1 MHz";
+}
+
+impl FromStr for Frequency {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        let hz = scaled::<Self>(text, &[("Hz", 1.0), ("kHz", 1e3), ("MHz", 1e6)])?;
+        if !(1.0..=1e8).contains(&hz) {
+            return Err(outside(text, "1 Hz", "100 MHz"));
+        }
+        Ok(Self(hz.round() as u32))
+    }
+}
+
 /// A voltage: `"2.048 V"`, `"512 mV"`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Voltage(f64);
@@ -326,6 +355,17 @@ mod tests {
         assert_eq!(hz("100Hz"), Ok(100.0));
         assert_eq!(hz("0.5 Hz"), Ok(0.5));
         assert_eq!(hz("1.6 kHz"), Ok(1600.0));
+    }
+
+    #[test]
+    fn frequencies_carry_hz_khz_or_mhz() {
+        let hz = |text: &str| text.parse::<Frequency>().map(Frequency::hz);
+        assert_eq!([hz("1 MHz"), hz("400kHz")], [Ok(1_000_000), Ok(400_000)]);
+        assert_eq!(
+            says::<Frequency>("1 mhz"),
+            "\"1 mhz\" is not a frequency; write it as \"1 MHz\""
+        );
+        assert_eq!(says::<Frequency>("0 Hz"), "\"0 Hz\" is outside 1 Hz to 100 MHz");
     }
 
     #[test]

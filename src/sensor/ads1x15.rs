@@ -204,6 +204,7 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::sensor::Sensor as _;
+    use crate::sensor::bus::Place;
     use crate::sensor::polled::bench::{Bench, Words, opened};
     use crate::sensor::polled::{Kind, PolledSettings};
     use crate::sensor::sim::Sim;
@@ -214,12 +215,7 @@ mod tests {
     }
 
     fn settings(chip: Ads1x15, rate_hz: f64) -> PolledSettings {
-        PolledSettings {
-            bus: "/dev/i2c-1".into(),
-            address: 0x48,
-            rate_hz,
-            kind: Kind::Ads1x15(chip),
-        }
+        PolledSettings { place: Place::i2c("/dev/i2c-1", 0x48), rate_hz, kind: Kind::Ads1x15(chip) }
     }
 
     /// Gives 1000 steps at A0, 2000 at A1 and so on.

@@ -1,11 +1,11 @@
-//! Bosch BME280 and BMP280 over I²C: temperature, pressure and, on the BME280, relative humidity.
+//! Bosch BME280 and BMP280 over I²C or SPI: temperature, pressure and, on the BME280, relative humidity.
 //!
 //! Sources: BST-BME280-DS002 revision 1.6 (registers, section 5.4; compensation in floating point, section 8.1;
 //! measurement time, section 9.1) and BST-BMP280-DS001 revision 1.14 (ids, the worked example).
 
 use std::time::Duration;
 
-use super::bus::{Port, driven, fault, identify};
+use super::bus::{Dialect, Port, SpiDialect, driven, fault, identify};
 use super::polled::{Chip, Model, Wait};
 use super::{BadSetting, Channel, SensorError};
 
@@ -47,6 +47,12 @@ pub struct Bme280 {
 impl Model for Bme280 {
     fn addresses(&self) -> &[u8] {
         &[0x76, 0x77]
+    }
+
+    /// Section 6.3: the highest bit of a register's number, which is 1 in all of them, says whether it is read.
+    fn dialect(&self) -> Dialect {
+        let spi = SpiDialect { mode: 0, read: 0x80, burst: 0, speed_max_hz: 10_000_000 };
+        Dialect { i2c_burst: 0, spi: Some(spi) }
     }
 
     fn channels(&self) -> Vec<Channel> {
@@ -247,6 +253,7 @@ impl Calibration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sensor::bus::Place;
     use crate::sensor::polled::Kind;
     use crate::sensor::polled::bench::{Bench, Bytes};
 
@@ -360,6 +367,18 @@ mod tests {
     }
 
     #[test]
+    fn over_spi_it_is_the_same_chip() {
+        for humidity in [true, false] {
+            let (reset, on_write) = bench(humidity).made();
+            Bench::over_spi(bench(humidity).settings(), || {
+                let mut bytes = Bytes::new(reset, on_write);
+                bytes.high = 0x80;
+                bytes
+            });
+        }
+    }
+
+    #[test]
     fn another_chip_and_a_chip_without_humidity_are_refused_by_their_id() {
         for (id, humidity) in [(0x58, true), (0x61, true), (0x61, false)] {
             let bench = bench(humidity);
@@ -383,8 +402,7 @@ mod tests {
     #[test]
     fn rates_and_oversampling_that_the_chip_cannot_do_are_refused() {
         let settings = |oversampling, rate_hz| crate::sensor::PolledSettings {
-            bus: "/dev/i2c-1".into(),
-            address: 0x76,
+            place: Place::i2c("/dev/i2c-1", 0x76),
             rate_hz,
             kind: Kind::Bme280(Bme280 { oversampling, humidity: true }),
         };

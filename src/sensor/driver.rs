@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bus;
 use super::{
-    Mpu6050Settings, PolledSettings, Replay, ReplaySettings, Sensor, SensorError, SensorSpec,
+    Fifo, FifoSettings, Polled, PolledSettings, Replay, ReplaySettings, Sensor, SensorError,
+    SensorSpec,
 };
 use crate::clock::Clock;
 
@@ -24,21 +26,32 @@ pub const DRIVERS: &[DriverInfo] = &[
         name: "mpu6050",
         what: "InvenSense MPU-6050, 6500, 9250, 9255 over I²C: acceleration, angular rate",
     },
-    DriverInfo { name: "bme280", what: "Bosch BME280 over I²C: temperature, pressure, humidity" },
-    DriverInfo { name: "bmp280", what: "Bosch BMP280 over I²C: temperature, pressure" },
+    DriverInfo { name: "lis3dh", what: "ST LIS3DH, LIS2DH12 over I²C or SPI: acceleration" },
+    DriverInfo {
+        name: "adxl345",
+        what: "Analog Devices ADXL345, ADXL343 over I²C or SPI: acceleration",
+    },
+    DriverInfo {
+        name: "bme280",
+        what: "Bosch BME280 over I²C or SPI: temperature, pressure, humidity",
+    },
+    DriverInfo { name: "bmp280", what: "Bosch BMP280 over I²C or SPI: temperature, pressure" },
     DriverInfo { name: "sht3x", what: "Sensirion SHT30, 31, 35 over I²C: temperature, humidity" },
     DriverInfo { name: "ads1115", what: "TI ADS1115 over I²C: voltages, 16 bits" },
     DriverInfo { name: "ads1015", what: "TI ADS1015 over I²C: voltages, 12 bits" },
     DriverInfo { name: "opt3001", what: "TI OPT3001 over I²C: illuminance" },
-    DriverInfo { name: "registers", what: "any chip over I²C that the configuration describes" },
+    DriverInfo {
+        name: "registers",
+        what: "any chip over I²C or SPI that the configuration describes",
+    },
     DriverInfo { name: "replay", what: "a recording, CSV or NPY, played at a given rate" },
 ];
 
 /// A driver with its settings.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DriverSettings {
-    /// The `mpu6050` driver.
-    Mpu6050(Mpu6050Settings),
+    /// The drivers of chips with a memory, see [`super::fifo`].
+    Fifo(FifoSettings),
     /// The drivers of slow chips, see [`super::polled`].
     Polled(PolledSettings),
     /// The `replay` driver.
@@ -66,7 +79,7 @@ impl DriverSettings {
     /// The driver's name.
     pub fn driver(&self) -> &'static str {
         match self {
-            Self::Mpu6050(_) => "mpu6050",
+            Self::Fifo(settings) => settings.kind.name(),
             Self::Polled(settings) => settings.kind.name(),
             Self::Replay(_) => "replay",
         }
@@ -76,7 +89,7 @@ impl DriverSettings {
     /// capture` to be recorded from afar.
     pub fn is_private(&self) -> bool {
         match self {
-            Self::Mpu6050(_) | Self::Polled(_) | Self::Replay(_) => false,
+            Self::Fifo(_) | Self::Polled(_) | Self::Replay(_) => false,
         }
     }
 
@@ -84,8 +97,7 @@ impl DriverSettings {
     /// otherwise; `None` where real values stay the same.
     pub fn stuck_after(&self) -> Option<Duration> {
         match self {
-            // Its noise is above its resolution, also at rest.
-            Self::Mpu6050(_) => Some(Duration::from_secs(30)),
+            Self::Fifo(settings) => settings.stuck_after(),
             Self::Polled(settings) => settings.kind.model().stuck_after(),
             Self::Replay(_) => None,
         }
@@ -94,7 +106,7 @@ impl DriverSettings {
     /// Everything that the driver cannot do; empty when all is well. Opens nothing.
     pub fn validate(&self) -> Vec<BadSetting> {
         match self {
-            Self::Mpu6050(settings) => settings.validate(),
+            Self::Fifo(settings) => settings.validate(),
             Self::Polled(settings) => settings.validate(),
             Self::Replay(settings) => settings.validate(),
         }
@@ -107,7 +119,7 @@ impl DriverSettings {
     /// [`SensorError::Unusable`] when the driver cannot work as it is set up.
     pub fn spec(&self) -> Result<SensorSpec, SensorError> {
         match self {
-            Self::Mpu6050(settings) => settings.spec(),
+            Self::Fifo(settings) => settings.spec(),
             Self::Polled(settings) => settings.spec(),
             Self::Replay(settings) => settings.spec(),
         }
@@ -119,59 +131,38 @@ impl DriverSettings {
     /// By what the caller does next: see [`SensorError`].
     pub fn open(&self, clock: Arc<dyn Clock>) -> Result<Box<dyn Sensor>, SensorError> {
         match self {
-            Self::Mpu6050(settings) => open_mpu6050(settings, clock),
-            Self::Polled(settings) => open_polled(settings, clock),
+            Self::Fifo(settings) => {
+                let port = bus::open(&settings.place, settings.kind.model().dialect())?;
+                Ok(Box::new(Fifo::new(port, settings, clock)?))
+            }
+            Self::Polled(settings) => {
+                let port = bus::open(&settings.place, settings.kind.model().dialect())?;
+                Ok(Box::new(Polled::new(port, settings, clock)?))
+            }
             Self::Replay(settings) => Ok(Box::new(Replay::open(settings, clock)?)),
         }
     }
-}
-
-#[cfg(target_os = "linux")]
-fn open_mpu6050(
-    settings: &Mpu6050Settings,
-    clock: Arc<dyn Clock>,
-) -> Result<Box<dyn Sensor>, SensorError> {
-    let bus = super::linux_i2c::LinuxI2c::open(&settings.bus, settings.address)?;
-    Ok(Box::new(super::Mpu6050::new(bus, settings, clock)?))
-}
-
-#[cfg(target_os = "linux")]
-fn open_polled(
-    settings: &PolledSettings,
-    clock: Arc<dyn Clock>,
-) -> Result<Box<dyn Sensor>, SensorError> {
-    let bus = super::linux_i2c::LinuxI2c::open(&settings.bus, settings.address)?;
-    let port = super::bus::I2cPort::new(bus, settings.address);
-    Ok(Box::new(super::Polled::new(Box::new(port), settings, clock)?))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn open_polled(
-    settings: &PolledSettings,
-    _clock: Arc<dyn Clock>,
-) -> Result<Box<dyn Sensor>, SensorError> {
-    let driver = settings.kind.name();
-    Err(SensorError::Unusable(format!("{driver}: I²C is reached through Linux only")))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn open_mpu6050(
-    _settings: &Mpu6050Settings,
-    _clock: Arc<dyn Clock>,
-) -> Result<Box<dyn Sensor>, SensorError> {
-    Err(SensorError::Unusable("mpu6050: I²C is reached through Linux only".into()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
-    use crate::sensor::Kind;
     use crate::sensor::ads1x15::Ads1x15;
+    use crate::sensor::adxl345::Adxl345;
     use crate::sensor::bme280::Bme280;
+    use crate::sensor::bus::Place;
+    use crate::sensor::lis3dh::Lis3dh;
+    use crate::sensor::mpu6050::Mpu6050;
     use crate::sensor::opt3001::Opt3001;
     use crate::sensor::register_map::RegisterMap;
     use crate::sensor::sht3x::Sht3x;
+    use crate::sensor::{Kind, fifo};
+
+    fn imu(bus: &std::path::Path) -> DriverSettings {
+        let kind = fifo::Kind::Mpu6050(Mpu6050::default());
+        DriverSettings::Fifo(FifoSettings { place: Place::i2c(bus, 0x68), rate_hz: 100.0, kind })
+    }
 
     fn open_error(settings: DriverSettings) -> String {
         let opened = settings.open(Arc::new(ManualClock::auto()));
@@ -194,10 +185,19 @@ mod tests {
             Kind::Registers(RegisterMap::default()),
         ];
         let polled = chips.map(|kind| {
-            let bus = "/dev/i2c-1".into();
-            DriverSettings::Polled(PolledSettings { bus, address: 0x48, rate_hz: 1.0, kind })
+            let place = Place::i2c("/dev/i2c-1", 0x48);
+            DriverSettings::Polled(PolledSettings { place, rate_hz: 1.0, kind })
         });
-        let all: Vec<_> = [DriverSettings::Mpu6050(Mpu6050Settings::default())]
+        let fifo = [
+            fifo::Kind::Mpu6050(Mpu6050::default()),
+            fifo::Kind::Lis3dh(Lis3dh { range_g: 2 }),
+            fifo::Kind::Adxl345(Adxl345 { range_g: 2 }),
+        ]
+        .map(|kind| {
+            let place = Place::i2c("/dev/i2c-1", 0x68);
+            DriverSettings::Fifo(FifoSettings { place, rate_hz: 100.0, kind })
+        });
+        let all: Vec<_> = fifo
             .into_iter()
             .chain(polled)
             .chain([DriverSettings::Replay(ReplaySettings::default())])
@@ -209,8 +209,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn missing_bus_is_named_with_what_to_do() {
-        let settings = Mpu6050Settings { bus: "/dev/i2c-no-such".into(), ..Default::default() };
-        let error = open_error(DriverSettings::Mpu6050(settings));
+        let error = open_error(imu("/dev/i2c-no-such".as_ref()));
         assert!(error.starts_with("opening the I²C bus: /dev/i2c-no-such: "), "{error}");
         assert!(error.contains("is I²C enabled"), "{error}");
     }
@@ -219,16 +218,14 @@ mod tests {
     #[test]
     fn file_that_is_no_device_is_not_taken_for_a_bus() {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
-        let settings = Mpu6050Settings { bus: file.path().into(), ..Default::default() };
-        let error = open_error(DriverSettings::Mpu6050(settings));
+        let error = open_error(imu(file.path()));
         assert!(error.contains("it is no device"), "{error}");
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn device_that_is_no_bus_is_an_error_and_not_data() {
-        let settings = Mpu6050Settings { bus: "/dev/null".into(), ..Default::default() };
-        let error = open_error(DriverSettings::Mpu6050(settings));
+        let error = open_error(imu("/dev/null".as_ref()));
         assert!(error.contains("WHO_AM_I") || error.contains("bus"), "{error}");
     }
 }

@@ -117,13 +117,17 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::sensor::Sensor as _;
+    use crate::sensor::bus::Place;
     use crate::sensor::polled::bench::{Bench, Words, opened};
     use crate::sensor::polled::{Kind, PolledSettings};
     use crate::sensor::sim::Sim;
 
     fn settings() -> PolledSettings {
-        let bus = "/dev/i2c-1".into();
-        PolledSettings { bus, address: 0x44, rate_hz: 1.0, kind: Kind::Opt3001(Opt3001) }
+        PolledSettings {
+            place: Place::i2c("/dev/i2c-1", 0x44),
+            rate_hz: 1.0,
+            kind: Kind::Opt3001(Opt3001),
+        }
     }
 
     fn model() -> Words {

@@ -8,13 +8,12 @@ pub(super) mod bench;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::ads1x15::Ads1x15;
 use super::bme280::Bme280;
-use super::bus::{Port, fault};
+use super::bus::{Dialect, Place, Port, fault};
 use super::opt3001::Opt3001;
 use super::register_map::RegisterMap;
 use super::sht3x::Sht3x;
@@ -33,6 +32,11 @@ const RATE_MIN_HZ: f64 = 1.0 / 3600.0;
 pub trait Model {
     /// The addresses that it can have; the first is usual. Empty: any.
     fn addresses(&self) -> &[u8];
+
+    /// What it wants beside a register's number, and whether it has SPI.
+    fn dialect(&self) -> Dialect {
+        Dialect::default()
+    }
 
     /// What a frame holds.
     fn channels(&self) -> Vec<Channel>;
@@ -73,7 +77,7 @@ pub trait Chip: Send {
 }
 
 /// Waiting for a chip.
-pub struct Wait<'a>(&'a dyn Clock);
+pub struct Wait<'a>(pub(super) &'a dyn Clock);
 
 impl Wait<'_> {
     /// Lets `time` go by.
@@ -108,10 +112,8 @@ impl Wait<'_> {
 /// Settings of a driver here.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolledSettings {
-    /// The bus's device file. Not used when the bus is handed over.
-    pub bus: PathBuf,
-    /// 7 bits.
-    pub address: u8,
+    /// Where the chip is. Not used when its port is handed over.
+    pub place: Place,
     /// Frames a second.
     pub rate_hz: f64,
     /// Which chip, with what only that has.
@@ -164,12 +166,7 @@ impl PolledSettings {
     pub fn validate(&self) -> Vec<BadSetting> {
         let model = self.kind.model();
         let mut bad = model.validate();
-        let known = model.addresses();
-        if !known.is_empty() && !known.contains(&self.address) {
-            let list: Vec<String> = known.iter().map(|each| format!("{each:#04x}")).collect();
-            let why = format!("must be {}, is {:#04x}", list.join(" or "), self.address);
-            bad.push(BadSetting { key: "address", why });
-        }
+        bad.extend(self.place.validate(model.addresses(), model.dialect()));
         let highest = 1.0 / model.takes().as_secs_f64();
         if !(RATE_MIN_HZ..=highest).contains(&self.rate_hz) {
             let (takes, rate) = (model.takes(), self.rate_hz);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bus::{Port, driven, fault};
+use super::bus::{Dialect, Port, SpiDialect, driven, fault};
 use super::polled::{Chip, Model, Wait};
 use super::{BadSetting, Channel, SensorError};
 
@@ -23,6 +23,8 @@ pub struct RegisterMap {
     pub settle: Duration,
     /// Bytes of a register's number: 1 or 2, high byte first.
     pub register_bytes: u8,
+    /// How it is spoken to over SPI.
+    pub spi: Option<SpiDialect>,
     /// The numbers.
     pub fields: Vec<Field>,
 }
@@ -92,6 +94,10 @@ impl Field {
 impl Model for RegisterMap {
     fn addresses(&self) -> &[u8] {
         &[]
+    }
+
+    fn dialect(&self) -> Dialect {
+        Dialect { i2c_burst: 0, spi: self.spi }
     }
 
     fn channels(&self) -> Vec<Channel> {
@@ -236,6 +242,7 @@ impl Chip for Driver {
 mod tests {
     use super::*;
     use crate::sensor::PolledSettings;
+    use crate::sensor::bus::Place;
     use crate::sensor::polled::Kind;
     use crate::sensor::polled::bench::{Bench, Bytes};
 
@@ -263,6 +270,7 @@ mod tests {
             trigger: vec![0x01, 0xe1],
             settle: Duration::from_millis(30),
             register_bytes: 1,
+            spi: None,
             fields: vec![Field {
                 signed: true,
                 shift: 4,
@@ -311,6 +319,14 @@ mod tests {
     }
 
     #[test]
+    fn over_spi_the_number_carries_the_bits_that_the_description_says() {
+        let spi = SpiDialect { mode: 3, read: 0x80, burst: 0x40, speed_max_hz: 1_000_000 };
+        let described = bench(RegisterMap { spi: Some(spi), ..map() });
+        let (reset, on_write) = described.made();
+        Bench::over_spi(described.settings(), || Bytes::new(reset, on_write));
+    }
+
+    #[test]
     fn without_an_id_a_bus_of_ones_is_still_no_data() {
         let mut bench = bench(RegisterMap { id: None, ..map() });
         bench.frames(1);
@@ -331,8 +347,8 @@ mod tests {
     fn descriptions_that_cannot_be_are_refused() {
         let keys = |map: RegisterMap| {
             let kind = Kind::Registers(map);
-            let bus = "/dev/i2c-1".into();
-            let bad = PolledSettings { bus, address: 0x48, rate_hz: 1.0, kind }.validate();
+            let bad = PolledSettings { place: Place::i2c("/dev/i2c-1", 0x48), rate_hz: 1.0, kind }
+                .validate();
             bad.into_iter().map(|bad| bad.key).collect::<Vec<_>>()
         };
         let with = |field: Field| RegisterMap { fields: vec![field], ..map() };

@@ -105,6 +105,7 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::sensor::Sensor as _;
+    use crate::sensor::bus::Place;
     use crate::sensor::polled::bench::{Bench, opened};
     use crate::sensor::polled::{Kind, PolledSettings};
     use crate::sensor::sim::{Device, Sim};
@@ -146,8 +147,11 @@ mod tests {
     }
 
     fn settings() -> PolledSettings {
-        let bus = "/dev/i2c-1".into();
-        PolledSettings { bus, address: 0x44, rate_hz: 1.0, kind: Kind::Sht3x(Sht3x) }
+        PolledSettings {
+            place: Place::i2c("/dev/i2c-1", 0x44),
+            rate_hz: 1.0,
+            kind: Kind::Sht3x(Sht3x),
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod playback;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use bus::{Sim, SimBus};
+pub use bus::{Sim, SimBus, SimSpi};
 pub use chip::Chip;
 pub use device::Device;
 pub use playback::{Playback, Segment};

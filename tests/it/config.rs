@@ -7,6 +7,8 @@ mod values;
 use std::path::Path;
 
 use edgerun::config::{Config, DeviceId, Driver, Machine, Publish, Qos};
+use edgerun::sensor::fifo::Kind;
+use edgerun::sensor::mpu6050::Mpu6050;
 use proptest::prelude::*;
 
 fn machine() -> Machine {
@@ -52,8 +54,9 @@ fn few_keys_are_enough_and_the_rest_has_defaults() {
     assert_eq!(config.state, Path::new("/var/lib/edgerun"));
     assert_eq!(config.http, None);
     assert_eq!(config.mqtt.as_ref().unwrap().keep_alive.as_secs(), 30);
-    let Driver::Mpu6050(chip) = &config.sensors[0].driver else { panic!("not the chip") };
-    assert_eq!((chip.address, chip.accel_range.g(), chip.gyro_range.dps()), (0x68, 4, 2000));
+    let Driver::Fifo(chip) = &config.sensors[0].driver else { panic!("not the chip") };
+    let ranges = Mpu6050 { accel_range_g: 4, gyro_range_dps: 2000 };
+    assert_eq!((chip.place.address(), &chip.kind), (Some(0x68), &Kind::Mpu6050(ranges)));
     let feed = config.pipelines[0].feed.as_ref().unwrap();
     assert_eq!((feed.publish, feed.qos), (Publish::Every, Qos::AtLeastOnce));
     assert_eq!((feed.window.length.get(), feed.window.stride.get()), (40, 10));

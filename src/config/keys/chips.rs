@@ -4,15 +4,26 @@ use super::{Key, Table, optional, required};
 
 const BUS: Key = required("bus", "\"/dev/i2c-1\"", "The I²C bus's device file.");
 
+const BUS_OR_SPI: Key = required(
+    "bus",
+    "\"/dev/i2c-1\"",
+    "The I²C bus's device file, or on SPI the chip select's, `\"/dev/spidev0.0\"`.",
+);
+
+const fn speed(about: &'static str) -> Key {
+    optional("speed", "\"2 MHz\"", "`\"1 MHz\"`", about)
+}
+
 const fn rate(about: &'static str) -> Key {
     required("rate", "\"1 Hz\"", about)
 }
 
 pub(in crate::config) const BME280: Table = Table {
     header: "[[sensor]] with driver = \"bme280\" or \"bmp280\"",
-    about: "Bosch BME280: temperature (°C), pressure (Pa), relative humidity (%); BMP280: without humidity; over I²C.",
+    about: "Bosch BME280: temperature (°C), pressure (Pa), relative humidity (%); BMP280: without humidity; over I²C or SPI.",
     keys: &[
-        BUS,
+        BUS_OR_SPI,
+        speed("SPI's clock, 10 MHz at most; for SPI only."),
         optional("address", "0x76", "`0x76`", "`0x76`, or `0x77` where the pin SDO is high."),
         rate("Measurements a second, up to 107 with the least `oversampling`."),
         optional(
@@ -20,6 +31,33 @@ pub(in crate::config) const BME280: Table = Table {
             "4",
             "`1`",
             "Samples that make one value: 1, 2, 4, 8 or 16. More are slower and less noisy.",
+        ),
+    ],
+    later: &[],
+};
+
+pub(in crate::config) const LIS3DH: Table = Table {
+    header: "[[sensor]] with driver = \"lis3dh\" or \"adxl345\"",
+    about: "ST LIS3DH, LIS2DH12; Analog Devices ADXL345, ADXL343: three axes of acceleration (m/s²), over I²C or SPI.",
+    keys: &[
+        BUS_OR_SPI,
+        optional(
+            "address",
+            "0x19",
+            "`0x18`; `0x53`",
+            "LIS3DH: `0x18`, or `0x19` where the pin SA0 is high; ADXL345: `0x53`, or `0x1d` where ALT ADDRESS is high.",
+        ),
+        speed("SPI's clock, 10 MHz at most (ADXL345: 1.6 MHz); for SPI only."),
+        required(
+            "rate",
+            "\"100 Hz\"",
+            "Samples a second. LIS3DH: 1, 10, 25, 50, 100, 200, 400 or 1344 Hz; ADXL345: 6.25, 12.5, 25, 50, 100, 200, 400 or 800 Hz.",
+        ),
+        optional(
+            "accel_range",
+            "\"4 g\"",
+            "`\"4 g\"`",
+            "Full scale: `\"2 g\"`, `\"4 g\"`, `\"8 g\"` or `\"16 g\"`.",
         ),
     ],
     later: &[],
@@ -71,10 +109,24 @@ pub(in crate::config) const OPT3001: Table = Table {
 
 pub(in crate::config) const REGISTERS: Table = Table {
     header: "[[sensor]] with driver = \"registers\"",
-    about: "Any chip over I²C whose numbers stand in registers, see [sensors.md](sensors.md).",
+    about: "Any chip over I²C or SPI whose numbers stand in registers, see [sensors.md](sensors.md).",
     keys: &[
-        BUS,
-        required("address", "0x48", "Its address, `0x03` to `0x77`."),
+        BUS_OR_SPI,
+        optional("address", "0x48", "needed on I²C", "Its address, `0x03` to `0x77`; none on SPI."),
+        speed("SPI's clock; for SPI only."),
+        optional("mode", "3", "`0`", "SPI's clock polarity and phase, 0 to 3."),
+        optional(
+            "read_bits",
+            "0x80",
+            "`0x80`",
+            "Bits of a register's number that are 1 in a read and 0 in a write over SPI.",
+        ),
+        optional(
+            "burst_bits",
+            "0x40",
+            "`0`",
+            "Bits of a register's number where several bytes go over SPI at once.",
+        ),
         rate("Measurements a second."),
         optional(
             "id",

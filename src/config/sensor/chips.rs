@@ -9,9 +9,10 @@ use super::super::keys::Table;
 use super::super::quantity::{Rate, Span, Voltage};
 use super::super::raw::Section;
 use super::super::value::{Bad, boolean, number, one_of, quantity, text, whole};
-use super::bus;
+use super::place::{Buses, place};
 use crate::sensor::ads1x15::Ads1x15;
 use crate::sensor::bme280::Bme280;
+use crate::sensor::bus::SpiDialect;
 use crate::sensor::opt3001::Opt3001;
 use crate::sensor::register_map::{Field, Id, RegisterMap};
 use crate::sensor::sht3x::Sht3x;
@@ -33,6 +34,9 @@ pub(super) enum Chip {
 pub(super) const TABLES: [&Table; 5] =
     [&keys::BME280, &keys::SHT3X, &keys::ADS1115, &keys::OPT3001, &keys::REGISTERS];
 
+/// No controller of a board is faster; what the chip can do is for its data sheet to say.
+const SPEED_MAX_HZ: u32 = 100_000_000;
+
 /// A channel's name may be any that a recipe can have.
 const NAME_MAX: usize = 64;
 
@@ -50,21 +54,20 @@ impl Chip {
     pub(super) fn read(self, section: &Section<'_>) -> Option<PolledSettings> {
         let section = section.with(self.table());
         section.close();
-        let bus = section.require("bus", bus);
         let rate = section.require("rate", quantity::<Rate>);
         let kind = self.kind(&section);
-        let address = match self {
+        // What is noted of the kind is not judged again.
+        let usual = kind.as_ref().and_then(|kind| kind.model().addresses().first().copied());
+        let buses = match self {
+            Self::Bme280 | Self::Bmp280 | Self::Registers => Buses::I2cOrSpi,
+            _ => Buses::I2c,
+        };
+        let place = place(&section, buses, || match self {
             Self::Registers => section.require("address", address),
-            _ => section.get("address", address),
-        };
-        let kind = kind?;
-        let usual = kind.model().addresses().first().copied();
-        // What is noted above is not judged again.
-        let address = match section.has("address") || self == Self::Registers {
-            true => address?,
-            false => usual?,
-        };
-        let settings = PolledSettings { bus: bus?, address, rate_hz: rate?.hz(), kind };
+            _ if section.has("address") => section.get("address", address),
+            _ => usual,
+        });
+        let settings = PolledSettings { place: place?, rate_hz: rate?.hz(), kind: kind? };
         let bad = settings.validate();
         for bad in &bad {
             section.wrong(bad.key, bad.why.clone());
@@ -111,6 +114,10 @@ fn register_map(section: &Section<'_>) -> Option<RegisterMap> {
     let trigger = section.get("trigger", list(byte)).unwrap_or_default();
     let settle = section.get("settle", quantity::<Span>).map(Span::duration).unwrap_or_default();
     let register_bytes = section.get("register_bytes", whole(1..=2)).unwrap_or(1) as u8;
+    let bits = |key: &str| section.get(key, whole(0..=0xff)).map(|bits| bits as u8);
+    let (read, burst) = (bits("read_bits").unwrap_or(0x80), bits("burst_bits").unwrap_or(0));
+    let mode = section.get("mode", whole(0..=3)).unwrap_or(0) as u8;
+    let spi = Some(SpiDialect { mode, read, burst, speed_max_hz: SPEED_MAX_HZ });
     let sections = section.tables("channel", &keys::CHANNEL);
     if sections.is_empty() && !section.has("channel") {
         section.missing("channel");
@@ -127,7 +134,7 @@ fn register_map(section: &Section<'_>) -> Option<RegisterMap> {
         Some(id) => Some(id?),
         None => None,
     };
-    Some(RegisterMap { id, init, trigger, settle, register_bytes, fields: fields? })
+    Some(RegisterMap { id, init, trigger, settle, register_bytes, spi, fields: fields? })
 }
 
 fn field(section: &Section<'_>, registers: RangeInclusive<u32>) -> Option<Field> {
@@ -177,7 +184,7 @@ fn byte<'a>(value: &'a DeValue<'a>) -> Result<u8, Bad> {
 }
 
 /// 7 bits; the addresses before and after are the bus's own.
-fn address<'a>(value: &'a DeValue<'a>) -> Result<u8, Bad> {
+pub(super) fn address<'a>(value: &'a DeValue<'a>) -> Result<u8, Bad> {
     whole(0x03..=0x77)(value).map(|number| number as u8).map_err(|bad| match bad {
         Bad::Says(_) => {
             Bad::Says("must be 0x03 to 0x77, as `i2cdetect` shows it with 0x before it".into())

@@ -55,9 +55,10 @@ pub(crate) const CLKSEL_PLL_X: u8 = 0x01;
 /// Bytes of one frame in the FIFO: acceleration x, y, z, angular rate x, y, z, each 16-bit big-endian
 /// two's complement, in the order of the data registers.
 pub(crate) const FRAME_BYTES: usize = 12;
+/// Values of one frame.
+pub(crate) const CHANNELS: usize = 6;
 
-/// Standard gravity, m/s² (CGPM 1901).
-pub(crate) const GRAVITY: f32 = 9.806_65;
+pub(crate) use crate::sensor::fifo::GRAVITY;
 
 /// Full scale of the accelerometer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

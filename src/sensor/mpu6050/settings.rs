@@ -1,9 +1,10 @@
 //! What a person can set of an MPU-6050, and which of it the chip can do.
 
-use std::path::PathBuf;
+use std::time::Duration;
 
 use super::registers::{AccelRange, GyroRange};
-use crate::sensor::{BadSetting, Channel, SensorError, SensorSpec};
+use crate::sensor::fifo::{Chip, Model};
+use crate::sensor::{BadSetting, Channel, SensorError};
 
 /// Samples a second before the divider, with the low-pass filter on.
 const BASE_RATE_HZ: f64 = 1000.0;
@@ -20,54 +21,51 @@ const CHANNELS: [Channel; 6] = [
     Channel::new("gyro_z", "rad/s"),
 ];
 
-/// Settings of the `mpu6050` driver as plain values.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mpu6050Settings {
-    /// The bus's device file, as in `/dev/i2c-1`. Not used when the bus is handed over.
-    pub bus: PathBuf,
-    /// 0x68, or 0x69 with the pin AD0 high.
-    pub address: u8,
-    /// Frames a second, 4 to 1000: 1000 / n for a whole n up to 256.
-    pub rate_hz: f64,
+/// What the `mpu6050` driver has beside place and rate, as plain values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mpu6050 {
     /// Full scale of the accelerometer in g: 2, 4, 8 or 16.
     pub accel_range_g: u16,
     /// Full scale of the gyroscope in °/s: 250, 500, 1000 or 2000.
     pub gyro_range_dps: u16,
 }
 
-impl Default for Mpu6050Settings {
+impl Default for Mpu6050 {
     fn default() -> Self {
-        Self {
-            bus: PathBuf::from("/dev/i2c-1"),
-            address: 0x68,
-            rate_hz: 100.0,
-            accel_range_g: 4,
-            gyro_range_dps: 2000,
-        }
+        Self { accel_range_g: 4, gyro_range_dps: 2000 }
     }
 }
 
 /// Settings that the chip can do, in its own terms.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Checked {
-    pub(super) address: u8,
     pub(super) divider: u8,
     pub(super) rate_hz: f64,
     pub(super) accel_range: AccelRange,
     pub(super) gyro_range: GyroRange,
 }
 
-impl Mpu6050Settings {
-    /// Everything that the chip cannot do; empty when all is well.
-    pub fn validate(&self) -> Vec<BadSetting> {
+impl Model for Mpu6050 {
+    /// 0x69 with the pin AD0 high.
+    fn addresses(&self) -> &[u8] {
+        &[0x68, 0x69]
+    }
+
+    fn channels(&self) -> Vec<Channel> {
+        CHANNELS.to_vec()
+    }
+
+    fn rate(&self, rate_hz: f64) -> Result<f64, String> {
+        Ok(BASE_RATE_HZ / (f64::from(divider(rate_hz)?) + 1.0))
+    }
+
+    fn stuck_after(&self, _: f64) -> Option<Duration> {
+        // Its noise is above its resolution, also at rest.
+        Some(Duration::from_secs(30))
+    }
+
+    fn validate(&self) -> Vec<BadSetting> {
         let mut bad = Vec::new();
-        if !matches!(self.address, 0x68 | 0x69) {
-            let why = format!("must be 0x68 or 0x69, is {:#04x}", self.address);
-            bad.push(BadSetting { key: "address", why });
-        }
-        if let Err(why) = divider(self.rate_hz) {
-            bad.push(BadSetting { key: "rate", why });
-        }
         if AccelRange::from_g(self.accel_range_g).is_none() {
             let why = format!("must be 2, 4, 8 or 16 g, is {} g", self.accel_range_g);
             bad.push(BadSetting { key: "accel_range", why });
@@ -79,31 +77,17 @@ impl Mpu6050Settings {
         bad
     }
 
-    /// Channels and the chip's exact rate, known without a chip.
-    ///
-    /// # Errors
-    /// [`SensorError::Unusable`] when the chip cannot do what is set.
-    pub fn spec(&self) -> Result<SensorSpec, SensorError> {
-        let rate_hz = self.checked()?.rate_hz;
-        Ok(SensorSpec { channels: CHANNELS.to_vec(), rate_hz })
-    }
-
-    pub(super) fn checked(&self) -> Result<Checked, SensorError> {
+    fn driver(&self, rate_hz: f64) -> Result<Box<dyn Chip>, SensorError> {
         let parts = (
-            divider(self.rate_hz),
+            divider(rate_hz),
             AccelRange::from_g(self.accel_range_g),
             GyroRange::from_dps(self.gyro_range_dps),
         );
-        match (self.validate().as_slice(), parts) {
-            ([], (Ok(divider), Some(accel_range), Some(gyro_range))) => Ok(Checked {
-                address: self.address,
-                divider,
-                rate_hz: BASE_RATE_HZ / (f64::from(divider) + 1.0),
-                accel_range,
-                gyro_range,
-            }),
-            (bad, _) => Err(BadSetting::refuse("mpu6050", bad)),
-        }
+        let (Ok(divider), Some(accel_range), Some(gyro_range)) = parts else {
+            return Err(BadSetting::refuse("mpu6050", &self.validate()));
+        };
+        let settings = Checked { divider, rate_hz, accel_range, gyro_range };
+        Ok(Box::new(super::Driver { settings, capacity: 0, partial_reads: 0 }))
     }
 }
 
@@ -129,6 +113,8 @@ fn divider(rate_hz: f64) -> Result<u8, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sensor::bus::Place;
+    use crate::sensor::fifo::{FifoSettings, Kind};
 
     #[test]
     fn divider_is_as_the_data_sheet_has_it() {
@@ -146,25 +132,35 @@ mod tests {
         assert!(why.contains("333.333 Hz and 500.000 Hz"), "{why}");
     }
 
+    fn settings(rate_hz: f64, chip: Mpu6050, address: u8) -> FifoSettings {
+        FifoSettings {
+            place: Place::i2c("/dev/i2c-1", address),
+            rate_hz,
+            kind: Kind::Mpu6050(chip),
+        }
+    }
+
     #[test]
     fn every_setting_that_the_chip_cannot_do_is_listed() {
-        let settings = Mpu6050Settings {
-            address: 0x70,
-            rate_hz: f64::NAN,
-            accel_range_g: 3,
-            gyro_range_dps: 100,
-            ..Default::default()
-        };
+        let chip = Mpu6050 { accel_range_g: 3, gyro_range_dps: 100 };
+        let settings = settings(f64::NAN, chip, 0x70);
         let keys: Vec<_> = settings.validate().iter().map(|bad| bad.key).collect();
         assert_eq!(keys, ["address", "rate", "accel_range", "gyro_range"]);
         assert!(matches!(settings.spec(), Err(SensorError::Unusable(_))));
     }
 
     #[test]
+    fn it_has_no_spi_here() {
+        let place = Place::Spi { device: "/dev/spidev0.0".into(), speed_hz: 1_000_000 };
+        let settings = FifoSettings { place, ..settings(100.0, Mpu6050::default(), 0x68) };
+        assert_eq!(settings.validate()[0].key, "bus");
+    }
+
+    #[test]
     fn spec_has_six_channels_in_si_units_at_the_exact_rate() {
-        let settings = Mpu6050Settings { rate_hz: 33.333, ..Default::default() };
-        let spec = settings.spec().expect("fine settings");
+        let spec = settings(33.333, Mpu6050::default(), 0x68).spec().expect("fine settings");
         assert_eq!(spec.rate_hz, 1000.0 / 30.0);
+        assert_eq!(spec.period(), std::time::Duration::from_millis(30));
         let names: Vec<&str> = spec.channels.iter().map(|c| c.name.as_ref()).collect();
         assert_eq!(names, ["accel_x", "accel_y", "accel_z", "gyro_x", "gyro_y", "gyro_z"]);
         assert_eq!(

@@ -1,6 +1,12 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::clock::ManualClock;
-use crate::sensor::sim::{self, Playback, Segment, SimBus, SimChip};
+use crate::data::Frames;
+use crate::sensor::Sensor as _;
+use crate::sensor::bus::Place;
+use crate::sensor::fifo::{Fifo, FifoSettings, Kind};
+use crate::sensor::sim::{self, Playback, Segment, SimChip};
 
 const PERIOD: Duration = Duration::from_millis(10);
 
@@ -8,7 +14,7 @@ const PERIOD: Duration = Duration::from_millis(10);
 struct Bench {
     clock: Arc<ManualClock>,
     chip: SimChip,
-    driver: Mpu6050<SimBus<sim::Chip>>,
+    driver: Fifo,
     frames: Frames,
 }
 
@@ -28,8 +34,8 @@ fn chip(lengths: &[usize], gap: Duration) -> (Arc<ManualClock>, SimChip) {
 
 fn bench(lengths: &[usize], gap: Duration) -> Bench {
     let (clock, chip) = chip(lengths, gap);
-    let settings = Mpu6050Settings { accel_range_g: 16, ..Default::default() };
-    let driver = Mpu6050::new(chip.bus(), &settings, clock.clone()).expect("the chip is fine");
+    let settings = settings(100.0, Mpu6050 { accel_range_g: 16, ..Default::default() });
+    let driver = opened(&chip, &settings, clock.clone()).expect("the chip is fine");
     Bench { clock, chip, driver, frames: Frames::new(6, 1024) }
 }
 
@@ -45,8 +51,21 @@ impl Bench {
     }
 }
 
+fn settings(rate_hz: f64, chip: Mpu6050) -> FifoSettings {
+    let place = Place::i2c("/dev/i2c-1", sim::ADDRESS);
+    FifoSettings { place, rate_hz, kind: Kind::Mpu6050(chip) }
+}
+
+fn opened(
+    chip: &SimChip,
+    settings: &FifoSettings,
+    clock: Arc<ManualClock>,
+) -> Result<Fifo, SensorError> {
+    Fifo::new(chip.port(&settings.place, Default::default()), settings, clock)
+}
+
 fn new_error(chip: &SimChip, clock: Arc<ManualClock>) -> SensorError {
-    let made = Mpu6050::new(chip.bus(), &Mpu6050Settings::default(), clock);
+    let made = opened(chip, &settings(100.0, Mpu6050::default()), clock);
     made.err().expect("the chip cannot be set up")
 }
 
@@ -176,7 +195,7 @@ fn other_chip_is_refused_by_its_id_and_relatives_are_taken() {
     let (clock, chip) = chip(&[10], Duration::ZERO);
     for id in [0x70, 0x71, 0x73, 0x68] {
         chip.set_id(id);
-        assert!(Mpu6050::new(chip.bus(), &Mpu6050Settings::default(), clock.clone()).is_ok());
+        assert!(opened(&chip, &settings(100.0, Mpu6050::default()), clock.clone()).is_ok());
     }
     chip.set_id(0xd1);
     let error = new_error(&chip, clock);
@@ -186,8 +205,9 @@ fn other_chip_is_refused_by_its_id_and_relatives_are_taken() {
 #[test]
 fn wrong_address_names_it() {
     let (clock, chip) = chip(&[10], Duration::ZERO);
-    let settings = Mpu6050Settings { address: 0x69, ..Default::default() };
-    let error = Mpu6050::new(chip.bus(), &settings, clock).err().expect("nobody there");
+    let place = Place::i2c("/dev/i2c-1", 0x69);
+    let settings = FifoSettings { place, ..settings(100.0, Mpu6050::default()) };
+    let error = opened(&chip, &settings, clock).err().expect("nobody there");
     assert!(is_bus(&error, "reading WHO_AM_I: nothing answers at address 0x69"), "{error}");
 }
 
@@ -196,12 +216,12 @@ fn nack_of_any_transaction_is_an_error_and_setting_up_again_works() {
     for failing in 0_u64.. {
         let (clock, chip) = chip(&[100], Duration::ZERO);
         chip.nack_at(failing);
-        match Mpu6050::new(chip.bus(), &Mpu6050Settings::default(), clock.clone()) {
+        match opened(&chip, &settings(100.0, Mpu6050::default()), clock.clone()) {
             Err(error) => assert!(is_bus(&error, "nothing answers"), "{error}"),
             // The set-up uses fewer transactions than that.
             Ok(_) => break,
         }
-        assert!(Mpu6050::new(chip.bus(), &Mpu6050Settings::default(), clock).is_ok());
+        assert!(opened(&chip, &settings(100.0, Mpu6050::default()), clock).is_ok());
     }
 }
 
@@ -214,8 +234,8 @@ fn chip_that_lost_its_configuration_is_an_error_and_set_up_anew_goes_on_with_a_g
     bench.chip.brown_out();
     let error = bench.poll(PERIOD).expect_err("a chip that sleeps");
     assert!(is_bus(&error, "lost its configuration"), "{error}");
-    let settings = Mpu6050Settings { accel_range_g: 16, ..Default::default() };
-    bench.driver = Mpu6050::new(bench.chip.bus(), &settings, bench.clock.clone()).expect("back");
+    let settings = settings(100.0, Mpu6050 { accel_range_g: 16, ..Default::default() });
+    bench.driver = opened(&bench.chip, &settings, bench.clock.clone()).expect("back");
     for _ in 0..5 {
         assert_eq!(bench.poll(PERIOD), Ok(1));
     }
@@ -235,8 +255,8 @@ fn removed_chip_is_an_error() {
 #[test]
 fn signal_beyond_the_range_reads_as_the_range_s_end() {
     let (clock, chip) = chip_of(vec![[500.0, -500.0, 0.0, 100.0, -100.0, 0.0]]);
-    let settings = Mpu6050Settings { accel_range_g: 2, gyro_range_dps: 250, ..Default::default() };
-    let mut driver = Mpu6050::new(chip.bus(), &settings, clock.clone()).expect("a fine chip");
+    let settings = settings(100.0, Mpu6050 { accel_range_g: 2, gyro_range_dps: 250 });
+    let mut driver = opened(&chip, &settings, clock.clone()).expect("a fine chip");
     clock.advance(PERIOD);
     let mut frames = Frames::new(6, 1);
     assert_eq!(driver.read(&mut frames), Ok(1));
@@ -257,9 +277,8 @@ fn chip_of(frames: Vec<[f32; 6]>) -> (Arc<ManualClock>, SimChip) {
 fn every_rate_that_the_chip_can_do_loses_no_frame_at_its_own_polling() {
     for divider in [1, 2, 3, 7, 10, 33, 100, 250, 256] {
         let (clock, chip) = chip(&[200], Duration::ZERO);
-        let settings =
-            Mpu6050Settings { rate_hz: 1000.0 / f64::from(divider), ..Default::default() };
-        let mut driver = Mpu6050::new(chip.bus(), &settings, clock.clone()).expect("a fine chip");
+        let settings = settings(1000.0 / f64::from(divider), Mpu6050::default());
+        let mut driver = opened(&chip, &settings, clock.clone()).expect("a fine chip");
         let mut frames = Frames::new(6, 256);
         while !chip.finished() {
             clock.advance(driver.poll_period());

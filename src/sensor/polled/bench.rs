@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Kind, Polled, PolledSettings};
 use crate::clock::{Clock as _, ManualClock};
 use crate::data::Frames;
-use crate::sensor::bus::I2cPort;
+use crate::sensor::bus::Place;
 use crate::sensor::sim::{Device, Sim};
 use crate::sensor::{Sensor, SensorError};
 
@@ -17,11 +17,12 @@ pub(in crate::sensor) fn opened<D: Device + 'static>(
     settings: &PolledSettings,
     clock: Arc<ManualClock>,
 ) -> Result<Polled, SensorError> {
-    Polled::new(Box::new(I2cPort::new(sim.bus(), settings.address)), settings, clock)
+    let port = sim.port(&settings.place, settings.kind.model().dialect());
+    Polled::new(port, settings, clock)
 }
 
 /// What happens after a byte was written to a register.
-type OnWrite = fn(&mut Bytes, u8, Duration);
+pub(in crate::sensor) type OnWrite = fn(&mut Bytes, u8, Duration);
 
 /// 256 registers of a byte; bursts go on to the next.
 pub(in crate::sensor) struct Bytes {
@@ -31,6 +32,8 @@ pub(in crate::sensor) struct Bytes {
     now: Duration,
     reset: fn(&mut Bytes),
     on_write: OnWrite,
+    /// All registers have this bit in their number; SPI leaves it out.
+    pub(in crate::sensor) high: u8,
 }
 
 impl Default for Bytes {
@@ -43,7 +46,8 @@ impl Bytes {
     /// `reset` sets what is not 0 after power-up; `on_write` is called after each byte that is written.
     pub(in crate::sensor) fn new(reset: fn(&mut Bytes), on_write: OnWrite) -> Self {
         let (held, now) = (BTreeMap::new(), Duration::ZERO);
-        let mut bytes = Self { registers: [0; 256], held, pointer: 0, now, reset, on_write };
+        let mut bytes =
+            Self { registers: [0; 256], held, pointer: 0, now, reset, on_write, high: 0 };
         reset(&mut bytes);
         bytes
     }
@@ -83,6 +87,10 @@ impl Device for Bytes {
         let register = self.pointer;
         self.pointer = register.wrapping_add(1);
         self.held.get(&register).copied().unwrap_or_else(|| self.get(register))
+    }
+
+    fn over_spi(&self, number: u8) -> u8 {
+        number | self.high
     }
 
     fn power(&mut self, _: bool) {
@@ -172,7 +180,7 @@ impl Bench {
         let clock = Arc::new(ManualClock::auto());
         let sim = Sim::at(address, clock.clone(), Bytes::new(reset, on_write));
         sim.allow_transactions(5000);
-        let settings = PolledSettings { bus: "/dev/i2c-1".into(), address, rate_hz, kind };
+        let settings = PolledSettings { place: Place::i2c("/dev/i2c-1", address), rate_hz, kind };
         Self { clock, sim, settings, sensor: None, make: (reset, on_write) }
     }
 
@@ -214,9 +222,50 @@ impl Bench {
         self.sensor().read(&mut frames).expect_err("a fault").to_string()
     }
 
+    pub(in crate::sensor) fn made(&self) -> (fn(&mut Bytes), OnWrite) {
+        self.make
+    }
+
+    pub(in crate::sensor) fn settings(&self) -> PolledSettings {
+        self.settings.clone()
+    }
+
     pub(in crate::sensor) fn faults(&self) {
         let (reset, on_write) = self.make;
         Self::faults_of(self.settings.clone(), || Bytes::new(reset, on_write));
+    }
+
+    /// The same chip over SPI, where nothing acknowledges: it measures, and a dead line is a fault.
+    pub(in crate::sensor) fn over_spi<D: Device + 'static>(
+        settings: PolledSettings,
+        make: impl Fn() -> D,
+    ) {
+        let place = Place::Spi { device: "/dev/spidev0.0".into(), speed_hz: 1_000_000 };
+        let settings = PolledSettings { place, ..settings };
+        assert_eq!(settings.validate(), []);
+        for what in ["zeros", "ones", "removed", "failing"] {
+            let clock = Arc::new(ManualClock::auto());
+            let sim = Sim::at(0, clock.clone(), make());
+            sim.allow_transactions(2000);
+            let mut sensor = opened(&sim, &settings, clock.clone()).expect(what);
+            let mut frames = Frames::new(sensor.spec().channels.len(), 2);
+            assert_eq!(sensor.read(&mut frames), Ok(1), "{what}");
+            assert!(frames.values().iter().any(|value| value.is_finite()), "{frames:?}");
+            match what {
+                "zeros" => sim.stuck_at(Some(0x00)),
+                "ones" => sim.stuck_at(Some(0xff)),
+                "removed" => sim.remove(),
+                _ => sim.nack_next(1),
+            }
+            clock.advance(sensor.spec().period());
+            let error = sensor.read(&mut frames).expect_err(what);
+            assert!(matches!(error, SensorError::Bus { .. }), "{what}: {error}");
+            assert_eq!(frames.len(), 1, "{what}");
+            sim.stuck_at(None);
+            sim.plug_in();
+            let mut sensor = opened(&sim, &settings, clock).expect(what);
+            assert_eq!(sensor.read(&mut frames), Ok(1), "{what}");
+        }
     }
 
     /// Every fault of the bus, at the start and while measuring: an error, no frame, and all well after it.
@@ -239,7 +288,7 @@ impl Bench {
         ];
         let set_up = || {
             let clock = Arc::new(ManualClock::auto());
-            let sim = Sim::at(settings.address, clock.clone(), make());
+            let sim = Sim::at(settings.place.address().unwrap_or(0), clock.clone(), make());
             sim.allow_transactions(2000);
             (clock, sim)
         };

@@ -21,9 +21,11 @@ fn light() -> Words {
 fn a_chip_that_is_dazzled_and_then_unplugged_is_told_and_comes_back_by_itself() {
     const DAZZLED: u16 = 0x0100;
     let clock = Arc::new(ManualClock::auto());
-    let bus = "/dev/i2c-1".into();
-    let settings =
-        PolledSettings { bus, address: 0x44, rate_hz: 1.0, kind: Kind::Opt3001(Opt3001) };
+    let settings = PolledSettings {
+        place: Place::i2c("/dev/i2c-1", 0x44),
+        rate_hz: 1.0,
+        kind: Kind::Opt3001(Opt3001),
+    };
     let sim = Sim::at(0x44, clock.clone(), light());
     sim.allow_transactions(5000);
     let (told, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
@@ -91,9 +93,11 @@ fn a_chip_that_is_dazzled_and_then_unplugged_is_told_and_comes_back_by_itself() 
 #[test]
 fn a_measurement_every_ten_seconds_is_one_though_the_thread_looks_every_second() {
     let clock = Arc::new(ManualClock::auto());
-    let bus = "/dev/i2c-1".into();
-    let settings =
-        PolledSettings { bus, address: 0x44, rate_hz: 0.1, kind: Kind::Opt3001(Opt3001) };
+    let settings = PolledSettings {
+        place: Place::i2c("/dev/i2c-1", 0x44),
+        rate_hz: 0.1,
+        kind: Kind::Opt3001(Opt3001),
+    };
     let sim = Sim::at(0x44, clock.clone(), light());
     let mut sensor = opened(&sim, &settings, clock.clone()).unwrap();
     let mut frames = Frames::new(1, 8);

@@ -3,8 +3,11 @@ use std::sync::atomic::AtomicU32;
 
 use super::*;
 use crate::clock::{ManualClock, ScaledClock};
-use crate::sensor::sim::{Playback, Segment, SimChip};
-use crate::sensor::{Mpu6050, Mpu6050Settings, SensorReading};
+use crate::sensor::SensorReading;
+use crate::sensor::bus::Place;
+use crate::sensor::fifo::{Fifo, FifoSettings, Kind};
+use crate::sensor::mpu6050::Mpu6050;
+use crate::sensor::sim::{ADDRESS, Playback, Segment, SimChip};
 
 const PERIOD: Duration = Duration::from_millis(10);
 
@@ -46,7 +49,7 @@ impl Bench {
         let (frames, changes) = (self.frames.clone(), self.changes.clone());
         Sampler {
             name: "imu".into(),
-            spec: Mpu6050Settings::default().spec().expect("fine settings"),
+            spec: settings().spec().expect("fine settings"),
             stuck_after: None,
             clock: self.clock.clone(),
             open: Box::new(move || {
@@ -106,8 +109,15 @@ fn chip(clock: &Arc<ManualClock>, frames: usize) -> SimChip {
     SimChip::new(clock.clone(), Playback { segments, gap: Duration::ZERO, repeat: false })
 }
 
+fn settings() -> FifoSettings {
+    let kind = Kind::Mpu6050(Mpu6050::default());
+    FifoSettings { place: Place::i2c("/dev/i2c-1", ADDRESS), rate_hz: 100.0, kind }
+}
+
 fn open(chip: &SimChip, clock: Arc<dyn Clock>) -> Result<Box<dyn Sensor>, SensorError> {
-    Ok(Box::new(Mpu6050::new(chip.bus(), &Mpu6050Settings::default(), clock)?))
+    let settings = settings();
+    let port = chip.port(&settings.place, Default::default());
+    Ok(Box::new(Fifo::new(port, &settings, clock)?))
 }
 
 /// A sensor that does what a test says, once a poll.
@@ -126,7 +136,7 @@ impl<F: FnMut(&mut Frames) -> Result<usize, SensorError> + Send> Sensor for Scri
 fn scripted(
     read: impl FnMut(&mut Frames) -> Result<usize, SensorError> + Send + 'static,
 ) -> Result<Box<dyn Sensor>, SensorError> {
-    let spec = Mpu6050Settings::default().spec().expect("fine settings");
+    let spec = settings().spec().expect("fine settings");
     Ok(Box::new(Scripted(spec, read)))
 }
 

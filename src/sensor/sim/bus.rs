@@ -1,12 +1,14 @@
-//! A simulated I²C bus with one chip on it, and everything that can be wrong between the two.
+//! A simulated bus, I²C or SPI, with one chip on it, and everything that can be wrong between the two.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use embedded_hal::i2c::{ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};
+use embedded_hal::spi::{self, SpiDevice};
 
 use super::device::Device;
 use crate::clock::Clock;
+use crate::sensor::bus::{Dialect, I2cPort, Place, Port, SpiDialect, SpiPort};
 
 /// A chip on a board. Clones are the same chip.
 pub struct Sim<C> {
@@ -42,6 +44,31 @@ struct Wires {
 
 /// A connection to the chip's bus, for one driver.
 pub struct SimBus<C>(Sim<C>);
+
+/// The same where the chip is on SPI.
+pub struct SimSpi<C> {
+    sim: Sim<C>,
+    dialect: SpiDialect,
+    /// What [`Device::write`] knows a burst by.
+    i2c_burst: u8,
+}
+
+impl<C: Device + 'static> Sim<C> {
+    /// The chip as a driver for `place` reaches it.
+    pub fn port(&self, place: &Place, dialect: Dialect) -> Box<dyn Port> {
+        match (place, dialect.spi) {
+            (Place::Spi { .. }, Some(spi)) => {
+                let sim = self.clone();
+                let bus = SimSpi { sim, dialect: spi, i2c_burst: dialect.i2c_burst };
+                Box::new(SpiPort::new(bus, spi))
+            }
+            _ => {
+                let address = place.address().unwrap_or(self.address);
+                Box::new(I2cPort::new(self.bus(), address, dialect))
+            }
+        }
+    }
+}
 
 impl<C: Device> Sim<C> {
     /// `chip` at `address`, which has just been powered.
@@ -122,6 +149,21 @@ impl<C: Device> Sim<C> {
         state.transactions_max = state.transactions + count;
     }
 
+    /// Begins a transaction.
+    fn begin(&self) -> MutexGuard<'_, State<C>> {
+        let stretch = self.now().wires.stretch;
+        if !stretch.is_zero() {
+            self.clock.sleep_until(self.clock.monotonic() + stretch);
+        }
+        let mut state = self.now();
+        state.transactions += 1;
+        assert!(
+            state.transactions <= state.transactions_max,
+            "the driver used more transactions than the test allows"
+        );
+        state
+    }
+
     /// The state as it is at this moment.
     fn now(&self) -> MutexGuard<'_, State<C>> {
         // The panic of `allow_transactions` is the only one, and leaves the state whole.
@@ -143,16 +185,7 @@ impl<C: Device> I2c for SimBus<C> {
         address: u8,
         operations: &mut [Operation<'_>],
     ) -> Result<(), ErrorKind> {
-        let stretch = self.0.now().wires.stretch;
-        if !stretch.is_zero() {
-            self.0.clock.sleep_until(self.0.clock.monotonic() + stretch);
-        }
-        let mut state = self.0.now();
-        state.transactions += 1;
-        assert!(
-            state.transactions <= state.transactions_max,
-            "the driver used more transactions than the test allows"
-        );
+        let mut state = self.0.begin();
         let State { chip, wires, transactions, .. } = &mut *state;
         let nack = Err(ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address));
         if wires.removed || address != self.0.address {
@@ -177,6 +210,55 @@ impl<C: Device> I2c for SimBus<C> {
                         return Err(ErrorKind::NoAcknowledge(NoAcknowledgeSource::Data));
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<C> spi::ErrorType for SimSpi<C> {
+    type Error = spi::ErrorKind;
+}
+
+impl<C: Device> SpiDevice for SimSpi<C> {
+    /// Nobody acknowledges: a chip that is not there, and one that was told to be written, leave the line as it is, high.
+    fn transaction(
+        &mut self,
+        operations: &mut [spi::Operation<'_, u8>],
+    ) -> Result<(), spi::ErrorKind> {
+        let mut state = self.sim.begin();
+        let State { chip, wires, transactions, .. } = &mut *state;
+        let fails = wires.nack_at == Some(*transactions) || wires.nack_next > 0;
+        wires.nack_next = wires.nack_next.saturating_sub(1);
+        if fails {
+            return Err(spi::ErrorKind::Other);
+        }
+        let SpiDialect { read, burst, .. } = self.dialect;
+        let dead = if wires.removed { Some(0xff) } else { wires.stuck };
+        let (mut reads, mut one) = (true, false);
+        for operation in operations {
+            match operation {
+                spi::Operation::Write(bytes) => {
+                    let Some((&number, values)) = bytes.split_first() else { continue };
+                    reads = number & read == read;
+                    let several = number & burst == burst;
+                    one = !several;
+                    assert!(
+                        values.len() < 2 || several,
+                        "several bytes are written without the burst bit"
+                    );
+                    let more = if several && burst != 0 { self.i2c_burst } else { 0 };
+                    let number = chip.over_spi(number & !read & !burst) | more;
+                    if dead.is_none() {
+                        chip.write(&[&[number], values].concat());
+                    }
+                }
+                spi::Operation::Read(into) => {
+                    assert!(into.len() < 2 || !one, "several bytes are read without the burst bit");
+                    let dead = if reads { dead } else { Some(0xff) };
+                    into.fill_with(|| dead.unwrap_or_else(|| chip.read_byte()));
+                }
+                _ => return Err(spi::ErrorKind::Other),
             }
         }
         Ok(())

@@ -13,6 +13,11 @@ pub trait Device: Send {
     /// The next byte that is read.
     fn read_byte(&mut self) -> u8;
 
+    /// The register that `number` means over SPI, where a chip keeps a bit of it for something else.
+    fn over_spi(&self, number: u8) -> u8 {
+        number
+    }
+
     /// The supply goes, or comes back with everything at its reset value.
     fn power(&mut self, on: bool);
 }

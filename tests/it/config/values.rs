@@ -78,12 +78,12 @@ fn each_wrong_value_is_named_with_what_to_write() {
         (
             "[[sensor]]",
             "driver = \"mpu650\"",
-            "sensor[0].driver: \"mpu650\" is not one of \"mpu6050\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"registers\", \"replay\"; did you mean \"mpu6050\"?",
+            "sensor[0].driver: \"mpu650\" is not one of \"mpu6050\", \"lis3dh\", \"adxl345\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"registers\", \"replay\"; did you mean \"mpu6050\"?",
         ),
         (
             "[[sensor]]",
             "driver = \"camera\"",
-            "sensor[0].driver: \"camera\" is not one of \"mpu6050\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"registers\", \"replay\"",
+            "sensor[0].driver: \"camera\" is not one of \"mpu6050\", \"lis3dh\", \"adxl345\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"registers\", \"replay\"",
         ),
         (
             "[[sensor]]",
@@ -374,6 +374,64 @@ fn what_a_slow_chip_cannot_do_is_said_by_key_with_what_it_can() {
         let text = chip(driver, keys);
         let said = says(&text);
         let message = said.lines().next().unwrap().split_once(": ").unwrap().1;
+        assert_eq!(message, expected, "{text}");
+    }
+}
+
+#[test]
+fn a_chip_is_on_i2c_or_on_spi_and_what_does_not_go_together_is_said() {
+    let chip = |driver: &str, keys: &str| {
+        format!("[[sensor]]\nname = \"door\"\ndriver = \"{driver}\"\n{keys}{GOOD}")
+    };
+    const SPI: &str = "bus = \"/dev/spidev0.0\"\nrate = \"100 Hz\"\n";
+    for (driver, keys, expected) in [
+        ("lis3dh", SPI.to_owned(), ""),
+        ("bme280", "bus = \"/dev/spidev0.0\"\nrate = \"1 Hz\"\nspeed = \"8 MHz\"\n".into(), ""),
+        (
+            "adxl345",
+            format!("{SPI}speed = \"5 MHz\"\n"),
+            "sensor[0].speed: the chip does 1.6 MHz at most, asked for 5 MHz",
+        ),
+        (
+            "lis3dh",
+            format!("{SPI}address = 0x19\n"),
+            "sensor[0].address: a chip on SPI has none: the device file is its chip select",
+        ),
+        (
+            "lis3dh",
+            "bus = \"/dev/i2c-1\"\nrate = \"100 Hz\"\nspeed = \"1 MHz\"\n".into(),
+            "sensor[0].speed: is for SPI only; an I²C bus's speed is set in the board's device tree",
+        ),
+        (
+            "mpu6050",
+            SPI.to_owned(),
+            "sensor[0].bus: this chip is reached over I²C only: a bus as \"/dev/i2c-1\"",
+        ),
+        (
+            "lis3dh",
+            "bus = \"spidev0.1\"\nrate = \"100 Hz\"\n".into(),
+            "sensor[0].bus: \"spidev0.1\" is not a device file; write it as \"/dev/spidev0.1\"",
+        ),
+        (
+            "lis3dh",
+            "bus = \"/dev/i2c-1\"\nrate = \"120 Hz\"\n".into(),
+            "sensor[0].rate: the chip does 1, 10, 25, 50, 100, 200, 400, 1344 Hz, asked for 120 Hz",
+        ),
+        (
+            "lis3dh",
+            format!("{SPI}[[sensor]]\nname = \"b\"\ndriver = \"adxl345\"\n{SPI}"),
+            "sensor[1].bus: is opened by sensor \"door\" already",
+        ),
+        (
+            "registers",
+            format!("{SPI}mode = 4\n[[sensor.channel]]\nname = \"a\"\n"),
+            "sensor[0].mode: must be 0 to 3, is 4",
+        ),
+    ] {
+        let text = chip(driver, &keys);
+        let said = super::parse(&text).err().unwrap_or_default();
+        let first = said.lines().next().unwrap_or_default();
+        let message = first.split_once(": ").map_or("", |(_, message)| message);
         assert_eq!(message, expected, "{text}");
     }
 }

@@ -2,27 +2,25 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use embedded_hal::i2c::{self, ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};
 use linux_embedded_hal::I2cdev;
 use linux_embedded_hal::i2cdev::linux::LinuxI2CError;
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
 
-use super::SensorError;
+use super::lock;
+use crate::sensor::SensorError;
 
 /// A bus as `/dev/i2c-1`, opened for one chip.
-pub(super) struct LinuxI2c {
+pub(in crate::sensor) struct LinuxI2c {
     bus: I2cdev,
     _lock: File,
 }
 
 impl LinuxI2c {
     /// Opens a bus for the chip at `address`, which no other process has then, or says what to do.
-    pub(super) fn open(path: &Path, address: u8) -> Result<Self, SensorError> {
+    pub(in crate::sensor) fn open(path: &Path, address: u8) -> Result<Self, SensorError> {
         let opened = std::fs::metadata(path).and_then(|found| {
             if !found.file_type().is_char_device() {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no device"));
@@ -45,32 +43,8 @@ impl LinuxI2c {
             let why = format!("{}: {error}: {advice}", path.display());
             SensorError::Bus { doing: "opening the I²C bus", why }
         })?;
-        take(&lock, path, address)?;
+        lock::take(&lock, address, || format!("{address:#04x} on {}", path.display()))?;
         Ok(Self { bus, _lock: lock })
-    }
-}
-
-/// Marks the chip at `address` as taken for as long as `file` is open: a lock on the byte of that number, which
-/// nothing else looks at. It goes with this opening of the file, however the process ends.
-fn take(file: &File, path: &Path, address: u8) -> Result<(), SensorError> {
-    let lock = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: address.into(),
-        l_len: 1,
-        l_pid: 0,
-    };
-    match fcntl(file.as_raw_fd(), FcntlArg::F_OFD_SETLK(&lock)) {
-        Ok(_) => Ok(()),
-        Err(Errno::EAGAIN | Errno::EACCES) => Err(SensorError::InUse(format!(
-            "another process has {address:#04x} on {}: a running edgerun? `systemctl stop edgerun` ends it",
-            path.display()
-        ))),
-        // A kernel without such locks has worked without them before.
-        Err(error) => {
-            log::debug!("{}: no lock: {error}", path.display());
-            Ok(())
-        }
     }
 }
 
@@ -97,7 +71,7 @@ impl I2c for LinuxI2c {
 }
 
 /// The kernel's error; shown in its words.
-pub(super) struct LinuxI2cError(io::Error);
+pub(in crate::sensor) struct LinuxI2cError(io::Error);
 
 impl std::fmt::Debug for LinuxI2cError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -132,19 +106,6 @@ mod tests {
             let error = LinuxI2cError(io::Error::from_raw_os_error(number));
             assert!(matches!(error.kind(), ErrorKind::NoAcknowledge(_)));
         }
-    }
-
-    #[test]
-    fn one_opening_has_a_chip_and_others_have_the_bus_s_other_chips() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let open = || File::options().read(true).write(true).open(file.path()).unwrap();
-        let (first, second, third) = (open(), open(), open());
-        take(&first, file.path(), 0x68).unwrap();
-        take(&second, file.path(), 0x76).unwrap();
-        let error = take(&third, file.path(), 0x68).unwrap_err();
-        assert!(matches!(&error, SensorError::InUse(why) if why.contains("0x68")), "{error}");
-        drop(first);
-        take(&third, file.path(), 0x68).unwrap();
     }
 
     #[test]
