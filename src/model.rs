@@ -6,13 +6,15 @@
 pub mod archive;
 mod digest;
 mod manifest;
+mod postprocess;
 mod recipe;
 pub mod release;
 mod update_limits;
 
 pub use archive::ArchiveError;
 pub use digest::{Digest, NoDigest};
-pub use manifest::{Golden, Limits, Manifest, ManifestError, Postprocess, PostprocessKind, Score};
+pub use manifest::{Golden, Manifest, ManifestError};
+pub use postprocess::{Anomaly, Classification, Postprocess, PostprocessKind, Regression, Score};
 pub use recipe::{
     Clip, Cutoff, Filter, InputChannel, Layout, Missing, MissingPolicy, Pass, PerColumn, Reach,
     Recipe, Scale, Standardise, Start, Statistic, Statistics, Step,

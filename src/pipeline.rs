@@ -170,27 +170,8 @@ impl Publish {
     fn wants(self, finding: &Finding, last: Option<&Finding>) -> bool {
         match self {
             Self::Every => true,
-            Self::Change => match (finding, last) {
-                (_, None) => true,
-                (
-                    Finding::Classification { label: now, .. },
-                    Some(Finding::Classification { label: then, .. }),
-                ) => now != then,
-                (
-                    Finding::Regression { value: now, .. },
-                    Some(Finding::Regression { value, .. }),
-                ) => now != value,
-                (
-                    Finding::Anomaly { anomalous: now, .. },
-                    Some(Finding::Anomaly { anomalous: then, .. }),
-                ) => now != then,
-                (_, Some(_)) => true,
-            },
-            Self::Above(limit) => match finding {
-                Finding::Classification { label, score, .. } => label.is_some() && *score >= limit,
-                Finding::Regression { value, .. } => *value >= limit,
-                Finding::Anomaly { score, .. } => *score >= limit,
-            },
+            Self::Change => last.is_none_or(|last| !finding.says_the_same_as(last)),
+            Self::Above(limit) => finding.reaches(limit),
         }
     }
 }

@@ -1,33 +1,63 @@
-//! Output tensors → findings: dequantize, threshold, hysteresis, hold.
+//! Output tensors → findings: dequantized, then read by the bundle's task, each a file here with `Task`. Its settings stand
+//! in `crate::model::postprocess`.
+
+mod anomaly;
+mod classification;
+mod regression;
 
 use std::sync::Arc;
 
-use crate::data::{
-    EventKind, Finding, Quantization, ScoredLabel, Signature, Tensor, TensorError, read_real,
-};
-use crate::model::{Manifest, PostprocessKind, Score};
+use crate::data::{EventKind, Finding, Quantization, Signature, Tensor, TensorError, read_real};
+use crate::model::{Manifest, PostprocessKind};
 
 /// A manifest's `[postprocess]` made ready for one model, with its state over windows.
-#[derive(Clone, Debug)]
 pub struct Postprocessor {
-    kind: PostprocessKind,
-    output: usize,
-    quantization: Option<Quantization>,
-    labels: Vec<Arc<str>>,
-    unit: Arc<str>,
-    real: Vec<f32>,
-    order: Vec<usize>,
-    state: State,
+    task: Box<dyn Task>,
+    outputs: Vec<Output>,
 }
 
-/// What is remembered between windows.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct State {
-    label: Option<usize>,
-    anomalous: bool,
-    /// What asks to become the new state, and for how many windows in a row it has.
-    asking: Option<(Option<usize>, u32)>,
+/// An output tensor that the task reads.
+struct Output {
+    index: usize,
+    quantization: Option<Quantization>,
+    /// Its values of the last window, dequantized.
+    real: Vec<f32>,
 }
+
+/// What reads a model's outputs.
+trait Task: Send {
+    /// What `outputs` say, real and finite, each `[the tensor's elements]`; `input` are the preprocessed real values of the
+    /// window.
+    fn read(&mut self, input: &[f32], outputs: &[&[f32]]) -> Found;
+
+    /// What it remembers that another version of the model should know.
+    fn held(&self) -> Held {
+        Held::Nothing
+    }
+
+    /// Goes on where another version left off; from the start where that is of another kind.
+    fn go_on_from(&mut self, _held: &Held) {}
+
+    /// Forgets the windows before.
+    fn reset(&mut self) {
+        self.go_on_from(&Held::Nothing);
+    }
+}
+
+/// What holds between windows, whichever version of a model found it.
+#[derive(Clone, Debug, PartialEq)]
+enum Held {
+    /// Nothing.
+    Nothing,
+    /// A label, by its name.
+    Label(Option<Arc<str>>),
+    /// An alarm.
+    Anomalous(bool),
+}
+
+/// How often in a row something else than what holds was seen.
+#[derive(Clone, Debug, PartialEq)]
+struct Settling<T>(Option<(T, u32)>);
 
 /// Why an output is no finding.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -47,51 +77,29 @@ impl Postprocessor {
     /// `[postprocess]` of `manifest` for the model's `signature`; `Bundle::check` compared the two.
     pub fn new(manifest: &Manifest, signature: &Signature) -> Self {
         let post = &manifest.postprocess;
-        let spec = &signature.outputs[post.output];
-        let count = spec.elements();
-        let named = !manifest.labels.is_empty();
-        let label = |index: usize| match named {
-            true => Arc::from(manifest.labels[index].as_str()),
-            false => Arc::from(index.to_string()),
+        let output = |index: usize| {
+            let spec = &signature.outputs[index];
+            Output { index, quantization: spec.quantization, real: vec![0.0; spec.elements()] }
         };
-        let unit = match &post.kind {
-            PostprocessKind::Regression { unit, .. } => unit.as_str(),
-            _ => "",
+        let labels = || labels(manifest, signature.outputs[post.output].elements());
+        let task: Box<dyn Task> = match &post.kind {
+            PostprocessKind::Classification(settings) => {
+                Box::new(classification::Classifier::new(settings, labels()))
+            }
+            PostprocessKind::Regression(settings) => Box::new(regression::Reader::new(settings)),
+            PostprocessKind::Anomaly(settings) => Box::new(anomaly::Judge::new(settings)),
         };
-        let labels = match post.kind {
-            PostprocessKind::Classification { .. } => (0..count).map(label).collect(),
-            _ => Vec::new(),
-        };
-        Self {
-            kind: post.kind.clone(),
-            output: post.output,
-            quantization: spec.quantization,
-            labels,
-            unit: Arc::from(unit),
-            real: vec![0.0; count],
-            order: (0..count).collect(),
-            state: State::default(),
-        }
-    }
-
-    /// Class names by index; empty where there are no classes.
-    pub fn labels(&self) -> &[Arc<str>] {
-        &self.labels
+        Self { task, outputs: vec![output(post.output)] }
     }
 
     /// Forgets the windows before: the stream was broken.
     pub fn reset(&mut self) {
-        self.state = State::default();
+        self.task.reset();
     }
 
     /// Goes on where `before` leaves off, by the labels' names; from the start where it is of another kind.
     pub fn go_on_from(&mut self, before: &Self) {
-        self.state = State::default();
-        if std::mem::discriminant(&self.kind) == std::mem::discriminant(&before.kind) {
-            let held = before.state.label.and_then(|label| before.labels.get(label));
-            self.state.label = held.and_then(|held| self.labels.iter().position(|l| l == held));
-            self.state.anomalous = before.state.anomalous;
-        }
+        self.task.go_on_from(&before.task.held());
     }
 
     /// What the model's `outputs` say; `input` are the preprocessed real values of the window.
@@ -99,95 +107,52 @@ impl Postprocessor {
     /// # Errors
     /// When an output is NaN or infinite, or no tensor of this model.
     pub fn apply(&mut self, input: &[f32], outputs: &[Tensor]) -> Result<Found, PostprocessError> {
-        read_real(outputs[self.output].data(), self.quantization, &mut self.real)?;
-        if self.real.iter().any(|value| !value.is_finite()) {
-            return Err(PostprocessError::NotFinite);
+        for output in &mut self.outputs {
+            read_real(outputs[output.index].data(), output.quantization, &mut output.real)?;
+            if output.real.iter().any(|value| !value.is_finite()) {
+                return Err(PostprocessError::NotFinite);
+            }
         }
-        Ok(match self.kind {
-            PostprocessKind::Classification { threshold, hysteresis, hold, top } => {
-                self.classify(threshold, hysteresis, hold, top)
+        match self.outputs.as_slice() {
+            [only] => Ok(self.task.read(input, &[&only.real])),
+            several => {
+                let real: Vec<&[f32]> =
+                    several.iter().map(|output| output.real.as_slice()).collect();
+                Ok(self.task.read(input, &real))
             }
-            PostprocessKind::Regression { scale, offset, .. } => {
-                let value = self.real[0] * scale + offset;
-                (Finding::Regression { value, unit: self.unit.clone() }, None)
-            }
-            PostprocessKind::Anomaly { score, limit, hysteresis, hold } => {
-                let score = match score {
-                    Score::Output => self.real[0],
-                    Score::Mse => mean_squared(input, &self.real),
-                };
-                self.judge(score, limit, hysteresis, hold)
-            }
-        })
-    }
-
-    fn classify(&mut self, threshold: f32, hysteresis: f32, hold: u32, top: usize) -> Found {
-        let real = &self.real;
-        // Ties go to the lower index, as NumPy's argmax does.
-        self.order.sort_unstable_by(|&a, &b| real[b].total_cmp(&real[a]).then(a.cmp(&b)));
-        let best = self.order[0];
-        let won = match self.state.label {
-            Some(current) if real[best] < threshold && real[current] >= threshold - hysteresis => {
-                Some(current)
-            }
-            _ if real[best] >= threshold => Some(best),
-            _ => None,
-        };
-        let before = self.state.label;
-        if self.state.settles(won, before, hold) {
-            self.state.label = won;
         }
-        let name = |index: Option<usize>| index.map(|index| self.labels[index].clone());
-        let changed = (self.state.label != before)
-            .then(|| EventKind::LabelChanged { from: name(before), to: name(self.state.label) });
-        let scored = |&index: &usize| ScoredLabel {
-            label: self.labels[index].clone(),
-            score: self.real[index],
-        };
-        let finding = Finding::Classification {
-            label: name(self.state.label),
-            score: self.real[self.state.label.unwrap_or(best)],
-            top: self.order.iter().take(top).map(scored).collect(),
-        };
-        (finding, changed)
-    }
-
-    fn judge(&mut self, score: f32, limit: f32, hysteresis: f32, hold: u32) -> Found {
-        let before = self.state.anomalous;
-        let now = if before { score > limit - hysteresis } else { score > limit };
-        if self.state.settles(Some(usize::from(now)), Some(usize::from(before)), hold) {
-            self.state.anomalous = now;
-        }
-        let anomalous = self.state.anomalous;
-        let changed = match (before, anomalous) {
-            (false, true) => Some(EventKind::AnomalyBegan { score }),
-            (true, false) => Some(EventKind::AnomalyEnded { score }),
-            (false, false) | (true, true) => None,
-        };
-        (Finding::Anomaly { score, limit, anomalous }, changed)
     }
 }
 
-impl State {
+/// Names of `count` classes by index: the manifest's, or numbers.
+fn labels(manifest: &Manifest, count: usize) -> Vec<Arc<str>> {
+    let named = |index: usize| match manifest.labels.get(index) {
+        Some(label) => Arc::from(label.as_str()),
+        None => Arc::from(index.to_string()),
+    };
+    (0..count).map(named).collect()
+}
+
+impl<T> Default for Settling<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: PartialEq> Settling<T> {
     /// Whether `wanted` replaces `current`: it has asked `hold` windows in a row.
-    fn settles(&mut self, wanted: Option<usize>, current: Option<usize>, hold: u32) -> bool {
+    fn settles(&mut self, wanted: T, current: T, hold: u32) -> bool {
         if wanted == current {
-            self.asking = None;
+            self.0 = None;
             return false;
         }
-        let times = match self.asking {
-            Some((asking, times)) if asking == wanted => times + 1,
+        let times = match &self.0 {
+            Some((asking, times)) if *asking == wanted => times + 1,
             _ => 1,
         };
-        self.asking = (times < hold).then_some((wanted, times));
+        self.0 = (times < hold).then_some((wanted, times));
         times >= hold
     }
-}
-
-/// Mean of squared differences over the values that both have.
-fn mean_squared(a: &[f32], b: &[f32]) -> f32 {
-    let count = a.len().min(b.len()).max(1);
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>() / count as f32
 }
 
 #[cfg(test)]
@@ -207,8 +172,12 @@ mod tests {
     "#;
 
     fn post(block: &str) -> Postprocessor {
+        post_of(HEAD, block)
+    }
+
+    fn post_of(head: &str, block: &str) -> Postprocessor {
         let manifest =
-            Manifest::parse(&format!("{HEAD}\npostprocess = {{ {block} }}")).expect("valid");
+            Manifest::parse(&format!("{head}\npostprocess = {{ {block} }}")).expect("valid");
         let (inputs, outputs) = (manifest.inputs.clone(), manifest.outputs.clone());
         Postprocessor::new(&manifest, &Signature { inputs, outputs })
     }
@@ -240,14 +209,15 @@ mod tests {
         let block = r#"kind = "classification", threshold = 0.6"#;
         let mut old = post(block);
         apply(&mut old, [0.1, 0.8, 0.1]);
-        let mut new = post(block);
-        new.labels.swap(0, 1);
+        let swapped = HEAD.replace(r#"["a", "b", "c"]"#, r#"["b", "a", "c"]"#);
+        let mut new = post_of(&swapped, block);
         new.go_on_from(&old);
         let (_, event) = apply(&mut new, [0.8, 0.1, 0.1]);
         assert_eq!(event, None, "b is still b");
         let mut other = post(r#"kind = "anomaly", score = "output", limit = 0.5"#);
         other.go_on_from(&new);
-        assert_eq!(other.state, State::default());
+        let (_, event) = apply(&mut other, [0.8, 0.1, 0.1]);
+        assert_eq!(event, Some(EventKind::AnomalyBegan { score: 0.8 }), "a label is no alarm");
     }
 
     #[test]

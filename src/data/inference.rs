@@ -55,6 +55,31 @@ pub enum Finding {
     },
 }
 
+impl Finding {
+    /// Whether label, value or alarm are those of `other`; scores may differ.
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Classification { label: a, .. }, Self::Classification { label: b, .. }) => {
+                a == b
+            }
+            (Self::Regression { value: a, .. }, Self::Regression { value: b, .. }) => a == b,
+            (Self::Anomaly { anomalous: a, .. }, Self::Anomaly { anomalous: b, .. }) => a == b,
+            (Self::Classification { .. } | Self::Regression { .. } | Self::Anomaly { .. }, _) => {
+                false
+            }
+        }
+    }
+
+    /// Whether the score of its label, its value or its score is at least `limit`.
+    pub fn reaches(&self, limit: f32) -> bool {
+        match self {
+            Self::Classification { label, score, .. } => label.is_some() && *score >= limit,
+            Self::Regression { value, .. } => *value >= limit,
+            Self::Anomaly { score, .. } => *score >= limit,
+        }
+    }
+}
+
 /// One result of one pipeline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inference {

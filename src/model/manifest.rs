@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::postprocess::{self, Postprocess};
 use super::recipe::{self, ELEMENTS_MAX, Recipe};
 use super::update_limits::{self, UpdateLimits};
 use crate::data::{DType, Quantization, TensorSpec};
@@ -44,83 +45,6 @@ pub struct Manifest {
     pub update: UpdateLimits,
 }
 
-/// How outputs become findings.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Postprocess {
-    /// Index of the output tensor that is read.
-    pub output: usize,
-    /// The task.
-    pub kind: PostprocessKind,
-}
-
-/// The task of a model.
-#[derive(Clone, Debug, PartialEq)]
-pub enum PostprocessKind {
-    /// One label of several.
-    Classification {
-        /// Below it there is no label; 0 to 1.
-        threshold: f32,
-        /// The current label is kept down to `threshold - hysteresis`.
-        hysteresis: f32,
-        /// Windows in a row that a new label must win.
-        hold: u32,
-        /// How many of the highest scores are published.
-        top: usize,
-    },
-    /// A number: `raw * scale + offset`.
-    Regression {
-        /// SI symbol.
-        unit: String,
-        /// Factor.
-        scale: f32,
-        /// Added after.
-        offset: f32,
-        /// Plausible range.
-        limits: Limits,
-    },
-    /// A distance from normal.
-    Anomaly {
-        /// How the score is made.
-        score: Score,
-        /// Above it the window is anomalous.
-        limit: f32,
-        /// An anomaly ends below `limit - hysteresis`.
-        hysteresis: f32,
-        /// Windows in a row before it begins or ends.
-        hold: u32,
-    },
-}
-
-impl PostprocessKind {
-    /// As the manifest writes it.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Classification { .. } => "classification",
-            Self::Regression { .. } => "regression",
-            Self::Anomaly { .. } => "anomaly",
-        }
-    }
-}
-
-/// A range; results outside it are reported as they are, never clamped, and raise an event later.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
-pub struct Limits {
-    /// Lowest plausible value.
-    pub low: Option<f32>,
-    /// Highest plausible value.
-    pub high: Option<f32>,
-}
-
-/// How an anomaly score is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Score {
-    /// Mean squared difference of the preprocessed input and the output: an autoencoder.
-    Mse,
-    /// The output's first value.
-    Output,
-}
-
 /// How exactly the golden outputs must be met.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -142,7 +66,7 @@ pub enum ManifestError {
 }
 
 mod raw {
-    use super::{Golden, Score, recipe, update_limits};
+    use super::{Golden, postprocess, recipe, update_limits};
     use serde::Deserialize;
 
     #[derive(Deserialize)]
@@ -165,7 +89,7 @@ mod raw {
         pub input: Vec<Tensor>,
         pub output: Vec<Tensor>,
         pub preprocess: recipe::Raw,
-        pub postprocess: Postprocess,
+        pub postprocess: postprocess::Raw,
         pub golden: Option<Golden>,
         pub update: Option<update_limits::Raw>,
     }
@@ -184,52 +108,6 @@ mod raw {
     pub(super) struct Quantization {
         pub scale: f32,
         pub zero_point: i32,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-    pub(super) enum Postprocess {
-        Classification {
-            output: Option<String>,
-            #[serde(default)]
-            threshold: f32,
-            #[serde(default)]
-            hysteresis: f32,
-            #[serde(default = "one")]
-            hold: u32,
-            #[serde(default = "three")]
-            top: usize,
-        },
-        Regression {
-            output: Option<String>,
-            #[serde(default)]
-            unit: String,
-            #[serde(default = "one_f32")]
-            scale: f32,
-            #[serde(default)]
-            offset: f32,
-            low: Option<f32>,
-            high: Option<f32>,
-        },
-        Anomaly {
-            output: Option<String>,
-            score: Score,
-            limit: f32,
-            #[serde(default)]
-            hysteresis: f32,
-            #[serde(default = "one")]
-            hold: u32,
-        },
-    }
-
-    fn one() -> u32 {
-        1
-    }
-    fn one_f32() -> f32 {
-        1.0
-    }
-    fn three() -> usize {
-        3
     }
 }
 
@@ -271,17 +149,7 @@ impl Manifest {
         let inputs = tensors("input", raw.input)?;
         let outputs = tensors("output", raw.output)?;
         let recipe = raw.preprocess.checked()?;
-        let postprocess = postprocess(raw.postprocess, &outputs)?;
-        if let PostprocessKind::Classification { .. } = postprocess.kind {
-            let classes = outputs[postprocess.output].elements();
-            if !raw.labels.is_empty() && raw.labels.len() != classes {
-                let (found, name) = (raw.labels.len(), &outputs[postprocess.output].name);
-                return wrong(
-                    "labels",
-                    format!("{found} labels for the {classes} classes of `{name}`"),
-                );
-            }
-        }
+        let postprocess = raw.postprocess.checked(&outputs, &raw.labels)?;
         check_name(&raw.name)?;
         check_file_name(&raw.model)?;
         let running: semver::Version =
@@ -374,51 +242,4 @@ fn tensors(side: &str, raw: Vec<raw::Tensor>) -> Result<Vec<TensorSpec>, Manifes
         Ok(TensorSpec { name: tensor.name, dtype, shape: tensor.shape, quantization })
     };
     raw.into_iter().enumerate().map(each).collect()
-}
-
-fn postprocess(
-    raw: raw::Postprocess,
-    outputs: &[TensorSpec],
-) -> Result<Postprocess, ManifestError> {
-    let find = |name: Option<String>| match name {
-        None => Ok(0),
-        Some(name) => match outputs.iter().position(|output| output.name == name) {
-            Some(index) => Ok(index),
-            None => wrong("postprocess.output", format!("no [[output]] is called {name:?}")),
-        },
-    };
-    let within = |key: &str, value: f32, low: f32, high: f32| {
-        if (low..=high).contains(&value) {
-            return Ok(());
-        }
-        wrong(format!("postprocess.{key}"), format!("must be {low}..={high}, is {value}"))
-    };
-    let held = |hold: u32| match hold {
-        0 => wrong("postprocess.hold", "must be at least 1".into()),
-        _ => Ok(()),
-    };
-    Ok(match raw {
-        raw::Postprocess::Classification { output, threshold, hysteresis, hold, top } => {
-            within("threshold", threshold, 0.0, 1.0)?;
-            within("hysteresis", hysteresis, 0.0, 1.0)?;
-            held(hold)?;
-            let kind = PostprocessKind::Classification { threshold, hysteresis, hold, top };
-            Postprocess { output: find(output)?, kind }
-        }
-        raw::Postprocess::Regression { output, unit, scale, offset, low, high } => {
-            for (key, value) in [("scale", scale), ("offset", offset)] {
-                within(key, value, f32::MIN, f32::MAX)?;
-            }
-            let kind =
-                PostprocessKind::Regression { unit, scale, offset, limits: Limits { low, high } };
-            Postprocess { output: find(output)?, kind }
-        }
-        raw::Postprocess::Anomaly { output, score, limit, hysteresis, hold } => {
-            within("limit", limit, 0.0, f32::MAX)?;
-            within("hysteresis", hysteresis, 0.0, limit)?;
-            held(hold)?;
-            let kind = PostprocessKind::Anomaly { score, limit, hysteresis, hold };
-            Postprocess { output: find(output)?, kind }
-        }
-    })
 }

@@ -31,7 +31,7 @@ impl Reporter {
                 kind: loaded.manifest.postprocess.kind.as_str().to_owned(),
                 labels: loaded.manifest.labels.clone(),
                 unit: match &loaded.manifest.postprocess.kind {
-                    PostprocessKind::Regression { unit, .. } => Some(unit.clone()),
+                    PostprocessKind::Regression(settings) => Some(settings.unit.clone()),
                     _ => None,
                 },
             })
