@@ -15,6 +15,7 @@ mod logger;
 mod model_file;
 mod ota;
 mod output;
+mod outputs;
 mod plain;
 mod provision;
 mod repo;
@@ -88,6 +89,8 @@ enum Command {
     Cmd(cmd::Args),
     /// Shows what sensors give, and records it
     Sensors(sensors::Args),
+    /// Shows the lines and PWM channels that pipelines drive, and makes them safe
+    Outputs(outputs::Args),
     /// Makes a board ready: id, key, certificate request or certificate, configuration
     Provision(provision::Args),
     /// Tests a bundle in a confined process, for the daemon
@@ -124,6 +127,7 @@ impl Command {
             Self::Watch(args) => watch::run(&args, out),
             Self::Cmd(args) => cmd::run(&args, out),
             Self::Sensors(args) => sensors::run(&args, out),
+            Self::Outputs(args) => outputs::run(&args, out),
             Self::Provision(args) => provision::run(&args, out),
             Self::SelfTest(args) => self_test::run(&args, out),
         }

@@ -8,6 +8,7 @@ pub mod control;
 mod discovery;
 mod doors;
 mod in_parts;
+mod outputs;
 mod over_broker;
 mod report;
 mod site;
@@ -15,10 +16,9 @@ mod updater;
 
 pub use assemble::{Current, Loaded, fit};
 pub use commands::{Host, SetLevel, SetTap, Wanted};
+pub use outputs::{make_safe, outputs};
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
@@ -45,12 +45,13 @@ use crate::sensor::{
     SensorStats,
 };
 use crate::sequence::Sequence;
-use crate::sink::{JsonLines, MqttSink, Qos, Sink};
+use crate::sink::{MqttSink, Qos, Sink, gpio};
 use crate::storage::{DirStorage, FileName, Storage};
 use crate::store::Store;
 use crate::window::Windower;
 use commands::{Board, Commands, Piped, Tap};
 use control::Control;
+use outputs::{SinkPart, Workers};
 use report::Reporter;
 use site::{Fed, Slot};
 use updater::{Opened, Updater};
@@ -84,6 +85,8 @@ pub struct Surroundings {
     pub open_bundle: OpenBundle,
     /// Opens a sensor.
     pub open_sensor: OpenSensor,
+    /// Takes a GPIO line as an output.
+    pub open_line: gpio::OpenLine,
     /// What is known of the runs before this one.
     pub run: Run,
     /// What commands reach beyond the daemon.
@@ -100,6 +103,7 @@ impl Surroundings {
             spool: Some(state.join("spool")),
             open_bundle: Box::new(Bundle::open),
             open_sensor: Arc::new(|settings, clock| settings.open(clock.clone())),
+            open_line: gpio::open_line(),
             run: Run::default(),
             host: Host::none(),
         }
@@ -121,6 +125,7 @@ pub(crate) enum PartState {
         stats: Arc<PipelineStats>,
         sequence: Option<Arc<Sequence>>,
         switch: Switch,
+        sinks: Vec<SinkPart>,
     },
     /// The rest of the daemon runs without it.
     Failed { why: String },
@@ -132,6 +137,7 @@ pub struct Daemon {
     http: Option<HttpServer>,
     samplers: Vec<JoinHandle<()>>,
     threads: Vec<JoinHandle<()>>,
+    workers: Workers,
     updater: Option<Updater>,
     control: Option<Control>,
     commands: Option<Commands>,
@@ -173,6 +179,7 @@ impl Daemon {
         }
         let mut parts = Vec::with_capacity(config.pipelines.len());
         let mut threads = Vec::new();
+        let mut workers = Workers::default();
         let mut pipelines = Vec::with_capacity(config.pipelines.len());
         let paused = commands::pause::paused(around.storage.as_ref());
         for settings in &config.pipelines {
@@ -190,7 +197,8 @@ impl Daemon {
             };
             let mut start = |bundle| {
                 let fan = fan.as_deref_mut();
-                start_pipeline(settings, bundle, fan, &around, link.as_ref(), &session, &paused)
+                let sinks = Sinks { link: link.as_ref(), secrets, workers: &mut workers };
+                start_pipeline(settings, bundle, fan, &around, sinks, &session, &paused)
             };
             let mut started = bundle.and_then(&mut start);
             // Another version may fit: the pipeline waits for it, and nobody need come to the board.
@@ -266,6 +274,7 @@ impl Daemon {
             http,
             samplers,
             threads,
+            workers,
             updater,
             control,
             commands,
@@ -347,8 +356,9 @@ impl Daemon {
                 log::error!("thread {name} ended with a panic");
             }
         }
-        self.report(|reporter| reporter.close_sequences());
-        self.report(Reporter::conclude);
+        self.workers.stop();
+        report::lock(&self.reporter).close_sequences();
+        report::lock(&self.reporter).conclude();
         if let Some(net) = self.net.take() {
             net.stop(FLUSH);
         }
@@ -464,13 +474,20 @@ impl Started {
     }
 }
 
+/// Where a pipeline's findings may go.
+struct Sinks<'a> {
+    link: Option<&'a Link>,
+    secrets: &'a Secrets,
+    workers: &'a mut Workers,
+}
+
 /// `bundle` is what the pipeline runs first; without one it waits for its model's first version.
 fn start_pipeline(
     settings: &config::Pipeline,
     bundle: Option<Bundle>,
     fan: Option<&mut Fan>,
     around: &Surroundings,
-    link: Option<&Link>,
+    ways: Sinks<'_>,
     session: &Session,
     paused: &BTreeSet<String>,
 ) -> anyhow::Result<Started> {
@@ -480,7 +497,8 @@ fn start_pipeline(
         let current = Current::new(loaded);
         let slot = Slot::new(settings, None, current.clone(), stats.clone());
         let switch = Switch::default();
-        let state = PartState::Running { current, stats, sequence: None, switch };
+        let sinks = Vec::new();
+        let state = PartState::Running { current, stats, sequence: None, switch, sinks };
         return Ok(Started { state, thread: None, slot, tap: None });
     };
     let spec = fan.spec.as_ref().map_err(|why| anyhow!("sensor {}: {why}", fan.name))?;
@@ -492,28 +510,19 @@ fn start_pipeline(
     let name: Arc<str> = Arc::from(settings.name.as_str());
     let sequence = Arc::new(open_sequence(around.storage.clone(), &name)?);
     if let Some(resumes_at) = sequence.resumes_at() {
-        let mut publisher = link.map(Link::publisher);
+        let mut publisher = ways.link.map(Link::publisher);
         let kind = EventKind::NumbersSkipped { resumes_at };
         tell(publisher.as_mut(), std::slice::from_ref(&name), around.clock.as_ref(), &kind);
     }
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-    if let Some(link) = link {
+    if let Some(link) = ways.link {
         sinks.push(Box::new(link.publisher().with_qos(match feed.qos {
             config::Qos::AtMostOnce => Qos::AtMostOnce,
             config::Qos::AtLeastOnce => Qos::AtLeastOnce,
         })));
     }
-    match &feed.json_lines {
-        None => {}
-        Some(config::JsonLines::Stdout) => {
-            sinks.push(Box::new(JsonLines::new(io::stdout(), session.clone())));
-        }
-        Some(config::JsonLines::File(path)) => {
-            let file = OpenOptions::new().create(true).append(true).open(path);
-            let file = file.with_context(|| format!("json_lines: {}", path.display()))?;
-            sinks.push(Box::new(JsonLines::new(file, session.clone())));
-        }
-    }
+    let others = ways.workers.start(&name, &feed.outputs, ways.secrets, around, session)?;
+    sinks.extend(others.sinks);
     let (length, stride) = (feed.window.length.get(), feed.window.stride.get());
     let channels = spec.channels.len();
     let capacity = length + WINDOWS_BEHIND * stride;
@@ -570,7 +579,8 @@ fn start_pipeline(
         .context("cannot start a thread")?;
     fan.queues.push(sender);
     fan.pipelines.push(name);
-    let state = PartState::Running { current, stats, sequence: Some(sequence), switch };
+    let sequence = Some(sequence);
+    let state = PartState::Running { current, stats, sequence, switch, sinks: others.parts };
     Ok(Started { state, thread: Some(thread), slot, tap: Some(tap) })
 }
 

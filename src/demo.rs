@@ -181,6 +181,7 @@ fn surroundings(
             let port = chip.port(&settings.place, settings.kind.model().dialect());
             Ok(Box::new(Fifo::new(port, settings, clock.clone())?) as Box<dyn Sensor>)
         }),
+        open_line: crate::sink::gpio::open_line(),
         run: Run::default(),
         host: Host::none(),
     }

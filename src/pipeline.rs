@@ -140,6 +140,9 @@ impl Pipeline {
         let Some(serving) = &self.serving else { return };
         let (model, version) = (serving.model.clone(), serving.version.clone());
         let pipeline = self.name.clone();
+        for sink in &mut self.sinks {
+            sink.found(&finding, last_sample.at);
+        }
         if let Some(kind) = event {
             let event = Event { pipeline: pipeline.clone(), time: window.end, kind };
             for sink in &mut self.sinks {

@@ -1,5 +1,7 @@
 //! Secrets: read from files that only this program's user can read, never from the configuration.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -26,6 +28,8 @@ pub struct Secrets {
     pub mqtt_password: Option<Secret>,
     /// `http.token`.
     pub http_token: Option<Secret>,
+    /// `webhook.token` of pipelines, by their names.
+    pub webhook_tokens: BTreeMap<String, Secret>,
 }
 
 /// Why a credential cannot be used, and what to do.
@@ -110,14 +114,19 @@ impl Credentials {
 }
 
 impl Config {
-    /// The credentials that this configuration names, each with its key: `mqtt.password`.
-    pub fn credentials(&self) -> Vec<(&'static str, &CredentialName)> {
+    /// The credentials that this configuration names, each with what it is for.
+    pub fn credentials(&self) -> Vec<(Use<'_>, &CredentialName)> {
         let mqtt = self.mqtt.as_ref();
         let key = mqtt.and_then(|m| m.client.as_ref()).map(|c| &c.key);
         let password = mqtt.and_then(|m| m.login.as_ref()).and_then(|l| l.password.as_ref());
         let token = self.http.as_ref().and_then(|h| h.token.as_ref());
-        [("mqtt.client_key", key), ("mqtt.password", password), ("http.token", token)]
+        let webhooks = self.pipelines.iter().map(|pipeline| {
+            let webhook = pipeline.feed.as_ref().and_then(|feed| feed.outputs.webhook.as_ref());
+            (Use::Webhook(pipeline.name.as_str()), webhook.and_then(|w| w.token.as_ref()))
+        });
+        [(Use::MqttKey, key), (Use::MqttPassword, password), (Use::HttpToken, token)]
             .into_iter()
+            .chain(webhooks)
             .filter_map(|(at, name)| Some((at, name?)))
             .collect()
     }
@@ -125,22 +134,49 @@ impl Config {
     /// Reads every credential that this configuration names.
     ///
     /// # Errors
-    /// All that cannot be used, each with its key; a person must act before anything can start.
+    /// All that cannot be used, each with what it is for; a person must act before anything can start.
     pub fn secrets(
         &self,
         credentials: &Credentials,
-    ) -> Result<Secrets, Vec<(&'static str, CredentialError)>> {
+    ) -> Result<Secrets, Vec<(Use<'_>, CredentialError)>> {
         let mut secrets = Secrets::default();
         let mut wrong = Vec::new();
         for (at, name) in self.credentials() {
             match (at, credentials.read(name)) {
-                ("mqtt.client_key", Ok(secret)) => secrets.mqtt_client_key = Some(secret),
-                ("mqtt.password", Ok(secret)) => secrets.mqtt_password = Some(secret),
-                (_, Ok(secret)) => secrets.http_token = Some(secret),
+                (Use::MqttKey, Ok(secret)) => secrets.mqtt_client_key = Some(secret),
+                (Use::MqttPassword, Ok(secret)) => secrets.mqtt_password = Some(secret),
+                (Use::HttpToken, Ok(secret)) => secrets.http_token = Some(secret),
+                (Use::Webhook(pipeline), Ok(secret)) => {
+                    secrets.webhook_tokens.insert(pipeline.to_owned(), secret);
+                }
                 (at, Err(error)) => wrong.push((at, error)),
             }
         }
         if wrong.is_empty() { Ok(secrets) } else { Err(wrong) }
+    }
+}
+
+/// What a credential is for; shown as its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use<'a> {
+    /// `mqtt.client_key`.
+    MqttKey,
+    /// `mqtt.password`.
+    MqttPassword,
+    /// `http.token`.
+    HttpToken,
+    /// `webhook.token` of a pipeline.
+    Webhook(&'a str),
+}
+
+impl fmt::Display for Use<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MqttKey => f.write_str("mqtt.client_key"),
+            Self::MqttPassword => f.write_str("mqtt.password"),
+            Self::HttpToken => f.write_str("http.token"),
+            Self::Webhook(pipeline) => write!(f, "webhook.token of pipeline {pipeline}"),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! lists.
 
 mod chips;
+mod outputs;
 
 /// One table of the file.
 #[derive(Debug)]
@@ -366,11 +367,31 @@ pub(super) const PIPELINE: Table = Table {
             "json_lines",
             "\"-\"",
             "none",
-            "A file that gets each published result as a line of JSON, too; `\"-\"` is standard output.",
+            "A file that gets each published result and each event as a line of JSON, too; `\"-\"` is standard output. Or a table, see below.",
+        ),
+        optional(
+            "webhook",
+            "{ url = \"https://example.org/in\" }",
+            "none",
+            "A URL that gets them as JSON, see below and [sinks.md](sinks.md).",
+        ),
+        optional(
+            "gpio",
+            "[[pipeline.gpio]]",
+            "none",
+            "Lines that findings switch, a table for each, see below.",
+        ),
+        optional(
+            "pwm",
+            "[[pipeline.pwm]]",
+            "none",
+            "PWM channels that findings drive, a table for each, see below.",
         ),
     ],
     later: &[],
 };
+
+pub(super) use outputs::{GPIO, JSON_LINES, PWM, WEBHOOK};
 
 pub(super) const WINDOW: Table = Table {
     header: "[pipeline.window]",
@@ -538,8 +559,31 @@ pub(super) const OTA: Table = Table {
 
 /// All tables, in the order of the documentation.
 pub const TABLES: &[&Table] = &[
-    &ROOT, &DEVICE, &MQTT, &SPOOL, &SENSOR, &MPU6050, &LIS3DH, &BME280, &SHT3X, &ADS1115, &OPT3001,
-    &REGISTERS, &ID, &CHANNEL, &REPLAY, &PIPELINE, &WINDOW, &OVERLOAD, &HTTP, &STATE, &OTA,
+    &ROOT,
+    &DEVICE,
+    &MQTT,
+    &SPOOL,
+    &SENSOR,
+    &MPU6050,
+    &LIS3DH,
+    &BME280,
+    &SHT3X,
+    &ADS1115,
+    &OPT3001,
+    &REGISTERS,
+    &ID,
+    &CHANNEL,
+    &REPLAY,
+    &PIPELINE,
+    &WINDOW,
+    &OVERLOAD,
+    &JSON_LINES,
+    &WEBHOOK,
+    &GPIO,
+    &PWM,
+    &HTTP,
+    &STATE,
+    &OTA,
     &PRIVACY,
 ];
 

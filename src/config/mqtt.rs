@@ -9,7 +9,7 @@ use super::name::CredentialName;
 use super::quantity::{ByteSize, Rate, Span};
 use super::raw::Section;
 use super::suggest;
-use super::value::{Bad, credential, one_of, parsed, path, quantity, text, whole};
+use super::value::{Bad, credential, one_of, parsed, path, quantity, span, text, whole};
 use crate::data::Verb;
 
 /// The broker.
@@ -224,19 +224,6 @@ fn bytes_max(value: &toml::de::DeValue<'_>) -> Result<u64, Bad> {
         )));
     }
     Ok(bytes)
-}
-
-fn span<'a>(
-    (low, high): (Duration, Duration),
-) -> impl FnOnce(&'a toml::de::DeValue<'a>) -> Result<Duration, Bad> {
-    move |value| {
-        let time = quantity::<Span>(value)?.duration();
-        if (low..=high).contains(&time) {
-            return Ok(time);
-        }
-        let (low, high) = (humantime::format_duration(low), humantime::format_duration(high));
-        Err(Bad::Says(format!("{:?} is not within {low} to {high}", text(value)?)))
-    }
 }
 
 fn drain(value: &toml::de::DeValue<'_>) -> Result<f64, Bad> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::keys;
 use super::name::{PipelineName, SensorName};
+use super::outputs::{self, Outputs};
 use super::raw::Section;
 use super::suggest;
 use super::value::{Bad, different, number, one_of, parsed, path, text, whole};
@@ -60,8 +61,8 @@ pub struct Feed {
     pub qos: Qos,
     /// What happens to windows that the model is too slow for.
     pub overload: Overload,
-    /// Where results are written, too.
-    pub json_lines: Option<JsonLines>,
+    /// Where results go besides, and what they drive.
+    pub outputs: Outputs,
 }
 
 /// Windows of samples; `1 <= stride <= length`.
@@ -101,15 +102,6 @@ pub enum Overload {
     DropOldest,
 }
 
-/// Where results are written as lines of JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JsonLines {
-    /// Standard output.
-    Stdout,
-    /// Appended to this file.
-    File(PathBuf),
-}
-
 #[derive(Clone, Copy)]
 enum When {
     Every,
@@ -127,7 +119,7 @@ const ENGINES: &[(&str, Choice)] = &[
 const POLICIES: &[(&str, Overload)] = &[("drop-oldest", Overload::DropOldest)];
 
 /// Keys that say what becomes of a sensor's windows.
-const FEED_ONLY: [&str; 6] = ["window", "publish", "limit", "qos", "overload", "json_lines"];
+const FEED_ONLY: [&str; 5] = ["window", "publish", "limit", "qos", "overload"];
 
 impl Pipeline {
     /// All pipelines; those that are wrong are noted and left out.
@@ -147,7 +139,12 @@ impl Pipeline {
                 None => taken.push((name, section.path())),
             }
         }
-        sections.iter().filter_map(|section| Self::read(section, root, &sensors, base)).collect()
+        let pipelines: Vec<(&Section<'_>, Self)> = sections
+            .iter()
+            .filter_map(|section| Some((section, Self::read(section, root, &sensors, base)?)))
+            .collect();
+        one_driver_each(&pipelines);
+        pipelines.into_iter().map(|(_, pipeline)| pipeline).collect()
     }
 
     fn read(
@@ -183,6 +180,23 @@ impl Pipeline {
     }
 }
 
+/// Two sinks on one wire would take it from each other.
+fn one_driver_each(pipelines: &[(&Section<'_>, Pipeline)]) {
+    let mut driven: Vec<(String, &PipelineName)> = Vec::new();
+    for (section, pipeline) in pipelines {
+        let Some(feed) = &pipeline.feed else { continue };
+        for (key, output) in feed.outputs.driven() {
+            match driven.iter().find(|(other, _)| *other == output) {
+                Some((_, first)) => {
+                    section
+                        .wrong(key, format!("{output} is driven by pipeline \"{first}\" already"));
+                }
+                None => driven.push((output, &pipeline.name)),
+            }
+        }
+    }
+}
+
 fn without_sensor(section: &Section<'_>, root: &Section<'_>) {
     if !root.has("http") {
         section.wrong(
@@ -192,7 +206,7 @@ fn without_sensor(section: &Section<'_>, root: &Section<'_>) {
         );
         return;
     }
-    for key in FEED_ONLY.into_iter().filter(|key| section.has(key)) {
+    for key in FEED_ONLY.into_iter().chain(outputs::KEYS).filter(|key| section.has(key)) {
         section.wrong(key, "needs a sensor: this pipeline only answers HTTP requests; remove it");
     }
 }
@@ -228,8 +242,8 @@ impl Feed {
             overload.close();
             overload.get("policy", one_of(POLICIES))
         });
-        let json_lines = section.get("json_lines", json_lines(base));
-        if !root.has("mqtt") && !section.has("json_lines") {
+        let outputs = Outputs::read(section, base);
+        if !root.has("mqtt") && !outputs::KEYS.iter().any(|key| section.has(key)) {
             section.wrong(
                 "json_lines",
                 "is missing, and there is no [mqtt]: results would go nowhere; \
@@ -242,7 +256,7 @@ impl Feed {
             publish: publish?,
             qos: qos.unwrap_or(Qos::AtLeastOnce),
             overload: overload.unwrap_or_default(),
-            json_lines,
+            outputs: outputs?,
         })
     }
 }
@@ -307,12 +321,5 @@ fn bundle<'a>(base: &Path) -> impl FnOnce(&'a toml::de::DeValue<'a>) -> Result<M
             "{name:?} is no name of a model, 1 to 64 of a-z, 0-9, `_` and `-`; a bundle's path has a `/`, \
              as in \"./{name}\""
         )))
-    }
-}
-
-fn json_lines<'a>(base: &Path) -> impl FnOnce(&'a toml::de::DeValue<'a>) -> Result<JsonLines, Bad> {
-    move |value| match text(value)? {
-        "-" => Ok(JsonLines::Stdout),
-        _ => path(base)(value).map(JsonLines::File),
     }
 }

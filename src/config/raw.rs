@@ -67,6 +67,11 @@ impl<'a> Section<'a> {
         self.entries.contains_key(key)
     }
 
+    /// Whether `key` is a table.
+    pub(super) fn is_table(&self, key: &str) -> bool {
+        self.entries.get(key).is_some_and(|node| matches!(node.get_ref(), DeValue::Table(_)))
+    }
+
     /// Notes that `key` is wrong: at its value, or at the table where it is not given.
     pub(super) fn wrong(&self, key: &str, message: impl Into<String>) {
         self.notes.wrong.borrow_mut().push(self.note(key, message.into()));

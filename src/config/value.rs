@@ -2,11 +2,12 @@
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::de::DeValue;
 
 use super::name::CredentialName;
-use super::quantity::Quantity;
+use super::quantity::{Quantity, Span};
 use super::suggest;
 
 /// Why a value is refused.
@@ -79,6 +80,34 @@ pub(super) fn different<'a>(
             numbers.push(number);
         }
         Ok(numbers)
+    }
+}
+
+/// A list, each item by `read`.
+pub(super) fn list<'a, T>(
+    read: impl Fn(&'a DeValue<'a>) -> Result<T, Bad>,
+) -> impl Fn(&'a DeValue<'a>) -> Result<Vec<T>, Bad> {
+    move |value| {
+        let items = value.as_array().ok_or(Bad::Type("a list"))?;
+        let each = |bad| match bad {
+            Bad::Type(wanted) => Bad::Says(format!("each of it must be {wanted}")),
+            other => other,
+        };
+        items.iter().map(|item| read(item.get_ref()).map_err(each)).collect()
+    }
+}
+
+/// A time within both bounds.
+pub(super) fn span<'a>(
+    (low, high): (Duration, Duration),
+) -> impl FnOnce(&'a toml::de::DeValue<'a>) -> Result<Duration, Bad> {
+    move |value| {
+        let time = quantity::<Span>(value)?.duration();
+        if (low..=high).contains(&time) {
+            return Ok(time);
+        }
+        let (low, high) = (humantime::format_duration(low), humantime::format_duration(high));
+        Err(Bad::Says(format!("{:?} is not within {low} to {high}", text(value)?)))
     }
 }
 

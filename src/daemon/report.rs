@@ -294,7 +294,8 @@ impl Reporter {
                 PartState::Running { current, stats, .. } if current.get().is_none() => {
                     Work::Waiting { why: waiting(&part.name, stats) }
                 }
-                PartState::Running { stats, sequence, .. } => Work::Running {
+                PartState::Running { stats, sequence, sinks, .. } => Work::Running {
+                    sinks: sinks.iter().map(|s| (s.name.as_str(), s.stats.read())).collect(),
                     misses: stats.deadline_misses.load(Relaxed),
                     dropped: given_up(stats),
                     durable: sequence.as_ref().is_none_or(|sequence| sequence.is_durable()),

@@ -50,6 +50,10 @@ codes! {
     DeadlineMisses => "deadline_misses",
     /// Frames or windows were given up.
     WindowsDropped => "windows_dropped",
+    /// A sink of a pipeline does not do its job, or holds its safe state.
+    SinkFailed => "sink_failed",
+    /// Results or events for a sink were given up.
+    SinkDropped => "sink_dropped",
     /// Sequence numbers cannot be kept on disk.
     SequenceNotDurable => "sequence_not_durable",
     /// Results and events wait in memory only.

@@ -18,7 +18,7 @@ pub use discovery::{Discovery, Platforms, topic as discovery_topic};
 pub use fetch::{CHUNK_BYTES_MAX, Chunk, FetchRequest, NoPart, Part};
 pub use health::{
     Board, Health, MqttHealth, PipelineHealth, ProblemHealth, Process, SensorHealth, SensorState,
-    Verdict, ZoneHealth,
+    SinkHealth, Verdict, ZoneHealth,
 };
 pub use info::{ChannelInfo, Hardware, Info, PipelineInfo, SensorInfo};
 pub use log_line::LogLine;

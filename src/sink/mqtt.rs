@@ -3,12 +3,12 @@
 //! The network thread empties it at once, connected or not, into its own outbox; the queue is only full
 //! while that thread gets no processor.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::Sink;
+use super::waiting::{Entry, Waiting};
 use crate::data::{Event, Inference, Rejected};
 
 /// How hard the network tries to deliver a result.
@@ -30,22 +30,20 @@ pub enum Outgoing {
     Event(Event),
 }
 
-#[derive(Debug)]
-struct Queue {
-    waiting: VecDeque<Outgoing>,
-    capacity: usize,
-    dropped: u64,
-    closed: bool,
+impl Entry for Outgoing {
+    fn is_result(&self) -> bool {
+        matches!(self, Self::Result(..))
+    }
 }
 
 #[derive(Debug)]
 struct Shared {
-    queue: Mutex<Queue>,
+    queue: Mutex<Waiting<Outgoing>>,
     filled: Notify,
 }
 
 impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, Waiting<Outgoing>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -63,9 +61,7 @@ pub struct Intake(Arc<Shared>);
 
 /// A queue of `capacity` entries (at least 1), and its two ends.
 pub fn queue(capacity: usize) -> (MqttSink, Intake) {
-    let capacity = capacity.max(1);
-    let waiting = VecDeque::with_capacity(capacity);
-    let queue = Mutex::new(Queue { waiting, capacity, dropped: 0, closed: false });
+    let queue = Mutex::new(Waiting::new(capacity));
     let shared = Arc::new(Shared { queue, filled: Notify::new() });
     (MqttSink { shared: Arc::clone(&shared), qos: Qos::default() }, Intake(shared))
 }
@@ -83,25 +79,9 @@ impl MqttSink {
     }
 
     fn push(&self, entry: Outgoing) -> Result<(), Rejected> {
-        let mut queue = self.shared.queue();
-        if queue.closed {
-            return Err(Rejected::Closed);
-        }
-        let full = queue.waiting.len() >= queue.capacity;
-        if full {
-            queue.dropped += 1;
-            let is_result = |entry: &Outgoing| matches!(entry, Outgoing::Result(..));
-            match queue.waiting.iter().position(is_result) {
-                Some(oldest) => drop(queue.waiting.remove(oldest)),
-                // Only events wait: this result is itself the oldest one.
-                None if is_result(&entry) => return Err(Rejected::DroppedOldest),
-                None => drop(queue.waiting.pop_front()),
-            }
-        }
-        queue.waiting.push_back(entry);
-        drop(queue);
+        let pushed = self.shared.queue().push(entry);
         self.shared.filled.notify_one();
-        if full { Err(Rejected::DroppedOldest) } else { Ok(()) }
+        pushed
     }
 }
 
@@ -118,7 +98,7 @@ impl Sink for MqttSink {
 impl Intake {
     /// The oldest entry, if there is one.
     pub fn take(&self) -> Option<Outgoing> {
-        self.0.queue().waiting.pop_front()
+        self.0.queue().pop()
     }
 
     /// Returns when something was put in since the last call; cancelling it loses nothing.
@@ -133,7 +113,7 @@ impl Intake {
 
     /// Refuses whatever comes from now on; what is inside can still be taken.
     pub fn close(&self) {
-        self.0.queue().closed = true;
+        self.0.queue().close();
     }
 }
 

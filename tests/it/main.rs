@@ -28,6 +28,7 @@ mod run;
 mod schema;
 mod sensors;
 mod signal;
+mod sinks;
 mod spool;
 mod support;
 mod tls;

@@ -9,7 +9,7 @@ use edgerun::health::{Code, Stop};
 use edgerun::net::wire::{
     self, Board, ChannelInfo, DeviceState, Hardware, Health, Info, PipelineHealth, PipelineInfo,
     ProblemHealth, Progress, Reported, ReportedBundle, ReportedFailure, SensorHealth, SensorInfo,
-    Status, ZoneHealth, command,
+    SinkHealth, Status, ZoneHealth, command,
 };
 use edgerun::update::failure::Code as UpdateCode;
 use edgerun::update::record::{Outcome, Phase};
@@ -250,7 +250,13 @@ fn health_conforms_with_and_without_what_a_board_may_not_tell() {
     }
     let name = "gestures".to_owned();
     let last_error = Some("NaN in output y".to_owned());
-    health.pipelines.push(PipelineHealth { name, last_error, ..PipelineHealth::default() });
+    let sinks = [None, Some("the server answers 500".to_owned())].map(|last_error| SinkHealth {
+        sink: "webhook".to_owned(),
+        last_error,
+        ..SinkHealth::default()
+    });
+    let rest = PipelineHealth::default();
+    health.pipelines.push(PipelineHealth { name, last_error, sinks: sinks.into(), ..rest });
     health.sensors.push(SensorHealth { name: "imu".to_owned(), ..SensorHealth::default() });
     check("health", &wire::json(&health));
 }

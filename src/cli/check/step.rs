@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::{Config, CredentialName, Credentials};
+use crate::config::{Config, CredentialName, Credentials, Use};
 use crate::storage::MemoryStorage;
 use crate::trust::{TrustStore, build_time};
 
@@ -52,8 +52,8 @@ impl<'a> Step<'a> {
 pub(super) fn files<'a>(config: &'a Config, credentials: &'a Credentials) -> Vec<Step<'a>> {
     let mut steps = Vec::new();
     for (at, name) in config.credentials() {
-        steps.push(Step::configuration(at, move || match at {
-            "mqtt.client_key" => private_key(credentials, name),
+        steps.push(Step::configuration(at.to_string(), move || match at {
+            Use::MqttKey => private_key(credentials, name),
             _ => {
                 credentials.read(name)?;
                 Ok(format!("credential {name} can be read"))
@@ -67,6 +67,13 @@ pub(super) fn files<'a>(config: &'a Config, credentials: &'a Credentials) -> Vec
         if let Some(client) = &mqtt.client {
             let look = || certificates(&client.certificate);
             steps.push(Step::configuration("mqtt.client_cert", look));
+        }
+    }
+    for pipeline in &config.pipelines {
+        let webhook = pipeline.feed.as_ref().and_then(|feed| feed.outputs.webhook.as_ref());
+        if let Some(ca) = webhook.and_then(|webhook| webhook.ca.as_ref()) {
+            let name = format!("webhook.ca of pipeline {}", pipeline.name);
+            steps.push(Step::configuration(name, || certificates(ca)));
         }
     }
     if let Some(repository) = &config.ota.repository {

@@ -8,7 +8,7 @@ use super::super::keys;
 use super::super::keys::Table;
 use super::super::quantity::{Rate, Span, Voltage};
 use super::super::raw::Section;
-use super::super::value::{Bad, boolean, number, one_of, quantity, text, whole};
+use super::super::value::{Bad, boolean, list, number, one_of, quantity, text, whole};
 use super::place::{Buses, place};
 use crate::sensor::ads1x15::Ads1x15;
 use crate::sensor::bme280::Bme280;
@@ -191,17 +191,4 @@ pub(super) fn address<'a>(value: &'a DeValue<'a>) -> Result<u8, Bad> {
         }
         other => other,
     })
-}
-
-fn list<'a, T>(
-    read: impl Fn(&'a DeValue<'a>) -> Result<T, Bad>,
-) -> impl Fn(&'a DeValue<'a>) -> Result<Vec<T>, Bad> {
-    move |value| {
-        let items = value.as_array().ok_or(Bad::Type("a list"))?;
-        let each = |bad| match bad {
-            Bad::Type(wanted) => Bad::Says(format!("each of it must be {wanted}")),
-            other => other,
-        };
-        items.iter().map(|item| read(item.get_ref()).map_err(each)).collect()
-    }
 }

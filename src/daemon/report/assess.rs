@@ -6,6 +6,7 @@ use crate::data::ClockState;
 use crate::health::{BoardReading, Code, Conditions, Disk, Reading, Round, Run};
 use crate::net::NetState;
 use crate::net::wire::Verdict;
+use crate::sink::SinkReading;
 
 const MIB: u64 = 1 << 20;
 /// A zone has cooled down this far below its limit.
@@ -43,9 +44,20 @@ pub(super) struct PipelineFacts<'a> {
 
 /// What a pipeline is able to do.
 pub(super) enum Work<'a> {
-    Failed { why: &'a str },
-    Waiting { why: String },
-    Running { misses: u64, dropped: u64, durable: bool, last_error: Option<String> },
+    Failed {
+        why: &'a str,
+    },
+    Waiting {
+        why: String,
+    },
+    Running {
+        misses: u64,
+        dropped: u64,
+        durable: bool,
+        last_error: Option<String>,
+        /// The sinks beside the broker, each with its name.
+        sinks: Vec<(&'a str, SinkReading)>,
+    },
 }
 
 /// Reads every condition at `now` (monotonic).
@@ -90,7 +102,7 @@ fn assess_pipeline(round: &mut Round<'_>, pipeline: &PipelineFacts<'_>) {
         Work::Waiting { why } => {
             round.state(Code::PipelineWaiting, name, Reading::Bad, || why.clone());
         }
-        Work::Running { misses, dropped, durable, last_error } => {
+        Work::Running { misses, dropped, durable, last_error, sinks } => {
             round.count(Code::DeadlineMisses, name, *misses, |misses| {
                 format!("pipeline {name} is too slow: {misses} deadline misses")
             });
@@ -103,6 +115,20 @@ fn assess_pipeline(round: &mut Round<'_>, pipeline: &PipelineFacts<'_>) {
             let error = Reading::of(last_error.is_some());
             round.state(Code::PipelineError, name, error, || {
                 format!("pipeline {name}: {}", last_error.as_deref().unwrap_or(""))
+            });
+            let troubles = || {
+                let of = |(sink, reading): &(&str, SinkReading)| {
+                    reading.trouble.as_ref().map(|why| format!("{sink}: {why}"))
+                };
+                sinks.iter().filter_map(of).collect::<Vec<_>>()
+            };
+            let failed = Reading::of(sinks.iter().any(|(_, sink)| sink.trouble.is_some()));
+            round.state(Code::SinkFailed, name, failed, || {
+                format!("pipeline {name}: {}", troubles().join("; "))
+            });
+            let given_up = sinks.iter().map(|(_, sink)| sink.dropped).sum();
+            round.count(Code::SinkDropped, name, given_up, |dropped| {
+                format!("pipeline {name}: sinks have given up {dropped} results or events")
             });
         }
     }
@@ -182,6 +208,8 @@ pub(super) fn of_pipeline(conditions: &Conditions, name: &str, sensor: &str) -> 
         | Code::WindowsDropped
         | Code::SequenceNotDurable
         | Code::PipelineError
+        | Code::SinkFailed
+        | Code::SinkDropped
             if part == name && verdict == Verdict::Ok =>
         {
             Verdict::Degraded
@@ -226,7 +254,7 @@ mod tests {
 
     fn running(last_error: Option<&str>) -> Work<'static> {
         let last_error = last_error.map(str::to_owned);
-        Work::Running { misses: 0, dropped: 0, durable: true, last_error }
+        Work::Running { misses: 0, dropped: 0, durable: true, last_error, sinks: Vec::new() }
     }
 
     fn facts(board: &BoardReading) -> Facts<'_> {
@@ -331,13 +359,39 @@ mod tests {
         let code = vec!["pipeline_error:gestures".to_owned()];
         assert_eq!(found(&wrong), (code, Verdict::Degraded, Verdict::Degraded));
         let mut unkept = facts(&board);
-        unkept.pipelines[0].work =
-            Work::Running { misses: 0, dropped: 0, durable: false, last_error: None };
+        unkept.pipelines[0].work = Work::Running {
+            misses: 0,
+            dropped: 0,
+            durable: false,
+            last_error: None,
+            sinks: Vec::new(),
+        };
         let code = vec!["sequence_not_durable:gestures".to_owned()];
         assert_eq!(found(&unkept), (code, Verdict::Degraded, Verdict::Degraded));
         let mut unsynced = facts(&board);
         unsynced.clock = ClockState::Unsynced;
         assert_eq!(found(&unsynced).0, ["clock_unsynced"]);
+    }
+
+    #[test]
+    fn a_sink_that_does_not_do_its_job_or_gives_up_degrades_its_pipeline() {
+        let board = well();
+        let mut wrong = facts(&board);
+        let mut conditions = Conditions::default();
+        for (second, dropped) in [(1, 0), (2, 3)] {
+            let trouble = Some("the server answers 500".to_owned());
+            let sinks = vec![("webhook", SinkReading { delivered: 0, dropped, trouble })];
+            let (misses, dropped, durable, last_error) = (0, 0, true, None);
+            wrong.pipelines[0].work = Work::Running { misses, dropped, durable, last_error, sinks };
+            assess(&mut conditions, &wrong, Duration::from_secs(second));
+        }
+        let said: Vec<_> = conditions.problems().map(|problem| problem.message).collect();
+        let expected = [
+            "pipeline gestures: webhook: the server answers 500",
+            "pipeline gestures: sinks have given up 3 results or events",
+        ];
+        assert_eq!(said, expected);
+        assert_eq!(of_pipeline(&conditions, "gestures", "imu"), Verdict::Degraded);
     }
 
     #[test]
@@ -379,7 +433,8 @@ mod tests {
         let mut now = facts(&board);
         for (second, misses, keys) in [(0, 5, 0), (1, 6, 1), (60, 6, 1), (200, 6, 0)] {
             let (dropped, durable, last_error) = (0, true, None);
-            now.pipelines[0].work = Work::Running { misses, dropped, durable, last_error };
+            now.pipelines[0].work =
+                Work::Running { misses, dropped, durable, last_error, sinks: Vec::new() };
             assess(&mut conditions, &now, Duration::from_secs(second));
             assert_eq!(conditions.keys().count(), keys, "{second}");
         }

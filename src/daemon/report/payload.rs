@@ -3,13 +3,15 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Part, PartState, Reporter, SensorPart, waiting};
+use crate::daemon::outputs::SinkPart;
 use crate::health::{BoardReading, BoardVersions, Stop};
 use crate::net::NetState;
 use crate::net::wire::{
     Board, Health, MqttHealth, PipelineHealth, ProblemHealth, Process, SensorHealth, SensorState,
-    ZoneHealth,
+    SinkHealth, ZoneHealth,
 };
 use crate::sensor;
+use crate::sink::SinkReading;
 
 impl Reporter {
     /// The present health; counters are of this moment, rates, percentiles and the board of the last period,
@@ -66,9 +68,9 @@ impl Reporter {
     fn pipeline(&self, index: usize, part: &Part) -> PipelineHealth {
         let name = part.name.clone();
         let state = self.of_pipeline(part);
-        let (current, stats, paused) = match &part.state {
-            PartState::Running { current, stats, switch, .. } => {
-                (current, stats, switch.is_paused())
+        let (current, stats, paused, sinks) = match &part.state {
+            PartState::Running { current, stats, switch, sinks, .. } => {
+                (current, stats, switch.is_paused(), sinks.iter().map(sink).collect())
             }
             PartState::Failed { why } => {
                 let last_error = Some(why.clone());
@@ -77,7 +79,8 @@ impl Reporter {
         };
         let Some(loaded) = current.get() else {
             let last_error = Some(waiting(&name, stats));
-            return PipelineHealth { name, state, paused, last_error, ..PipelineHealth::default() };
+            let rest = PipelineHealth::default();
+            return PipelineHealth { name, state, paused, last_error, sinks, ..rest };
         };
         let period = self.period.pipelines.get(index).copied().unwrap_or_default();
         PipelineHealth {
@@ -94,8 +97,14 @@ impl Reporter {
             dropped_windows: stats.dropped_windows.load(Relaxed),
             windows: stats.windows.load(Relaxed),
             last_error: stats.last_error(),
+            sinks,
         }
     }
+}
+
+fn sink(part: &SinkPart) -> SinkHealth {
+    let SinkReading { delivered, dropped, trouble } = part.stats.read();
+    SinkHealth { sink: part.name.clone(), delivered, dropped, last_error: trouble }
 }
 
 pub(super) fn board(reading: &BoardReading, versions: &BoardVersions, clock: String) -> Board {
@@ -209,7 +218,7 @@ mod tests {
             spent[0] += watch.elapsed();
             let watch = Stopwatch::start();
             let (dropped, durable, last_error) = (0, true, None);
-            let work = Work::Running { misses: 0, dropped, durable, last_error };
+            let work = Work::Running { misses: 0, dropped, durable, last_error, sinks: Vec::new() };
             let facts = Facts {
                 pipelines: vec![PipelineFacts { name: "gestures", work }],
                 sensors: vec![SensorFacts {

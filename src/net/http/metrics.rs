@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::net::wire::{Health, SensorState, Verdict};
+use crate::net::wire::{Health, SensorState, SinkHealth, Verdict};
 
 /// One metric with all its samples, as the format wants them: together.
 struct Metric<'a> {
@@ -163,6 +163,25 @@ pub(super) fn text(health: &Health) -> String {
     each("edgerun_sensor_gaps_total", "counter", "Breaks in the stream.", &|s| s.gaps as f64);
     each("edgerun_sensor_bus_errors_total", "counter", "Reads that the bus refused.", &|s| {
         s.bus_errors as f64
+    });
+    let sinks = health.pipelines.iter().flat_map(|p| p.sinks.iter().map(move |s| (&p.name, s)));
+    let mut of_sinks = |name, kind, help, value: &dyn Fn(&SinkHealth) -> f64| {
+        let labels =
+            |pipeline: &str, sink: &str| format!("{{pipeline=\"{pipeline}\",sink=\"{sink}\"}}");
+        let mut samples = sinks.clone().map(|(p, s)| (labels(p, &s.sink), value(s)));
+        metric(name, kind, help, &mut samples);
+    };
+    of_sinks("edgerun_sink_up", "gauge", "Whether the sink does its job.", &|s| {
+        f64::from(u8::from(s.last_error.is_none()))
+    });
+    of_sinks(
+        "edgerun_sink_delivered_total",
+        "counter",
+        "Results and events that arrived, or times that an output was set.",
+        &|s| s.delivered as f64,
+    );
+    of_sinks("edgerun_sink_dropped_total", "counter", "Results and events given up.", &|s| {
+        s.dropped as f64
     });
     out
 }

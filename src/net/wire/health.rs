@@ -95,6 +95,23 @@ pub struct PipelineHealth {
     pub windows: u64,
     /// What went wrong last, until it has gone well again.
     pub last_error: Option<String>,
+    /// Where its results go beside the broker; absent without any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sinks: Vec<SinkHealth>,
+}
+
+/// How a sink beside the broker is doing; counters run since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SinkHealth {
+    /// `json_lines`, `webhook`, or an output such as `gpio gpiochip0:17`.
+    pub sink: String,
+    /// Results and events that arrived, or times that an output was set.
+    pub delivered: u64,
+    /// Results and events given up.
+    pub dropped: u64,
+    /// Why it does not do its job; absent while it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
 }
 
 /// Whether a sensor answers.

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use edgerun::config::{Config, Driver, JsonLines, ModelSource, keys};
+use edgerun::config::{Config, Driver, ModelSource, keys};
+use edgerun::sink::json_lines;
 
 use super::machine;
 
@@ -28,7 +29,7 @@ fn the_examples_are_right_and_name_models_that_are_there() {
     let (file, _) = example("replay.toml");
     let config = Config::load(&file, &machine()).unwrap();
     let feed = config.pipelines[0].feed.as_ref().unwrap();
-    assert_eq!(feed.json_lines, Some(JsonLines::Stdout));
+    assert_eq!(feed.outputs.json_lines, Some(json_lines::Settings::Stdout));
     let Driver::Replay(replay) = &config.sensors[0].driver else { panic!("not a recording") };
     assert!(replay.path.is_file(), "{}", replay.path.display());
 }

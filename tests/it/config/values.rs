@@ -266,6 +266,63 @@ fn each_wrong_value_is_named_with_what_to_write() {
 }
 
 #[test]
+fn what_a_sink_cannot_do_is_said_by_key() {
+    let gpio =
+        |keys: &str| format!("[[pipeline.gpio]]\nchip = \"/dev/gpiochip0\"\nline = 1\n{keys}");
+    let pwm = |keys: &str| {
+        format!("[[pipeline.pwm]]\nchip = \"pwmchip0\"\nchannel = 0\nfrequency = \"50 Hz\"\n{keys}")
+    };
+    let stale = "stale_after = \"5 s\"\n";
+    for (more, expected) in [
+        (
+            "json_lines = { path = \"a\", max_bytes = \"1 KiB\" }\n".to_owned(),
+            "pipeline[0].json_lines.max_bytes: \"1 KiB\" is not within 1 MiB to 64 GiB",
+        ),
+        (
+            "webhook = { url = \"ftp://example.org\" }\n".to_owned(),
+            "pipeline[0].webhook.url: \"ftp://example.org\" is neither https:// nor http://",
+        ),
+        (
+            "webhook = { url = \"https://me:secret@example.org\" }\n".to_owned(),
+            "pipeline[0].webhook.url: holds a user name or a password; use token",
+        ),
+        (
+            "webhook = { url = \"https://example.org\", token = \"hunter2\" }\n".to_owned(),
+            "pipeline[0].webhook.token: a secret must not stand in the configuration; put it into a file /etc/edgerun/credentials/webhook-token that only edgerun's user can read, and write \"credential:webhook-token\"",
+        ),
+        (
+            gpio(stale),
+            "pipeline[0].gpio[0]: says not when the line is on: add label, anomalous, above or below",
+        ),
+        (
+            gpio(&format!("{stale}label = \"a\"\nabove = 1\n")),
+            "pipeline[0].gpio[0].above: is there beside label; a line has one rule",
+        ),
+        (
+            gpio("label = \"a\"\n"),
+            "pipeline[0].gpio[0].stale_after: is missing; add it as in stale_after = \"10 s\"",
+        ),
+        (
+            gpio(&format!("{stale}label = \"a\"\nsafe = \"off\"\n")),
+            "pipeline[0].gpio[0].safe: \"off\" is not one of \"low\", \"high\", \"release\"",
+        ),
+        (
+            gpio(&format!("{stale}label = \"a\"\n")) + &gpio(&format!("{stale}label = \"b\"\n")),
+            "pipeline[0].gpio: gpio gpiochip0:1 is driven by pipeline \"gestures\" already",
+        ),
+        (pwm(&format!("{stale}duty = [0, 2]\n")), "pipeline[0].pwm[0].duty: 2 is no share, 0 to 1"),
+        (
+            pwm(&format!("{stale}from = [1, 1]\n")),
+            "pipeline[0].pwm[0].from: must be two different numbers",
+        ),
+    ] {
+        let said = says(&format!("{GOOD}{more}"));
+        let message = said.lines().next().unwrap().split_once(": ").unwrap().1;
+        assert_eq!(message, expected, "{more}");
+    }
+}
+
+#[test]
 fn what_a_slow_chip_cannot_do_is_said_by_key_with_what_it_can() {
     let chip = |driver: &str, keys: &str| {
         format!(
