@@ -393,11 +393,13 @@ pub fn driver_settings(driver: &config::Driver) -> DriverSettings {
     match driver {
         config::Driver::Fifo(chip) => DriverSettings::Fifo(chip.clone()),
         config::Driver::Polled(chip) => DriverSettings::Polled(chip.clone()),
+        config::Driver::Microphone(settings) => DriverSettings::Microphone(settings.clone()),
         config::Driver::Replay(replay) => DriverSettings::Replay(ReplaySettings {
             path: replay.path.clone(),
-            rate_hz: replay.rate.hz(),
+            rate_hz: replay.rate.map(|rate| rate.hz()),
             repeat: replay.repeat,
             channels: Vec::new(),
+            channel: replay.channel,
         }),
     }
 }

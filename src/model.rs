@@ -14,10 +14,13 @@ mod update_limits;
 pub use archive::ArchiveError;
 pub use digest::{Digest, NoDigest};
 pub use manifest::{Golden, Manifest, ManifestError};
-pub use postprocess::{Anomaly, Classification, Postprocess, PostprocessKind, Regression, Score};
+pub use postprocess::{
+    Anomaly, Classification, Postprocess, PostprocessKind, Regression, Score, Thresholds,
+};
 pub use recipe::{
-    Clip, Cutoff, Filter, InputChannel, Layout, Missing, MissingPolicy, Pass, PerColumn, Reach,
-    Recipe, Scale, Standardise, Start, Statistic, Statistics, Step,
+    Clip, Cutoff, Dct, DynamicRange, Filter, InputChannel, Layout, Like, Log, LogOf, Mel,
+    MicroFrontend, Missing, MissingPolicy, Pass, PerColumn, Preemphasis, Reach, Recipe, Rounding,
+    Scale, Spectrogram, SpectrumOf, Standardise, Start, Statistic, Statistics, Step, Taper,
 };
 pub use update_limits::{UpdateLimits, WINDOWS_MAX};
 

@@ -233,6 +233,46 @@ mod tests {
     }
 
     #[test]
+    fn scores_are_averaged_over_the_last_windows_and_not_over_a_break() {
+        let mut post = post(r#"kind = "classification", threshold = 0.5, smooth = 3"#);
+        assert_eq!(label(&mut post, [0.0, 0.4, 0.0]), None);
+        assert_eq!(label(&mut post, [0.0, 0.7, 0.0]).as_deref(), Some("b"));
+        let Finding::Classification { score, .. } = apply(&mut post, [0.0, 0.1, 0.0]).0 else {
+            panic!("a classification was asked for")
+        };
+        assert!((score - 0.4).abs() < 1e-6, "{score}");
+        // The 0.4 is forgotten.
+        assert_eq!(label(&mut post, [0.0, 0.8, 0.0]).as_deref(), Some("b"));
+        post.reset();
+        assert_eq!(label(&mut post, [0.0, 0.6, 0.0]).as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn each_label_has_its_threshold_and_background_is_none() {
+        let block = r#"kind = "classification", threshold = [0.9, 0.5, 0.1], background = ["c"]"#;
+        let mut post = post(block);
+        assert_eq!(label(&mut post, [0.85, 0.1, 0.9]), None);
+        assert_eq!(label(&mut post, [0.85, 0.5, 0.9]).as_deref(), Some("b"));
+        assert_eq!(label(&mut post, [0.95, 0.5, 0.9]).as_deref(), Some("a"));
+        let Finding::Classification { score, top, .. } = apply(&mut post, [0.2, 0.3, 0.5]).0 else {
+            panic!("a classification was asked for")
+        };
+        assert_eq!((score, &*top[0].label), (0.3, "c"));
+    }
+
+    #[test]
+    fn a_label_that_begins_is_kept_so_that_one_word_is_one_event() {
+        let mut post = post(r#"kind = "classification", threshold = 0.8, keep = 4"#);
+        let scores = [0.1, 0.9, 0.5, 0.9, 0.5, 0.5, 0.5, 0.9, 0.1, 0.1, 0.1, 0.1];
+        let begins = scores.map(|score| {
+            let (_, event) = apply(&mut post, [score, 0.0, 0.0]);
+            matches!(event, Some(EventKind::LabelChanged { to: Some(_), .. }))
+        });
+        let begins: Vec<_> = (0..scores.len()).filter(|&window| begins[window]).collect();
+        assert_eq!(begins, [1, 7]);
+    }
+
+    #[test]
     fn the_top_scores_come_best_first_and_ties_by_index() {
         let mut post = post(r#"kind = "classification", top = 2"#);
         let Finding::Classification { top, .. } = apply(&mut post, [0.25, 0.5, 0.25]).0 else {

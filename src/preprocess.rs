@@ -3,6 +3,7 @@
 //! A kind of step is a file here that implements one of three traits, by what it needs: `InPlace`, `Transform` or
 //! `Stream`. Its settings stand in `crate::model::recipe`.
 
+mod audio;
 mod filter;
 mod missing;
 mod scaling;
@@ -11,7 +12,7 @@ mod statistics;
 use std::mem;
 
 use crate::data::{Quantization, Tensor, TensorError, TensorSpec, write_real};
-use crate::model::{Layout, Recipe, Step};
+use crate::model::{Layout, Recipe, Rounding, Step};
 
 /// A recipe made ready for one model.
 pub struct Preprocessor {
@@ -19,6 +20,7 @@ pub struct Preprocessor {
     channels: usize,
     stages: Vec<Stage>,
     quantization: Option<Quantization>,
+    rounding: Rounding,
     /// What the last stage made, `[rows, columns]`.
     real: Vec<f32>,
     /// Where the next one writes.
@@ -104,6 +106,7 @@ impl Preprocessor {
             channels: recipe.channels.len(),
             stages: recipe.steps().map(|(step, given, made)| stage(step, given, made)).collect(),
             quantization: spec.quantization,
+            rounding: recipe.rounding,
             real: vec![0.0; largest],
             next: vec![0.0; largest],
             made: recipe.made().elements(),
@@ -150,6 +153,9 @@ impl Preprocessor {
                 }
             }
         }
+        if let (Rounding::TowardZero, Some(q)) = (self.rounding, self.quantization) {
+            truncate(&mut self.real[..len], q);
+        }
         write_real(&self.real[..len], self.quantization, input.data_mut())?;
         Ok(())
     }
@@ -194,6 +200,14 @@ impl Running {
     }
 }
 
+/// Takes each value to the whole unit towards zero, of which writing makes the same whole number.
+fn truncate(real: &mut [f32], q: Quantization) {
+    for value in real {
+        let zero_point = q.zero_point as f32;
+        *value = ((*value / q.scale + zero_point).trunc() - zero_point) * q.scale;
+    }
+}
+
 fn in_place(step: impl InPlace + 'static) -> Stage {
     Stage::InPlace(Box::new(step))
 }
@@ -215,6 +229,19 @@ fn stage(step: &Step, given: &Layout, made: &Layout) -> Stage {
         Step::Scale(settings) => in_place(settings.clone()),
         Step::Standardise(settings) => in_place(settings.clone()),
         Step::Statistics(settings) => transform(statistics::Counter::new(settings, given), made),
+        Step::Preemphasis(settings) => stream(audio::Preemphasis::new(settings), given, made),
+        Step::Spectrogram(settings) if settings.centre => {
+            transform(audio::Centred::new(settings, given), made)
+        }
+        Step::Spectrogram(settings) => {
+            stream(audio::Hopping::spectra(settings, given), given, made)
+        }
+        Step::Log(settings) => in_place(settings.clone()),
+        Step::DynamicRange(settings) => in_place(settings.clone()),
+        Step::Dct(settings) => transform(audio::Dct::new(settings, given), made),
+        Step::MicroFrontend(settings) => {
+            stream(audio::Hopping::micro(settings, given), given, made)
+        }
     }
 }
 
@@ -271,6 +298,19 @@ mod tests {
         assert_eq!(with(hold, 1, &[1.0, nan, nan]), Err(dropped.clone()));
         assert_eq!(with(MissingPolicy::Drop, 9, &[1.0, nan, nan]), Err(dropped.clone()));
         assert_eq!(with(hold, 9, &[nan, nan]), Err(dropped));
+    }
+
+    #[test]
+    fn what_is_behind_the_point_can_be_left_out() {
+        let mut recipe = recipe(6, 1, vec![]);
+        recipe.rounding = Rounding::TowardZero;
+        let quantization = Some(Quantization { scale: 0.1, zero_point: -2 });
+        let spec =
+            TensorSpec { name: "x".into(), dtype: DType::I8, shape: vec![1, 6], quantization };
+        let mut input = Tensor::zeros(&spec);
+        let rows = [0.0, 0.19, 0.21, 0.39, -0.19, 99.0];
+        Preprocessor::new(&recipe, &spec).apply(&rows, usize::MAX, &mut input).expect("whole");
+        assert_eq!(input.data(), &TensorData::I8(vec![-2, 0, 0, 1, -3, 127]));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod fifo;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod lis3dh;
+mod microphone;
 pub mod mpu6050;
 pub mod opt3001;
 pub mod polled;
@@ -28,8 +29,9 @@ use std::time::Duration;
 
 pub use driver::{BadSetting, DRIVERS, DriverInfo, DriverSettings};
 pub use fifo::{Fifo, FifoSettings};
+pub use microphone::MicrophoneSettings;
 pub use polled::{Kind, Polled, PolledSettings};
-pub use replay::{Replay, ReplaySettings};
+pub use replay::{AudioChannel, Replay, ReplaySettings};
 pub use sampler::{OpenSensor, Sampler, SensorChange};
 pub use stats::{SensorReading, SensorState, SensorStats};
 pub use timeline::{Burst, Placed, Timeline};

@@ -234,7 +234,7 @@ pub(super) const SENSOR: Table = Table {
         required(
             "driver",
             "\"mpu6050\"",
-            "`\"mpu6050\"`, `\"lis3dh\"`, `\"adxl345\"`, `\"bme280\"`, `\"bmp280\"`, `\"sht3x\"`, `\"ads1115\"`, `\"ads1015\"`, `\"opt3001\"`, `\"registers\"` or `\"replay\"`.",
+            "`\"mpu6050\"`, `\"lis3dh\"`, `\"adxl345\"`, `\"bme280\"`, `\"bmp280\"`, `\"sht3x\"`, `\"ads1115\"`, `\"ads1015\"`, `\"opt3001\"`, `\"registers\"`, `\"microphone\"` or `\"replay\"`.",
         ),
         optional(
             "stuck_after",
@@ -280,6 +280,37 @@ pub(super) const MPU6050: Table = Table {
 
 pub(super) use chips::{ADS1115, BME280, CHANNEL, ID, LIS3DH, OPT3001, REGISTERS, SHT3X};
 
+pub(super) const MICROPHONE: Table = Table {
+    header: "[[sensor]] with driver = \"microphone\"",
+    about: "A microphone, or another ALSA input, through the kernel's own interface: one channel, `audio`, -1 to 1.",
+    keys: &[
+        required(
+            "device",
+            "\"hw:0,0\"",
+            "`\"hw:CARD,DEVICE\"` or `\"hw:CARD\"`, the card by number or by its name in `/proc/asound/cards`; or `\"/dev/snd/pcmC0D0c\"`.",
+        ),
+        optional(
+            "rate",
+            "\"16 kHz\"",
+            "`\"16 kHz\"`",
+            "Samples a second, whole, 4 to 100 kHz. The device must offer it: nothing is converted.",
+        ),
+        optional(
+            "channel",
+            "0",
+            "`0`",
+            "Which of the device's channels, from 0 on, or `\"mix\"` for their mean.",
+        ),
+        optional(
+            "channels",
+            "2",
+            "the fewest that the device offers and `channel` needs",
+            "Channels that the device is opened with.",
+        ),
+    ],
+    later: &[],
+};
+
 pub(super) const REPLAY: Table = Table {
     header: "[[sensor]] with driver = \"replay\"",
     about: "A recording, played at its own pace.",
@@ -287,10 +318,21 @@ pub(super) const REPLAY: Table = Table {
         required(
             "path",
             "\"walk.csv\"",
-            "The recording, `.csv` or `.npy`; a row for each sample, a column for each channel.",
+            "The recording: `.csv` or `.npy`, a row for each sample, a column for each channel; or `.wav`.",
         ),
-        required("rate", "\"10 Hz\"", "Samples a second."),
+        optional(
+            "rate",
+            "\"10 Hz\"",
+            "a `.wav`'s own; refused for others",
+            "Samples a second; not with a `.wav`.",
+        ),
         optional("repeat", "true", "`false`", "Whether it starts anew at its end."),
+        optional(
+            "channel",
+            "0",
+            "`0`",
+            "`.wav` only: which of its channels, from 0 on, or `\"mix\"` for their mean.",
+        ),
     ],
     later: &[],
 };
@@ -573,6 +615,7 @@ pub const TABLES: &[&Table] = &[
     &REGISTERS,
     &ID,
     &CHANNEL,
+    &MICROPHONE,
     &REPLAY,
     &PIPELINE,
     &WINDOW,

@@ -1,5 +1,6 @@
 //! `[[sensor]]`: what is sampled, by which driver.
 
+mod audio;
 mod chips;
 mod fifo;
 mod place;
@@ -13,7 +14,8 @@ use super::quantity::{Rate, Span};
 use super::raw::Section;
 use super::value::{Bad, boolean, one_of, parsed, path, quantity, text};
 use crate::sensor::bus::Place;
-use crate::sensor::{FifoSettings, PolledSettings};
+use crate::sensor::{AudioChannel, FifoSettings, MicrophoneSettings, PolledSettings};
+use audio::audio_channel;
 use chips::Chip;
 
 /// A sensor.
@@ -35,6 +37,8 @@ pub enum Driver {
     Fifo(FifoSettings),
     /// A chip that is asked for one measurement at a time.
     Polled(PolledSettings),
+    /// A microphone.
+    Microphone(MicrophoneSettings),
     /// A recording.
     Replay(Replay),
 }
@@ -42,18 +46,21 @@ pub enum Driver {
 /// Settings of [`Driver::Replay`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Replay {
-    /// `.csv` or `.npy`.
+    /// `.csv`, `.npy` or `.wav`.
     pub path: PathBuf,
-    /// Samples a second.
-    pub rate: Rate,
+    /// Samples a second; `None` for a `.wav`, which has its own.
+    pub rate: Option<Rate>,
     /// Whether it starts anew at its end.
     pub repeat: bool,
+    /// `.wav` only: what of its channels is taken.
+    pub channel: Option<AudioChannel>,
 }
 
 #[derive(Clone, Copy)]
 enum Kind {
     Fifo(fifo::Chip),
     Polled(Chip),
+    Microphone,
     Replay,
 }
 
@@ -68,6 +75,7 @@ const DRIVERS: &[(&str, Kind)] = &[
     ("ads1015", Kind::Polled(Chip::Ads1015)),
     ("opt3001", Kind::Polled(Chip::Opt3001)),
     ("registers", Kind::Polled(Chip::Registers)),
+    ("microphone", Kind::Microphone),
     ("replay", Kind::Replay),
 ];
 
@@ -100,12 +108,13 @@ impl Sensor {
         let driver = match section.require("driver", one_of(DRIVERS)) {
             Some(Kind::Fifo(chip)) => chip.read(section).map(Driver::Fifo),
             Some(Kind::Polled(chip)) => chip.read(section).map(Driver::Polled),
+            Some(Kind::Microphone) => audio::read(section).map(Driver::Microphone),
             Some(Kind::Replay) => {
                 Replay::read(section.with(&keys::REPLAY), base).map(Driver::Replay)
             }
             // Which keys there may be is not known: those of any driver pass.
             None => {
-                let known = section.with(&keys::REPLAY);
+                let known = section.with(&keys::REPLAY).with(&keys::MICROPHONE);
                 let tables = fifo::TABLES.iter().chain(&chips::TABLES);
                 tables.fold(known, |known, table| known.with(table)).close();
                 None
@@ -122,7 +131,7 @@ impl Driver {
         match self {
             Self::Fifo(chip) => Some(&chip.place),
             Self::Polled(chip) => Some(&chip.place),
-            Self::Replay(_) => None,
+            Self::Microphone(_) | Self::Replay(_) => None,
         }
     }
 }
@@ -131,18 +140,29 @@ impl Replay {
     fn read(section: Section<'_>, base: &Path) -> Option<Self> {
         section.close();
         let path = section.require("path", recording(base));
-        let rate = section.require("rate", quantity::<Rate>);
+        let rate = section.get("rate", quantity::<Rate>);
         let repeat = section.get("repeat", boolean).unwrap_or(false);
-        Some(Self { path: path?, rate: rate?, repeat })
+        let channel = section.get("channel", audio_channel);
+        let path = path?;
+        let wave = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("wav"));
+        match section.has("rate") {
+            true if wave => section.wrong("rate", "a .wav has its own rate; remove the key"),
+            false if !wave => section.missing("rate"),
+            _ => {}
+        }
+        if section.has("channel") && !wave {
+            section.wrong("channel", "is for .wav; other recordings give all of their channels");
+        }
+        (wave || rate.is_some()).then_some(Self { path, rate, repeat, channel })
     }
 }
 
 fn recording<'a>(base: &Path) -> impl FnOnce(&'a toml::de::DeValue<'a>) -> Result<PathBuf, Bad> {
     move |value| {
         let file = path(base)(value)?;
-        let known = ["csv", "npy"];
+        let known = ["csv", "npy", "wav"];
         if !file.extension().is_some_and(|e| known.iter().any(|k| e.eq_ignore_ascii_case(k))) {
-            return Err(Bad::Says(format!("{:?} is neither .csv nor .npy", text(value)?)));
+            return Err(Bad::Says(format!("{:?} is none of .csv, .npy, .wav", text(value)?)));
         }
         Ok(file)
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::manifest::{ManifestError, wrong};
 use crate::data::TensorSpec;
 pub use anomaly::{Anomaly, Score};
-pub use classification::Classification;
+pub use classification::{Classification, Thresholds};
 pub use regression::Regression;
 
 /// How outputs become findings.

@@ -4,6 +4,7 @@
 //! of them, so that what does not fit is found when the manifest is read. What steps compute is in `crate::preprocess`;
 //! each has a file of its name on both sides.
 
+mod audio;
 mod cleaning;
 mod filter;
 mod numbers;
@@ -15,6 +16,10 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::manifest::{ManifestError, wrong};
+pub use audio::{
+    Dct, DynamicRange, Like, Log, LogOf, Mel, MicroFrontend, Preemphasis, Spectrogram, SpectrumOf,
+    Taper,
+};
 pub use cleaning::{Clip, Missing, MissingPolicy};
 pub use filter::{Cutoff, Filter, Pass, Start};
 pub use numbers::PerColumn;
@@ -36,10 +41,23 @@ pub struct Recipe {
     pub rate_hz: Option<f64>,
     /// Names and units of a row's values, in order.
     pub channels: Vec<InputChannel>,
+    /// How the model's whole numbers are made of what the last step makes; the nearest, unless said otherwise.
+    pub rounding: Rounding,
     /// Applied in order.
     steps: Vec<Step>,
     /// What each step is given, and what the last one makes: one more than steps.
     layouts: Vec<Layout>,
+}
+
+/// How a quantized input's whole numbers are made of real ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rounding {
+    /// The nearest: LiteRT's QUANTIZE.
+    #[default]
+    Nearest,
+    /// What is behind the point is left out: NumPy's `(x / scale + zero_point).astype(numpy.int8)`.
+    TowardZero,
 }
 
 /// One value of a row.
@@ -128,7 +146,11 @@ macro_rules! steps {
 
             /// How much of a window it must see.
             pub fn reach(&self) -> Reach {
-                match self { $(Self::$kind(_) => Reach::$reach,)* }
+                match self {
+                    // With zeros around the window, windows have no sums in common.
+                    Self::Spectrogram(settings) if settings.centre => Reach::Window,
+                    $(Self::$kind(_) => Reach::$reach,)*
+                }
             }
 
             fn fit(&mut self, layout: &Layout) -> Result<Layout, BadKey> {
@@ -151,6 +173,18 @@ steps! {
     Standardise = "standardise", Row;
     /// A few numbers for each column.
     Statistics = "statistics", Window;
+    /// Makes high frequencies louder.
+    Preemphasis = "preemphasis", Stream;
+    /// Samples → spectra, or energies in mel bands.
+    Spectrogram = "spectrogram", Stream;
+    /// A logarithm.
+    Log = "log", Row;
+    /// Raises what lies far below the highest value.
+    DynamicRange = "dynamic_range", Window;
+    /// Log mel energies → MFCCs.
+    Dct = "dct", Row;
+    /// TFLite Micro's front end.
+    MicroFrontend = "micro_frontend", Stream;
 }
 
 /// `[preprocess]` as it is written.
@@ -160,6 +194,8 @@ pub(super) struct Raw {
     frames: usize,
     rate: Option<String>,
     channels: Vec<InputChannel>,
+    #[serde(default)]
+    rounding: Rounding,
     #[serde(default)]
     step: Vec<Step>,
 }
@@ -177,7 +213,8 @@ impl Raw {
                 }
             },
         };
-        Recipe::new(self.frames, rate_hz, self.channels, self.step)
+        let recipe = Recipe::new(self.frames, rate_hz, self.channels, self.step)?;
+        Ok(Recipe { rounding: self.rounding, ..recipe })
     }
 }
 
@@ -241,7 +278,7 @@ impl Recipe {
             }
             layouts.push(fitted);
         }
-        Ok(Self { frames, rate_hz, channels, steps, layouts })
+        Ok(Self { frames, rate_hz, channels, rounding: Rounding::default(), steps, layouts })
     }
 
     /// The steps in order, each with what it is given and what it makes.

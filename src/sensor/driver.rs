@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::bus;
 use super::{
-    Fifo, FifoSettings, Polled, PolledSettings, Replay, ReplaySettings, Sensor, SensorError,
-    SensorSpec,
+    Fifo, FifoSettings, MicrophoneSettings, Polled, PolledSettings, Replay, ReplaySettings, Sensor,
+    SensorError, SensorSpec,
 };
 use crate::clock::Clock;
 
@@ -44,7 +44,8 @@ pub const DRIVERS: &[DriverInfo] = &[
         name: "registers",
         what: "any chip over I²C or SPI that the configuration describes",
     },
-    DriverInfo { name: "replay", what: "a recording, CSV or NPY, played at a given rate" },
+    DriverInfo { name: "microphone", what: "a microphone, or another ALSA input" },
+    DriverInfo { name: "replay", what: "a recording, CSV, NPY or WAVE, played at its rate" },
 ];
 
 /// A driver with its settings.
@@ -54,6 +55,8 @@ pub enum DriverSettings {
     Fifo(FifoSettings),
     /// The drivers of slow chips, see [`super::polled`].
     Polled(PolledSettings),
+    /// The `microphone` driver.
+    Microphone(MicrophoneSettings),
     /// The `replay` driver.
     Replay(ReplaySettings),
 }
@@ -81,6 +84,7 @@ impl DriverSettings {
         match self {
             Self::Fifo(settings) => settings.kind.name(),
             Self::Polled(settings) => settings.kind.name(),
+            Self::Microphone(_) => "microphone",
             Self::Replay(_) => "replay",
         }
     }
@@ -89,6 +93,7 @@ impl DriverSettings {
     /// capture` to be recorded from afar.
     pub fn is_private(&self) -> bool {
         match self {
+            Self::Microphone(_) => true,
             Self::Fifo(_) | Self::Polled(_) | Self::Replay(_) => false,
         }
     }
@@ -99,6 +104,8 @@ impl DriverSettings {
         match self {
             Self::Fifo(settings) => settings.stuck_after(),
             Self::Polled(settings) => settings.kind.model().stuck_after(),
+            // Noise is above the last bit; only silence that a switch makes is the same for so long.
+            Self::Microphone(_) => Some(Duration::from_secs(30)),
             Self::Replay(_) => None,
         }
     }
@@ -108,6 +115,7 @@ impl DriverSettings {
         match self {
             Self::Fifo(settings) => settings.validate(),
             Self::Polled(settings) => settings.validate(),
+            Self::Microphone(settings) => settings.validate(),
             Self::Replay(settings) => settings.validate(),
         }
     }
@@ -121,6 +129,7 @@ impl DriverSettings {
         match self {
             Self::Fifo(settings) => settings.spec(),
             Self::Polled(settings) => settings.spec(),
+            Self::Microphone(settings) => settings.spec(),
             Self::Replay(settings) => settings.spec(),
         }
     }
@@ -139,6 +148,7 @@ impl DriverSettings {
                 let port = bus::open(&settings.place, settings.kind.model().dialect())?;
                 Ok(Box::new(Polled::new(port, settings, clock)?))
             }
+            Self::Microphone(settings) => settings.open(clock),
             Self::Replay(settings) => Ok(Box::new(Replay::open(settings, clock)?)),
         }
     }
@@ -200,10 +210,19 @@ mod tests {
         let all: Vec<_> = fifo
             .into_iter()
             .chain(polled)
-            .chain([DriverSettings::Replay(ReplaySettings::default())])
+            .chain([
+                DriverSettings::Microphone(MicrophoneSettings::default()),
+                DriverSettings::Replay(ReplaySettings::default()),
+            ])
             .collect();
         let names: Vec<_> = all.iter().map(DriverSettings::driver).collect();
         assert_eq!(names, DRIVERS.iter().map(|driver| driver.name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn microphones_are_private() {
+        let microphone = MicrophoneSettings { device: "hw:0".into(), ..Default::default() };
+        assert!(DriverSettings::Microphone(microphone).is_private());
     }
 
     #[cfg(target_os = "linux")]

@@ -1,9 +1,10 @@
-//! A recording, CSV or NPY, played at a given rate: tests without a device, and data from elsewhere.
+//! A recording, CSV, NPY or WAVE, played at its rate: tests without a device, and data from elsewhere.
 
 mod csv;
 mod npy;
 #[cfg(test)]
 mod tests;
+mod wav;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -22,21 +23,35 @@ const FILE_BYTES_MAX: u64 = 256 << 20;
 /// Values a frame, and thereby columns a file.
 const CHANNELS_MAX: usize = 4096;
 
-/// Frames of one read: a reader that comes late catches up in several.
+/// Frames of one read at least: a reader that comes late catches up in several.
 const BATCH_FRAMES: usize = 256;
+
+/// How often what has more than a thousand frames a second is read.
+const FAST_POLL: Duration = Duration::from_millis(10);
 
 /// Settings of the `replay` driver as plain values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReplaySettings {
-    /// The recording: `.csv` or `.npy`.
+    /// The recording: `.csv`, `.npy` or `.wav`.
     pub path: PathBuf,
-    /// Frames a second, above 0 and up to 100 000.
-    pub rate_hz: f64,
+    /// Frames a second, above 0 and up to 100 000; `None` for a WAVE, which has its own.
+    pub rate_hz: Option<f64>,
     /// Whether it starts anew at its end, with a gap.
     pub repeat: bool,
     /// NPY only: one `name [unit]` a column, as in `accel_x [m/s²]`; empty: `channel_0` and so on. A
     /// CSV names its own.
     pub channels: Vec<String>,
+    /// WAVE only: what of its channels is taken; `None`: the first.
+    pub channel: Option<AudioChannel>,
+}
+
+/// Which of several channels of sound is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AudioChannel {
+    /// One, counted from 0.
+    Index(u16),
+    /// The mean of all.
+    Mix,
 }
 
 impl ReplaySettings {
@@ -44,15 +59,24 @@ impl ReplaySettings {
     pub fn validate(&self) -> Vec<BadSetting> {
         let mut bad = Vec::new();
         if self.format().is_none() {
-            let why = format!("{:?} is neither .csv nor .npy", self.path);
+            let why = format!("{:?} is none of .csv, .npy, .wav", self.path);
             bad.push(BadSetting { key: "path", why });
         }
-        if !(self.rate_hz > 0.0 && self.rate_hz <= 100_000.0) {
-            let why = format!("must be above 0 Hz and up to 100 kHz, is {} Hz", self.rate_hz);
-            bad.push(BadSetting { key: "rate", why });
+        let wave = self.format() == Some(Format::Wav);
+        let rate = match self.rate_hz {
+            Some(_) if wave => Some("a .wav has its own rate; remove the key".into()),
+            Some(hz) if hz > 0.0 && hz <= 100_000.0 => None,
+            Some(hz) => Some(format!("must be above 0 Hz and up to 100 kHz, is {hz} Hz")),
+            None if wave => None,
+            None => Some("is missing; add it as in rate = \"10 Hz\"".into()),
+        };
+        bad.extend(rate.map(|why| BadSetting { key: "rate", why }));
+        if self.channel.is_some() && !wave {
+            let why = "is for .wav; other recordings give all of their channels".into();
+            bad.push(BadSetting { key: "channel", why });
         }
-        if !self.channels.is_empty() && self.format() == Some(Format::Csv) {
-            let why = "a CSV names its channels in its first line".into();
+        if !self.channels.is_empty() && self.format() != Some(Format::Npy) {
+            let why = "only a .npy has channels without names".into();
             bad.push(BadSetting { key: "channels", why });
         }
         bad
@@ -63,18 +87,23 @@ impl ReplaySettings {
     /// # Errors
     /// [`SensorError::Unusable`], naming the file and the place in it.
     pub fn spec(&self) -> Result<SensorSpec, SensorError> {
-        Ok(SensorSpec { channels: self.load()?.channels, rate_hz: self.rate_hz })
+        let (recording, rate_hz) = self.load()?;
+        Ok(SensorSpec { channels: recording.channels, rate_hz })
     }
 
-    fn load(&self) -> Result<Recording, SensorError> {
+    /// The recording with its rate in Hz.
+    fn load(&self) -> Result<(Recording, f64), SensorError> {
         let bad = self.validate();
         let Some(format) = self.format().filter(|_| bad.is_empty()) else {
             return Err(BadSetting::refuse("replay", &bad));
         };
         let refuse = |why: String| SensorError::Unusable(format!("{}: {why}", self.path.display()));
         let bytes = read_file(&self.path).map_err(|error| refuse(error.to_string()))?;
-        let recording = match format {
-            Format::Csv => csv::parse(&bytes, Duration::from_secs_f64(1.0 / self.rate_hz))
+        // Only a WAVE is without, which gives its own.
+        let rate_hz = self.rate_hz.unwrap_or(1.0);
+        let (recording, rate_hz) = match format {
+            Format::Csv => csv::parse(&bytes, Duration::from_secs_f64(1.0 / rate_hz))
+                .map(|recording| (recording, rate_hz))
                 .map_err(|bad| {
                     SensorError::Unusable(format!(
                         "{}:{}: {}",
@@ -83,12 +112,16 @@ impl ReplaySettings {
                         bad.why
                     ))
                 })?,
-            Format::Npy => npy::parse(&bytes, &self.channels).map_err(refuse)?,
+            Format::Npy => (npy::parse(&bytes, &self.channels).map_err(refuse)?, rate_hz),
+            Format::Wav => {
+                let channel = self.channel.unwrap_or(AudioChannel::Index(0));
+                wav::parse(&bytes, channel).map_err(refuse)?
+            }
         };
         if recording.gaps.is_empty() {
             return Err(refuse("there is no frame in it".into()));
         }
-        Ok(recording)
+        Ok((recording, rate_hz))
     }
 
     fn format(&self) -> Option<Format> {
@@ -98,6 +131,8 @@ impl ReplaySettings {
             Some(Format::Csv)
         } else if is("npy") {
             Some(Format::Npy)
+        } else if is("wav") {
+            Some(Format::Wav)
         } else {
             None
         }
@@ -108,6 +143,7 @@ impl ReplaySettings {
 enum Format {
     Csv,
     Npy,
+    Wav,
 }
 
 /// A recording in memory.
@@ -129,6 +165,7 @@ pub struct Replay {
     clock: Arc<dyn Clock>,
     repeat: bool,
     period: Duration,
+    batch: usize,
     next: usize,
     next_at: Duration,
 }
@@ -139,12 +176,14 @@ impl Replay {
     /// # Errors
     /// [`SensorError::Unusable`], naming the file and the place in it.
     pub fn open(settings: &ReplaySettings, clock: Arc<dyn Clock>) -> Result<Self, SensorError> {
-        let recording = settings.load()?;
-        let spec = SensorSpec { channels: recording.channels.clone(), rate_hz: settings.rate_hz };
+        let (recording, rate_hz) = settings.load()?;
+        let spec = SensorSpec { channels: recording.channels.clone(), rate_hz };
         let period = spec.period();
+        // As much as comes in two polls, so that a late reader gains on it.
+        let batch = BATCH_FRAMES.max((2.0 * rate_hz * FAST_POLL.as_secs_f64()) as usize);
         let next_at = clock.monotonic() + period;
         let repeat = settings.repeat;
-        Ok(Self { recording, spec, clock, repeat, period, next: 0, next_at })
+        Ok(Self { recording, spec, clock, repeat, period, batch, next: 0, next_at })
     }
 }
 
@@ -156,7 +195,7 @@ impl Sensor for Replay {
     fn read(&mut self, out: &mut Frames) -> Result<usize, SensorError> {
         let (now, wall) = (self.clock.monotonic(), self.clock.wall());
         let channels = self.recording.channels.len();
-        for given in 0..BATCH_FRAMES {
+        for given in 0..self.batch {
             if self.next == self.recording.gaps.len() {
                 if !self.repeat {
                     return if given == 0 { Err(SensorError::Ended) } else { Ok(given) };
@@ -176,7 +215,11 @@ impl Sensor for Replay {
             self.next += 1;
             self.next_at = at + self.period;
         }
-        Ok(BATCH_FRAMES)
+        Ok(self.batch)
+    }
+
+    fn poll_period(&self) -> Duration {
+        if self.period < Duration::from_millis(1) { FAST_POLL } else { self.period }
     }
 }
 

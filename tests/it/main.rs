@@ -5,6 +5,7 @@
 mod access;
 mod allocations;
 mod arm;
+mod audio;
 mod bundle;
 mod classic;
 mod commands;

@@ -11,7 +11,7 @@ use crate::data::TensorSpec;
 pub struct Classification {
     /// Below it there is no label; 0 to 1.
     #[serde(default)]
-    pub threshold: f32,
+    pub threshold: Thresholds,
     /// The current label is kept down to `threshold - hysteresis`.
     #[serde(default)]
     pub hysteresis: f32,
@@ -21,7 +21,45 @@ pub struct Classification {
     /// How many of the highest scores are published.
     #[serde(default = "three")]
     pub top: usize,
+    /// Windows whose scores are averaged, this one and those before; 1 to 1000.
+    #[serde(default = "one")]
+    pub smooth: u32,
+    /// Windows that a new label is kept at least, whatever the scores are.
+    #[serde(default = "one")]
+    pub keep: u32,
+    /// Labels that mean that there is nothing: none of them ever is the label.
+    #[serde(default)]
+    pub background: Vec<String>,
 }
+
+/// One threshold for all labels, or one for each.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Thresholds {
+    /// For all.
+    One(f32),
+    /// By the labels' index.
+    Each(Vec<f32>),
+}
+
+impl Thresholds {
+    /// That of the label with this index.
+    pub fn of(&self, label: usize) -> f32 {
+        match self {
+            Self::One(threshold) => *threshold,
+            Self::Each(each) => each.get(label).copied().unwrap_or(f32::INFINITY),
+        }
+    }
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self::One(0.0)
+    }
+}
+
+/// Most windows that scores are averaged over.
+const SMOOTH_MAX: u32 = 1000;
 
 fn three() -> usize {
     3
@@ -29,10 +67,34 @@ fn three() -> usize {
 
 impl Settings for Classification {
     fn fit(&self, output: usize, outputs: &[TensorSpec], labels: &[String]) -> Result<(), BadKey> {
-        within("threshold", self.threshold, 0.0, 1.0)?;
+        let classes = outputs[output].elements();
+        match &self.threshold {
+            Thresholds::One(threshold) => within("threshold", *threshold, 0.0, 1.0)?,
+            Thresholds::Each(each) if each.len() != classes => {
+                let why = format!("{} thresholds for {classes} classes", each.len());
+                return Err(BadKey::new("threshold", why));
+            }
+            Thresholds::Each(each) => {
+                each.iter().try_for_each(|&each| within("threshold", each, 0.0, 1.0))?;
+            }
+        }
         within("hysteresis", self.hysteresis, 0.0, 1.0)?;
         held(self.hold)?;
-        let (classes, name) = (outputs[output].elements(), &outputs[output].name);
+        if !(1..=SMOOTH_MAX).contains(&self.smooth) {
+            let why = format!("must be 1..={SMOOTH_MAX} windows, is {}", self.smooth);
+            return Err(BadKey::new("smooth", why));
+        }
+        if self.keep == 0 {
+            return Err(BadKey::new("keep", "must be at least 1"));
+        }
+        if let Some(unknown) = self.background.iter().find(|label| !labels.contains(label)) {
+            return Err(BadKey::new("background", format!("no label is called {unknown:?}")));
+        }
+        if (0..classes).all(|class| labels.get(class).is_some_and(|l| self.background.contains(l)))
+        {
+            return Err(BadKey::new("background", "leaves no label that could be found"));
+        }
+        let name = &outputs[output].name;
         if !labels.is_empty() && labels.len() != classes {
             let found = labels.len();
             let why = format!("{found} labels for the {classes} classes of `{name}`");

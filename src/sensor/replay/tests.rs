@@ -21,7 +21,7 @@ fn file(extension: &str, bytes: &[u8]) -> (tempfile::TempDir, ReplaySettings) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join(format!("recording.{extension}"));
     File::create(&path).and_then(|mut file| file.write_all(bytes)).expect("a file");
-    (folder, ReplaySettings { path, rate_hz: 10.0, ..Default::default() })
+    (folder, ReplaySettings { path, rate_hz: Some(10.0), ..Default::default() })
 }
 
 #[test]
@@ -107,13 +107,24 @@ fn errors_name_the_file_and_the_line() {
 
 #[test]
 fn settings_that_cannot_be_done_are_all_listed() {
-    let settings = ReplaySettings { path: "x.wav".into(), ..Default::default() };
+    let settings = ReplaySettings { path: "x.mp3".into(), ..Default::default() };
     let keys: Vec<_> = settings.validate().iter().map(|bad| bad.key).collect();
     assert_eq!(keys, ["path", "rate"]);
     let named = vec!["a".to_owned()];
+    let settings = ReplaySettings {
+        path: "x.csv".into(),
+        channels: named,
+        channel: Some(AudioChannel::Mix),
+        ..Default::default()
+    };
+    let keys: Vec<_> = settings.validate().iter().map(|bad| bad.key).collect();
+    assert_eq!(keys, ["rate", "channel", "channels"]);
+    let settings = ReplaySettings { path: "x.WAV".into(), ..settings };
+    let keys: Vec<_> = settings.validate().iter().map(|bad| bad.key).collect();
+    assert_eq!(keys, ["channels"]);
     let settings =
-        ReplaySettings { path: "x.csv".into(), rate_hz: 1.0, channels: named, repeat: false };
-    assert_eq!(settings.validate()[0].key, "channels");
+        ReplaySettings { path: "x.wav".into(), rate_hz: Some(16e3), ..Default::default() };
+    assert_eq!(settings.validate()[0].why, "a .wav has its own rate; remove the key");
 }
 
 #[test]
@@ -147,6 +158,28 @@ fn repeated_recording_begins_anew_with_a_gap_and_gives_a_late_reader_all_frames(
         assert_eq!(values, [(index % 3 + 1) as f32]);
         assert_eq!(stamp.gap_before, index % 3 == 0);
     }
+}
+
+#[test]
+fn sound_is_read_in_pieces_of_some_milliseconds() {
+    let head = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data\x40\x06\0\0";
+    let samples: Vec<u8> = (0..800_i16).flat_map(i16::to_le_bytes).collect();
+    let (_folder, settings) = file("wav", &[&head[..], &samples].concat());
+    let settings = ReplaySettings { rate_hz: None, repeat: true, ..settings };
+    let clock = Arc::new(ManualClock::new());
+    let mut replay = Replay::open(&settings, clock.clone()).expect("a fine file");
+    assert_eq!(replay.spec().rate_hz, 16_000.0);
+    assert_eq!(replay.poll_period(), Duration::from_millis(10));
+    let mut frames = Frames::new(1, 2000);
+    clock.advance(Duration::from_millis(10));
+    assert_eq!(replay.read(&mut frames), Ok(160));
+    // A reader that comes late catches up in few reads.
+    clock.advance(Duration::from_millis(90));
+    let reads: Vec<_> = (0..6).map(|_| replay.read(&mut frames)).collect();
+    assert_eq!(reads, [Ok(320), Ok(320), Ok(320), Ok(320), Ok(160), Ok(0)]);
+    assert_eq!(frames.values()[3], 3.0 / 32768.0);
+    let gaps = frames.stamps().iter().enumerate().filter(|(_, stamp)| stamp.gap_before);
+    assert_eq!(gaps.map(|(frame, _)| frame).collect::<Vec<_>>(), [0, 800]);
 }
 
 proptest! {
