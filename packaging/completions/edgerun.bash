@@ -40,6 +40,9 @@ _edgerun() {
             edgerun,ota)
                 cmd="edgerun__subcmd__ota"
                 ;;
+            edgerun,outputs)
+                cmd="edgerun__subcmd__outputs"
+                ;;
             edgerun,provision)
                 cmd="edgerun__subcmd__provision"
                 ;;
@@ -117,6 +120,9 @@ _edgerun() {
                 ;;
             edgerun__subcmd__help,ota)
                 cmd="edgerun__subcmd__help__subcmd__ota"
+                ;;
+            edgerun__subcmd__help,outputs)
+                cmd="edgerun__subcmd__help__subcmd__outputs"
                 ;;
             edgerun__subcmd__help,provision)
                 cmd="edgerun__subcmd__help__subcmd__provision"
@@ -338,7 +344,7 @@ _edgerun() {
 
     case "${cmd}" in
         edgerun)
-            opts="-h -V --log-level --help --version run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help"
+            opts="-h -V --log-level --help --version run check inspect infer bench bundle repo ota watch cmd sensors outputs provision self-test help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -724,7 +730,7 @@ _edgerun() {
             return 0
             ;;
         edgerun__subcmd__help)
-            opts="run check inspect infer bench bundle repo ota watch cmd sensors provision self-test help"
+            opts="run check inspect infer bench bundle repo ota watch cmd sensors outputs provision self-test help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1006,6 +1012,20 @@ _edgerun() {
         edgerun__subcmd__help__subcmd__ota__subcmd__unpin)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__help__subcmd__outputs)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1674,6 +1694,36 @@ _edgerun() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-level)
+                    COMPREPLY=($(compgen -W "off error warn info debug trace" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        edgerun__subcmd__outputs)
+            opts="-c -h -V --config --state --safe --log-level --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
