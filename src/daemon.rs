@@ -33,16 +33,17 @@ use crate::data::{Event, EventKind, Frames, Session};
 use crate::engine;
 use crate::health::{Heartbeats, PipelineStats, Run};
 use crate::model::{Bundle, BundleError};
-use crate::net::http::HttpServer;
+use crate::net::http::{HttpServer, Inlet};
 use crate::net::{
     self, BacklogSettings, Identity, Link, MqttSettings, NetHandle, Protocol, SpoolSettings,
     Subscriptions, TlsSettings,
 };
 use crate::pipeline::{Exchange, Pipeline, Publish, Switch, Taps};
 use crate::queue::{self, FrameSender};
+use crate::sensor::input::Held;
 use crate::sensor::{
-    DriverSettings, ReplaySettings, Sampler, Sensor, SensorChange, SensorError, SensorSpec,
-    SensorStats,
+    DriverSettings, InputSettings, ReplaySettings, Sampler, Sensor, SensorChange, SensorError,
+    SensorSpec, SensorStats,
 };
 use crate::sequence::Sequence;
 use crate::sink::{MqttSink, Qos, Sink, gpio};
@@ -155,15 +156,6 @@ impl Daemon {
     /// HTTP address is taken.
     pub fn start(config: &Config, secrets: &Secrets, around: Surroundings) -> anyhow::Result<Self> {
         let session = net::new_session()?;
-        let net = start_net(config, secrets, &session, &around)?;
-        let link = net.as_ref().map(NetHandle::link);
-        let tap = config.mqtt.as_ref().and_then(|mqtt| match mqtt.log {
-            config::LogTopic::Off => None,
-            config::LogTopic::Error => Some(log::LevelFilter::Error),
-            config::LogTopic::Warn => Some(log::LevelFilter::Warn),
-        });
-        (around.host.tap)(link.as_ref().map(Link::journal).zip(tap));
-        let stop = Arc::new(AtomicBool::new(false));
         let mut fans: Vec<Fan> = Vec::with_capacity(config.sensors.len());
         for sensor in &config.sensors {
             let settings = driver_settings(&sensor.driver);
@@ -173,6 +165,16 @@ impl Daemon {
             let (queues, pipelines) = (Vec::new(), Vec::new());
             fans.push(Fan { name, settings, spec, stuck_after, queues, pipelines });
         }
+        let inputs = Inputs::of(&fans);
+        let net = start_net(config, secrets, &session, &around, inputs.held)?;
+        let link = net.as_ref().map(NetHandle::link);
+        let tap = config.mqtt.as_ref().and_then(|mqtt| match mqtt.log {
+            config::LogTopic::Off => None,
+            config::LogTopic::Error => Some(log::LevelFilter::Error),
+            config::LogTopic::Warn => Some(log::LevelFilter::Warn),
+        });
+        (around.host.tap)(link.as_ref().map(Link::journal).zip(tap));
+        let stop = Arc::new(AtomicBool::new(false));
         let mut updates = Opened::new(config, &around, link.clone(), &session);
         if let Err(why) = &updates {
             log::error!("the model store cannot be used: {why}");
@@ -238,7 +240,7 @@ impl Daemon {
         }
         let reporter = Reporter::new(config, session, &around, link.clone(), parts, sensors);
         let reporter = Arc::new(Mutex::new(reporter));
-        let http = doors::start(config, secrets, &reporter)?;
+        let http = doors::start(config, secrets, &reporter, inputs.inlets)?;
         let heartbeats = Heartbeats::default();
         let updater = match updates {
             Ok(updates) => updates.start(&reporter)?,
@@ -388,11 +390,41 @@ struct Fan {
     pipelines: Vec<Arc<str>>,
 }
 
+/// What the network fills for sensors.
+#[derive(Default)]
+struct Inputs {
+    held: Vec<Held>,
+    inlets: Vec<Inlet>,
+}
+
+impl Inputs {
+    fn of(fans: &[Fan]) -> Self {
+        let mut inputs = Self::default();
+        for fan in fans {
+            match &fan.settings {
+                DriverSettings::Input(InputSettings::Mqtt(_, held)) => {
+                    inputs.held.push(held.clone());
+                }
+                DriverSettings::Input(InputSettings::Http(_, rows)) => {
+                    inputs.inlets.push(Inlet { sensor: fan.name.clone(), rows: rows.clone() });
+                }
+                _ => {}
+            }
+        }
+        inputs
+    }
+}
+
 /// The driver's plain settings.
 pub fn driver_settings(driver: &config::Driver) -> DriverSettings {
     match driver {
         config::Driver::Fifo(chip) => DriverSettings::Fifo(chip.clone()),
         config::Driver::Polled(chip) => DriverSettings::Polled(chip.clone()),
+        config::Driver::Input(input) => DriverSettings::Input(match input {
+            config::Input::Mqtt(input) => InputSettings::mqtt(input.clone()),
+            config::Input::Http(input) => InputSettings::http(input.clone()),
+            config::Input::Command(input) => InputSettings::Command(input.clone()),
+        }),
         config::Driver::Microphone(settings) => DriverSettings::Microphone(settings.clone()),
         config::Driver::Replay(replay) => DriverSettings::Replay(ReplaySettings {
             path: replay.path.clone(),
@@ -434,6 +466,7 @@ fn start_net(
     secrets: &Secrets,
     session: &Session,
     around: &Surroundings,
+    inputs: Vec<Held>,
 ) -> anyhow::Result<Option<NetHandle>> {
     let Some(mut settings) = mqtt_settings(config, secrets) else { return Ok(None) };
     let spool = config.mqtt.as_ref().map(|mqtt| mqtt.spool).unwrap_or_default();
@@ -455,7 +488,9 @@ fn start_net(
     let repository = config.ota.repository.as_ref();
     let files = repository.is_some_and(|repository| repository.url == config::OVER_BROKER);
     let commands = config.mqtt.as_ref().map(|mqtt| mqtt.commands.clone()).unwrap_or_default();
-    let subscriptions = Subscriptions { models: config.store_models(), groups, files, commands };
+    inputs.iter().for_each(|held| held.feed(around.clock.clone()));
+    let models = config.store_models();
+    let subscriptions = Subscriptions { models, groups, files, commands, inputs };
     Ok(Some(net::start(settings, identity, subscriptions)?))
 }
 

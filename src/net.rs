@@ -15,6 +15,7 @@ mod failure;
 mod files;
 mod flight;
 pub mod http;
+mod inputs;
 mod journal;
 mod limits;
 mod outbox;
@@ -56,6 +57,7 @@ use tokio::time::Instant;
 use crate::data::Session;
 use crate::sink::mqtt::{MqttSink, queue};
 use courier::Courier;
+use inputs::Inputs;
 use retained::{Retained, Slot};
 use state::Board;
 use wire::Topics;
@@ -128,12 +130,14 @@ struct Shared {
     files: Files,
     commands: Commands,
     journal: Journal,
+    inputs: Inputs,
     board: Board,
 }
 
 impl Shared {
     /// Brings what somebody else says to whom it concerns.
     fn hear(&self, heard: Heard, topics: &Topics) {
+        self.inputs.hear(&heard);
         if heard.topic == topics.fetch_chunk() {
             self.files.hear(&heard.payload);
         } else if self.commands.are_on(&heard.topic) {
@@ -242,7 +246,8 @@ pub fn start(
     let (tls, runtime) = prepare(&settings)?;
     let (sink, intake) = queue(INTAKE);
     let topics = Topics::new(settings.prefix.as_deref(), &identity.device);
-    let Subscriptions { groups, commands, .. } = &subscriptions;
+    let Subscriptions { groups, commands, inputs, .. } = &subscriptions;
+    let inputs = Inputs::new(inputs.clone());
     let commands = Commands::new(&identity.device, groups, commands, &topics);
     let wishes = Wishes::new(subscriptions, &topics);
     let board = Board::new(identity.session.clone());
@@ -251,7 +256,7 @@ pub fn start(
     let (end, ended) = mpsc::sync_channel(1);
     let journal = Journal::new(identity.session.clone());
     let retained = Retained::default();
-    let shared = Shared { retained, wishes, files, commands, journal, board };
+    let shared = Shared { retained, wishes, files, commands, journal, inputs, board };
     let link = Link { sink, shared: shared.clone() };
     let courier = Courier::new(settings, identity, topics, tls, intake, shared, stopping);
     thread::Builder::new().name("net".to_owned()).spawn(move || {

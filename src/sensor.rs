@@ -8,6 +8,7 @@ pub mod bme280;
 pub mod bus;
 mod driver;
 pub mod fifo;
+pub mod input;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod lis3dh;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 pub use driver::{BadSetting, DRIVERS, DriverInfo, DriverSettings};
 pub use fifo::{Fifo, FifoSettings};
+pub use input::InputSettings;
 pub use microphone::MicrophoneSettings;
 pub use polled::{Kind, Polled, PolledSettings};
 pub use replay::{AudioChannel, Replay, ReplaySettings};

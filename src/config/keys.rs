@@ -2,6 +2,7 @@
 //! lists.
 
 mod chips;
+mod inputs;
 mod outputs;
 
 /// One table of the file.
@@ -234,7 +235,7 @@ pub(super) const SENSOR: Table = Table {
         required(
             "driver",
             "\"mpu6050\"",
-            "`\"mpu6050\"`, `\"lis3dh\"`, `\"adxl345\"`, `\"bme280\"`, `\"bmp280\"`, `\"sht3x\"`, `\"ads1115\"`, `\"ads1015\"`, `\"opt3001\"`, `\"registers\"`, `\"microphone\"` or `\"replay\"`.",
+            "`\"mpu6050\"`, `\"lis3dh\"`, `\"adxl345\"`, `\"bme280\"`, `\"bmp280\"`, `\"sht3x\"`, `\"ads1115\"`, `\"ads1015\"`, `\"opt3001\"`, `\"registers\"`, `\"microphone\"`, `\"mqtt\"`, `\"http\"`, `\"command\"` or `\"replay\"`.",
         ),
         optional(
             "stuck_after",
@@ -433,6 +434,9 @@ pub(super) const PIPELINE: Table = Table {
     later: &[],
 };
 
+pub(super) use inputs::{
+    COMMAND_CHANNEL, COMMAND_INPUT, HTTP_CHANNEL, HTTP_INPUT, MQTT_CHANNEL, MQTT_INPUT,
+};
 pub(super) use outputs::{GPIO, JSON_LINES, PWM, WEBHOOK};
 
 pub(super) const WINDOW: Table = Table {
@@ -615,6 +619,12 @@ pub const TABLES: &[&Table] = &[
     &REGISTERS,
     &ID,
     &CHANNEL,
+    &MQTT_INPUT,
+    &MQTT_CHANNEL,
+    &HTTP_INPUT,
+    &HTTP_CHANNEL,
+    &COMMAND_INPUT,
+    &COMMAND_CHANNEL,
     &MICROPHONE,
     &REPLAY,
     &PIPELINE,

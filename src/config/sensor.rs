@@ -3,6 +3,7 @@
 mod audio;
 mod chips;
 mod fifo;
+mod inputs;
 mod place;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use crate::sensor::bus::Place;
 use crate::sensor::{AudioChannel, FifoSettings, MicrophoneSettings, PolledSettings};
 use audio::audio_channel;
 use chips::Chip;
+pub use inputs::Input;
 
 /// A sensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +39,8 @@ pub enum Driver {
     Fifo(FifoSettings),
     /// A chip that is asked for one measurement at a time.
     Polled(PolledSettings),
+    /// Numbers that come from elsewhere.
+    Input(Input),
     /// A microphone.
     Microphone(MicrophoneSettings),
     /// A recording.
@@ -60,6 +64,7 @@ pub struct Replay {
 enum Kind {
     Fifo(fifo::Chip),
     Polled(Chip),
+    Input(inputs::Kind),
     Microphone,
     Replay,
 }
@@ -75,6 +80,9 @@ const DRIVERS: &[(&str, Kind)] = &[
     ("ads1015", Kind::Polled(Chip::Ads1015)),
     ("opt3001", Kind::Polled(Chip::Opt3001)),
     ("registers", Kind::Polled(Chip::Registers)),
+    ("mqtt", Kind::Input(inputs::Kind::Mqtt)),
+    ("http", Kind::Input(inputs::Kind::Http)),
+    ("command", Kind::Input(inputs::Kind::Command)),
     ("microphone", Kind::Microphone),
     ("replay", Kind::Replay),
 ];
@@ -97,17 +105,18 @@ impl Sensor {
         let sensors: Vec<(usize, Self)> = sections
             .iter()
             .enumerate()
-            .filter_map(|(n, section)| Some((n, Self::read(section, base)?)))
+            .filter_map(|(n, section)| Some((n, Self::read(section, root, base)?)))
             .collect();
         one_opening_each(&sections, &sensors);
         sensors.into_iter().map(|(_, sensor)| sensor).collect()
     }
 
-    fn read(section: &Section<'_>, base: &Path) -> Option<Self> {
+    fn read(section: &Section<'_>, root: &Section<'_>, base: &Path) -> Option<Self> {
         let name = section.require("name", parsed::<SensorName>);
         let driver = match section.require("driver", one_of(DRIVERS)) {
             Some(Kind::Fifo(chip)) => chip.read(section).map(Driver::Fifo),
             Some(Kind::Polled(chip)) => chip.read(section).map(Driver::Polled),
+            Some(Kind::Input(input)) => input.read(section, root, base).map(Driver::Input),
             Some(Kind::Microphone) => audio::read(section).map(Driver::Microphone),
             Some(Kind::Replay) => {
                 Replay::read(section.with(&keys::REPLAY), base).map(Driver::Replay)
@@ -115,7 +124,7 @@ impl Sensor {
             // Which keys there may be is not known: those of any driver pass.
             None => {
                 let known = section.with(&keys::REPLAY).with(&keys::MICROPHONE);
-                let tables = fifo::TABLES.iter().chain(&chips::TABLES);
+                let tables = fifo::TABLES.iter().chain(&chips::TABLES).chain(&inputs::TABLES);
                 tables.fold(known, |known, table| known.with(table)).close();
                 None
             }
@@ -131,7 +140,7 @@ impl Driver {
         match self {
             Self::Fifo(chip) => Some(&chip.place),
             Self::Polled(chip) => Some(&chip.place),
-            Self::Microphone(_) | Self::Replay(_) => None,
+            Self::Microphone(_) | Self::Input(_) | Self::Replay(_) => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::assemble::{Current, Loaded};
 use super::report::{self, Reporter};
 use crate::config::{Config, Secrets};
-use crate::net::http::{self, Door, HttpServer, HttpSettings};
+use crate::net::http::{self, Door, HttpServer, HttpSettings, Inlet};
 use crate::predict::Predictor;
 
 /// Starts the HTTP server that `config` wants, if any.
@@ -15,13 +15,15 @@ pub(super) fn start(
     config: &Config,
     secrets: &Secrets,
     reporter: &Arc<Mutex<Reporter>>,
+    inlets: Vec<Inlet>,
 ) -> anyhow::Result<Option<HttpServer>> {
     let Some(settings) = &config.http else { return Ok(None) };
+    inlets.iter().for_each(|inlet| inlet.rows.feed());
     let doors = all(reporter);
     let settings = HttpSettings { listen: settings.listen, token: secrets.http_token.clone() };
     let reporter = reporter.clone();
     let health = Box::new(move || report::lock(&reporter).health());
-    let server = http::start(settings, http::Doors { doors, health }).context("[http]")?;
+    let server = http::start(settings, http::Doors { doors, inlets, health }).context("[http]")?;
     Ok(Some(server))
 }
 

@@ -229,6 +229,7 @@ impl Courier {
         log::info!("connected to the broker at {}", self.settings.address());
         let mut subscriptions = self.shared.wishes.subscriptions(limits.wildcards);
         subscriptions.extend(self.shared.commands.subscriptions(limits.wildcards));
+        subscriptions.extend(self.shared.inputs.subscriptions());
         // Before our own word replaces what another board has left there.
         let looks_for_twin = self.twin.has_spoken() && limits.retain;
         if looks_for_twin {

@@ -1,4 +1,4 @@
-//! The HTTP server: `POST /predict`, `/healthz`, Prometheus `/metrics`. It runs on a thread of its own,
+//! The HTTP server: `POST /predict`, `POST /sensors/NAME`, `/healthz`, Prometheus `/metrics`. It runs on a thread of its own,
 //! so that a slow client delays neither sampling nor the connection to the broker.
 
 mod metrics;
@@ -12,8 +12,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -25,9 +25,12 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::wire::{Health, Verdict};
 use crate::data::Secret;
+use crate::sensor::input::{NotTaken, Rows};
 
 /// Largest request body.
 const BODY_BYTES_MAX: usize = 4 << 20;
+/// Largest body with rows: it is read on the server's own thread.
+const ROWS_BYTES_MAX: usize = 256 << 10;
 /// Predictions at one time; more wait.
 const PREDICTIONS_MAX: usize = 2;
 /// A request that takes longer is given up.
@@ -46,8 +49,18 @@ pub struct HttpSettings {
 pub struct Doors {
     /// One for each pipeline.
     pub doors: Vec<Door>,
+    /// One for each sensor that takes rows.
+    pub inlets: Vec<Inlet>,
     /// The device's health, composed when asked for.
     pub health: Box<dyn Fn() -> Health + Send + Sync>,
+}
+
+/// A sensor that takes rows, as HTTP sees it.
+pub struct Inlet {
+    /// The sensor's name.
+    pub sensor: String,
+    /// Where they go.
+    pub rows: Rows,
 }
 
 /// Why the server cannot start.
@@ -144,6 +157,7 @@ fn router(shared: Shared) -> Router {
     Router::new()
         .route("/predict", post(answer_predict))
         .route("/metrics", get(answer_metrics))
+        .route("/sensors/{name}", post(answer_rows))
         .layer(from_fn_with_state(shared.clone(), check_token))
         .route("/healthz", get(answer_healthz))
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "no such route") })
@@ -194,8 +208,7 @@ async fn answer_predict(
     let body = match body {
         Ok(body) => body,
         Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            let message = format!("the body is longer than {BODY_BYTES_MAX} bytes");
-            return refuse(error.status(), &message);
+            return too_long(BODY_BYTES_MAX);
         }
         Err(error) => return refuse(error.status(), &error.body_text()),
     };
@@ -214,6 +227,45 @@ async fn answer_predict(
         Ok(Err(_)) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "the prediction failed"),
         Err(_) => refuse(StatusCode::GATEWAY_TIMEOUT, "the prediction took too long"),
     }
+}
+
+async fn answer_rows(
+    State(shared): State<Arc<Shared>>,
+    Path(name): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let inlets = &shared.doors.inlets;
+    let Some(inlet) = inlets.iter().find(|inlet| inlet.sensor == name) else {
+        let names: Vec<&str> = inlets.iter().map(|inlet| inlet.sensor.as_str()).collect();
+        let there = match names.is_empty() {
+            true => "no sensor has driver = \"http\"".to_owned(),
+            false => format!("there are: {}", names.join(", ")),
+        };
+        return refuse(StatusCode::NOT_FOUND, &format!("no sensor of this name; {there}"));
+    };
+    let body = match body {
+        Ok(body) if body.len() <= ROWS_BYTES_MAX => body,
+        Ok(_) => return too_long(ROWS_BYTES_MAX),
+        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return too_long(ROWS_BYTES_MAX);
+        }
+        Err(error) => return refuse(error.status(), &error.body_text()),
+    };
+    match inlet.rows.push(&body) {
+        Ok(rows) => (StatusCode::ACCEPTED, Json(json!({ "rows": rows }))).into_response(),
+        Err(NotTaken::Bad(why)) => refuse(StatusCode::BAD_REQUEST, &why),
+        Err(NotTaken::Full) => {
+            let why = "the sensor has not taken the rows before yet: more come than its rate";
+            let mut answer = refuse(StatusCode::TOO_MANY_REQUESTS, why);
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            answer
+        }
+    }
+}
+
+fn too_long(bytes_max: usize) -> Response {
+    let message = format!("the body is longer than {bytes_max} bytes");
+    refuse(StatusCode::PAYLOAD_TOO_LARGE, &message)
 }
 
 async fn answer_healthz(State(shared): State<Arc<Shared>>) -> Response {

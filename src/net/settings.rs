@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::data::{Secret, Session, Timestamp, Verb};
+use crate::sensor::input::Held;
 
 /// Who speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +132,8 @@ pub struct Subscriptions {
     pub files: bool,
     /// What others may tell the device to do; with nothing here it does not even listen.
     pub commands: Vec<Verb>,
+    /// Sensors that are made of other devices' messages.
+    pub inputs: Vec<Held>,
 }
 
 /// TLS to the broker. Its certificate is always checked.

@@ -73,7 +73,7 @@ impl fmt::Debug for Wishes {
 
 impl Wishes {
     pub(super) fn new(subscriptions: Subscriptions, topics: &Topics) -> Self {
-        let Subscriptions { models, groups, files, commands: _ } = subscriptions;
+        let Subscriptions { models, groups, files, commands: _, inputs: _ } = subscriptions;
         let sources = 1 + groups.len();
         // By model, then by source.
         let topic = |model: &str, source: usize| match source.checked_sub(1) {

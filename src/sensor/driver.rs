@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::bus;
 use super::{
-    Fifo, FifoSettings, MicrophoneSettings, Polled, PolledSettings, Replay, ReplaySettings, Sensor,
-    SensorError, SensorSpec,
+    Fifo, FifoSettings, InputSettings, MicrophoneSettings, Polled, PolledSettings, Replay,
+    ReplaySettings, Sensor, SensorError, SensorSpec,
 };
 use crate::clock::Clock;
 
@@ -44,6 +44,9 @@ pub const DRIVERS: &[DriverInfo] = &[
         name: "registers",
         what: "any chip over I²C or SPI that the configuration describes",
     },
+    DriverInfo { name: "mqtt", what: "numbers out of other devices' messages on the broker" },
+    DriverInfo { name: "http", what: "rows that others send to this board's HTTP server" },
+    DriverInfo { name: "command", what: "lines that a program writes" },
     DriverInfo { name: "microphone", what: "a microphone, or another ALSA input" },
     DriverInfo { name: "replay", what: "a recording, CSV, NPY or WAVE, played at its rate" },
 ];
@@ -55,6 +58,8 @@ pub enum DriverSettings {
     Fifo(FifoSettings),
     /// The drivers of slow chips, see [`super::polled`].
     Polled(PolledSettings),
+    /// The drivers of numbers that come from elsewhere, see [`super::input`].
+    Input(InputSettings),
     /// The `microphone` driver.
     Microphone(MicrophoneSettings),
     /// The `replay` driver.
@@ -84,6 +89,7 @@ impl DriverSettings {
         match self {
             Self::Fifo(settings) => settings.kind.name(),
             Self::Polled(settings) => settings.kind.name(),
+            Self::Input(settings) => settings.driver(),
             Self::Microphone(_) => "microphone",
             Self::Replay(_) => "replay",
         }
@@ -94,7 +100,7 @@ impl DriverSettings {
     pub fn is_private(&self) -> bool {
         match self {
             Self::Microphone(_) => true,
-            Self::Fifo(_) | Self::Polled(_) | Self::Replay(_) => false,
+            Self::Fifo(_) | Self::Polled(_) | Self::Input(_) | Self::Replay(_) => false,
         }
     }
 
@@ -106,7 +112,7 @@ impl DriverSettings {
             Self::Polled(settings) => settings.kind.model().stuck_after(),
             // Noise is above the last bit; only silence that a switch makes is the same for so long.
             Self::Microphone(_) => Some(Duration::from_secs(30)),
-            Self::Replay(_) => None,
+            Self::Input(_) | Self::Replay(_) => None,
         }
     }
 
@@ -115,6 +121,7 @@ impl DriverSettings {
         match self {
             Self::Fifo(settings) => settings.validate(),
             Self::Polled(settings) => settings.validate(),
+            Self::Input(settings) => settings.validate(),
             Self::Microphone(settings) => settings.validate(),
             Self::Replay(settings) => settings.validate(),
         }
@@ -129,6 +136,7 @@ impl DriverSettings {
         match self {
             Self::Fifo(settings) => settings.spec(),
             Self::Polled(settings) => settings.spec(),
+            Self::Input(settings) => settings.spec(),
             Self::Microphone(settings) => settings.spec(),
             Self::Replay(settings) => settings.spec(),
         }
@@ -148,6 +156,7 @@ impl DriverSettings {
                 let port = bus::open(&settings.place, settings.kind.model().dialect())?;
                 Ok(Box::new(Polled::new(port, settings, clock)?))
             }
+            Self::Input(settings) => settings.open(clock),
             Self::Microphone(settings) => settings.open(clock),
             Self::Replay(settings) => Ok(Box::new(Replay::open(settings, clock)?)),
         }
@@ -162,6 +171,7 @@ mod tests {
     use crate::sensor::adxl345::Adxl345;
     use crate::sensor::bme280::Bme280;
     use crate::sensor::bus::Place;
+    use crate::sensor::input::{CommandInput, Format, InputSpec, MqttInput, PushInput};
     use crate::sensor::lis3dh::Lis3dh;
     use crate::sensor::mpu6050::Mpu6050;
     use crate::sensor::opt3001::Opt3001;
@@ -207,9 +217,19 @@ mod tests {
             let place = Place::i2c("/dev/i2c-1", 0x68);
             DriverSettings::Fifo(FifoSettings { place, rate_hz: 100.0, kind })
         });
+        let stale_after = Duration::from_secs(10);
+        let spec = InputSpec { channels: Vec::new(), rate_hz: 1.0, stale_after };
+        let mqtt = MqttInput { spec: spec.clone(), fields: Vec::new(), retained: false };
+        let (command, format) = (Vec::new(), Format::Columns(Vec::new()));
+        let inputs = [
+            InputSettings::mqtt(mqtt),
+            InputSettings::http(PushInput { spec: spec.clone() }),
+            InputSettings::Command(CommandInput { spec, command, format }),
+        ];
         let all: Vec<_> = fifo
             .into_iter()
             .chain(polled)
+            .chain(inputs.map(DriverSettings::Input))
             .chain([
                 DriverSettings::Microphone(MicrophoneSettings::default()),
                 DriverSettings::Replay(ReplaySettings::default()),

@@ -44,6 +44,7 @@ fn a_board_may_do_all_that_it_must() {
         groups: vec!["line-3".to_owned()],
         files: true,
         commands: Verb::USUAL.to_vec(),
+        inputs: Vec::new(),
     };
     let board = net::start(login(&broker, "bench-07"), identity(), subscriptions).unwrap();
     seen.on("edgerun/bench-07/status");

@@ -11,7 +11,7 @@ use edgerun::clock::Stopwatch;
 use serde_json::Value;
 
 use crate::support::PATIENCE;
-use crate::support::daemon::{Board, http};
+use crate::support::daemon::{Board, metrics};
 use crate::support::mosquitto::free_port;
 
 /// A server that answers each request with the next of `statuses`, and with 200 after those; what it was sent.
@@ -130,22 +130,11 @@ fn a_disk_that_takes_nothing_is_a_reason_and_the_pipeline_runs_on() {
     let board = board(port, "json_lines = { path = \"nowhere/out.jsonl\", commit = \"100 ms\" }");
     let mut daemon = board.run_until_ready(&[]);
     let trouble = r#"edgerun_sink_up{pipeline="gestures",sink="json_lines"} 0"#;
-    let metrics = until_metrics(port, |text| text.contains(trouble) && windows(text) > 2.0);
-    assert!(metrics.contains("edgerun_state 1"), "{metrics}");
+    let text = metrics(port, |text| text.contains(trouble) && windows(text) > 2.0);
+    assert!(text.contains("edgerun_state 1"), "{text}");
     fs::create_dir(board.path("nowhere")).unwrap();
     until(&board.path("nowhere/out.jsonl"), |text| !text.is_empty());
     assert_eq!(daemon.terminate(), Some(0));
-}
-
-fn until_metrics(port: u16, wanted: impl Fn(&str) -> bool) -> String {
-    let watch = Stopwatch::start();
-    loop {
-        let (_, text) = http(port, "GET", "/metrics", "", "");
-        if wanted(&text) {
-            return text;
-        }
-        assert!(watch.elapsed() < PATIENCE, "{text}");
-    }
 }
 
 fn windows(metrics: &str) -> f64 {
@@ -164,7 +153,7 @@ fn a_server_that_fails_is_asked_again_and_one_that_refuses_is_not() {
     assert_eq!(got[0], got[1], "after the 500 the same again");
     assert_ne!(got[2], got[3], "after the 400 the next");
     assert_eq!(got[0]["pipeline"], "gestures");
-    until_metrics(port, |text| {
+    metrics(port, |text| {
         text.contains(r#"edgerun_sink_dropped_total{pipeline="gestures",sink="webhook"}"#)
     });
     assert_eq!(daemon.terminate(), Some(0));
@@ -181,7 +170,7 @@ fn a_server_that_hangs_holds_neither_the_pipeline_nor_the_stop_up() {
     );
     let mut daemon = board.run_until_ready(&[]);
     let (_held, _) = listener.accept().unwrap();
-    until_metrics(port, |text| windows(text) > 3.0);
+    metrics(port, |text| windows(text) > 3.0);
     assert_eq!(daemon.terminate(), Some(0));
     let log = fs::read_to_string(board.path("log")).unwrap();
     assert!(log.contains("sink webhook: it did not end in time"), "{log}");
@@ -227,7 +216,7 @@ fn a_line_that_is_not_there_is_a_reason_and_the_pipeline_runs_on() {
     let board = board(port, gpio);
     let mut daemon = board.run_until_ready(&[]);
     let trouble = r#"edgerun_sink_up{pipeline="gestures",sink="gpio gpiochip-none:1"} 0"#;
-    until_metrics(port, |text| text.contains(trouble) && windows(text) > 2.0);
+    metrics(port, |text| text.contains(trouble) && windows(text) > 2.0);
     assert_eq!(daemon.terminate(), Some(0));
     let listed = board.output(&["outputs"]);
     assert_eq!(String::from_utf8_lossy(&listed.stdout), "gpio gpiochip-none:1\n");

@@ -170,7 +170,7 @@ fn field(section: &Section<'_>, registers: RangeInclusive<u32>) -> Option<Field>
     })
 }
 
-fn channel_name(value: &DeValue<'_>) -> Result<String, Bad> {
+pub(super) fn channel_name(value: &DeValue<'_>) -> Result<String, Bad> {
     let name = text(value)?;
     let good = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if (1..=NAME_MAX).contains(&name.len()) && name.chars().all(good) {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use edgerun::config::{Config, Driver, ModelSource, keys};
+use edgerun::daemon::driver_settings;
 use edgerun::sink::json_lines;
 
 use super::machine;
@@ -57,10 +58,26 @@ fn the_example_of_chips_has_each_of_them() {
 }
 
 #[test]
+fn the_example_of_other_inputs_has_each_of_them() {
+    let (file, _) = example("inputs.toml");
+    let config = Config::load(&file, &machine()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let settings = config.sensors.iter().map(|sensor| driver_settings(&sensor.driver));
+    let drivers: Vec<&str> = settings
+        .map(|settings| {
+            settings.spec().unwrap_or_else(|error| panic!("{error}"));
+            settings.driver()
+        })
+        .collect();
+    assert_eq!(drivers, ["mqtt", "http", "command", "command"]);
+}
+
+#[test]
 fn the_reference_example_has_every_key() {
     let (_, mut text) = example("all-keys.toml");
-    // The chips' keys stand in a file of their own.
+    // The keys of chips, and of sensors that are none, stand in files of their own.
     text += &example("sensors.toml").1;
+    text += &example("inputs.toml").1;
     for table in keys::TABLES.iter().skip(1) {
         for key in table.keys {
             let there = text.lines().any(|line| {

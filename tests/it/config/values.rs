@@ -78,12 +78,12 @@ fn each_wrong_value_is_named_with_what_to_write() {
         (
             "[[sensor]]",
             "driver = \"mpu650\"",
-            "sensor[0].driver: \"mpu650\" is not one of \"mpu6050\", \"lis3dh\", \"adxl345\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"registers\", \"microphone\", \"replay\"; did you mean \"mpu6050\"?",
+            "sensor[0].driver: \"mpu650\" is not one of \"mpu6050\", \"lis3dh\", \"adxl345\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"registers\", \"mqtt\", \"http\", \"command\", \"microphone\", \"replay\"; did you mean \"mpu6050\"?",
         ),
         (
             "[[sensor]]",
             "driver = \"camera\"",
-            "sensor[0].driver: \"camera\" is not one of \"mpu6050\", \"lis3dh\", \"adxl345\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"registers\", \"microphone\", \"replay\"",
+            "sensor[0].driver: \"camera\" is not one of \"mpu6050\", \"lis3dh\", \"adxl345\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"registers\", \"mqtt\", \"http\", \"command\", \"microphone\", \"replay\"",
         ),
         (
             "[[sensor]]",
@@ -319,6 +319,61 @@ fn what_a_sink_cannot_do_is_said_by_key() {
         let said = says(&format!("{GOOD}{more}"));
         let message = said.lines().next().unwrap().split_once(": ").unwrap().1;
         assert_eq!(message, expected, "{more}");
+    }
+}
+
+#[test]
+fn what_an_input_cannot_do_is_said_by_key() {
+    let sensor = |driver: &str, keys: &str, channel: &str| {
+        format!(
+            "[[sensor]]\nname = \"in\"\ndriver = \"{driver}\"\nrate = \"1 Hz\"\n{keys}\n[[sensor.channel]]\nname = \"a\"\n{channel}\n"
+        )
+    };
+    const POINTER: &str = "pointer = \"/a\"";
+    for (driver, keys, channel, expected) in [
+        (
+            "mqtt",
+            "topic = \"a/+/b\"",
+            POINTER,
+            "topic: \"a/+/b\" has a wildcard: numbers of several devices would be mixed; give each topic its own channel",
+        ),
+        ("mqtt", "", POINTER, "channel[0].topic: is missing, here and in the sensor's own table"),
+        (
+            "mqtt",
+            "topic = \"a\"",
+            "pointer = \"temperature\"",
+            "channel[0].pointer: \"temperature\" is no JSON pointer (RFC 6901); write it as \"/temperature\", or \"\" for the whole",
+        ),
+        (
+            "mqtt",
+            "topic = \"a\"",
+            "pointer = \"\"\n[[sensor.channel]]\nname = \"a\"\npointer = \"\"",
+            "channel[1].name: \"a\" is the name of another channel, too",
+        ),
+        ("http", "", "", "driver: needs [http]: rows come through the board's HTTP server"),
+        (
+            "command",
+            "command = \"vmstat 1\"",
+            "",
+            "command: no shell takes it apart; write it as a list, as in [\"/usr/bin/vmstat\", \"1\"]",
+        ),
+        ("command", "command = []", "", "command: names no program"),
+        (
+            "command",
+            "command = [\"a\"]",
+            POINTER,
+            "channel[0].pointer: is for format = \"json\"; use column",
+        ),
+        (
+            "command",
+            "command = [\"a\"]\nformat = \"json\"",
+            "",
+            "channel[0].pointer: is missing; add it as in pointer = \"/temperature\"",
+        ),
+    ] {
+        let said = says(&format!("{GOOD}{}", sensor(driver, keys, channel)));
+        let message = said.lines().next().unwrap().split_once(": ").unwrap().1;
+        assert_eq!(message, format!("sensor[1].{expected}"), "{keys} {channel}");
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use edgerun::clock::Stopwatch;
 use edgerun::model::Manifest;
 
 use super::PATIENCE;
@@ -144,4 +145,16 @@ pub(crate) fn http(port: u16, method: &str, path: &str, head: &str, body: &str) 
     let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
     let body = answer.split_once("\r\n\r\n").unwrap().1.to_owned();
     (status, body)
+}
+
+/// `/metrics` once they are as `wanted`.
+pub(crate) fn metrics(port: u16, wanted: impl Fn(&str) -> bool) -> String {
+    let watch = Stopwatch::start();
+    loop {
+        let (_, text) = http(port, "GET", "/metrics", "", "");
+        if wanted(&text) {
+            return text;
+        }
+        assert!(watch.elapsed() < PATIENCE, "{text}");
+    }
 }
