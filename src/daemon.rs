@@ -8,6 +8,7 @@ pub mod control;
 mod discovery;
 mod doors;
 mod in_parts;
+mod live;
 mod outputs;
 mod over_broker;
 mod report;
@@ -51,7 +52,8 @@ use crate::storage::{DirStorage, FileName, Storage};
 use crate::store::Store;
 use crate::window::Windower;
 use commands::{Board, Commands, Piped, Tap};
-use control::Control;
+use control::{Answers, Control};
+use live::{Live, Shown};
 use outputs::{SinkPart, Workers};
 use report::Reporter;
 use site::{Fed, Slot};
@@ -82,6 +84,8 @@ pub struct Surroundings {
     pub store: PathBuf,
     /// The folder where messages wait for the broker; `None` for memory only.
     pub spool: Option<PathBuf>,
+    /// Where the control socket is; `None` for none.
+    pub control: Option<PathBuf>,
     /// Finds a bundle by the configuration's path.
     pub open_bundle: OpenBundle,
     /// Opens a sensor.
@@ -102,6 +106,7 @@ impl Surroundings {
             storage: Arc::new(DirStorage::new(state)),
             store: Store::folder(state),
             spool: Some(state.join("spool")),
+            control: Some(control::path(state)),
             open_bundle: Box::new(Bundle::open),
             open_sensor: Arc::new(|settings, clock| settings.open(clock.clone())),
             open_line: gpio::open_line(),
@@ -141,6 +146,7 @@ pub struct Daemon {
     workers: Workers,
     updater: Option<Updater>,
     control: Option<Control>,
+    live: Arc<Live>,
     commands: Option<Commands>,
     wanted: Arc<AtomicU8>,
     reporter: Arc<Mutex<Reporter>>,
@@ -232,9 +238,10 @@ impl Daemon {
         if parts.iter().all(|part| matches!(part.state, PartState::Failed { .. })) {
             bail!("no pipeline can run; `edgerun check` says more");
         }
-        let (mut samplers, mut sensors) = (Vec::new(), Vec::new());
+        let (mut samplers, mut sensors, mut live) = (Vec::new(), Vec::new(), Vec::new());
         for fan in fans.into_iter().filter(|fan| !fan.queues.is_empty()) {
-            let (thread, part) = start_sampler(fan, &around, link.clone(), &stop)?;
+            let (thread, part, shown) = start_sampler(fan, &around, link.clone(), &stop)?;
+            live.push(shown);
             samplers.push(thread);
             sensors.push(part);
         }
@@ -246,8 +253,11 @@ impl Daemon {
             Ok(updates) => updates.start(&reporter)?,
             Err(_) => None,
         };
-        let control = updater.as_ref().and_then(|updater| {
-            let started = Control::start(control::path(&config.state), updater.asker());
+        let live = Arc::new(Live::new(live, config.capture_private));
+        let answers = Answers { asker: updater.as_ref().map(Updater::asker), live: live.clone() };
+        let useful = answers.asker.is_some() || !live.is_empty();
+        let control = around.control.as_ref().filter(|_| useful).and_then(|path| {
+            let started = Control::start(path.clone(), answers);
             // Everything else works without it.
             started.map_err(|error| log::error!("control socket: {}", explained(&error))).ok()
         });
@@ -279,6 +289,7 @@ impl Daemon {
             workers,
             updater,
             control,
+            live,
             commands,
             wanted,
             reporter,
@@ -294,6 +305,7 @@ impl Daemon {
     /// ahead. Call it a few times a second.
     pub fn tick(&mut self) {
         self.report(Reporter::tick);
+        self.live.tick();
     }
 
     /// Whether every pipeline makes progress: what systemd's watchdog is told.
@@ -420,6 +432,7 @@ pub fn driver_settings(driver: &config::Driver) -> DriverSettings {
     match driver {
         config::Driver::Fifo(chip) => DriverSettings::Fifo(chip.clone()),
         config::Driver::Polled(chip) => DriverSettings::Polled(chip.clone()),
+        config::Driver::Gpio(lines) => DriverSettings::Gpio(lines.clone()),
         config::Driver::Input(input) => DriverSettings::Input(match input {
             config::Input::Mqtt(input) => InputSettings::mqtt(input.clone()),
             config::Input::Http(input) => InputSettings::http(input.clone()),
@@ -632,10 +645,10 @@ fn start_sampler(
     around: &Surroundings,
     link: Option<Link>,
     stop: &Arc<AtomicBool>,
-) -> anyhow::Result<(JoinHandle<()>, report::SensorPart)> {
+) -> anyhow::Result<(JoinHandle<()>, report::SensorPart, Shown)> {
     let Fan { name, settings, spec, stuck_after, queues, pipelines } = fan;
     let spec = spec.map_err(|why| anyhow!("sensor {name}: {why}"))?;
-    let driver = settings.driver();
+    let (driver, is_private) = (settings.driver(), settings.is_private());
     let (open, clock) = (around.open_sensor.clone(), around.clock.clone());
     let open = {
         let clock = clock.clone();
@@ -671,20 +684,34 @@ fn start_sampler(
             tell(publisher.as_mut(), &pipelines, clock.as_ref(), &kind);
         }
     };
-    let stats = Arc::new(SensorStats::default());
+    let (stats, tap) = (Arc::new(SensorStats::default()), Arc::default());
+    let shown = Shown {
+        name: name.clone(),
+        driver,
+        spec: spec.clone(),
+        stats: stats.clone(),
+        is_private,
+        tap: Arc::<live::Tap>::clone(&tap),
+    };
     let sampler = Sampler {
         name: Arc::from(name.as_str()),
         spec: spec.clone(),
         stuck_after,
         clock,
         open: Box::new(open),
-        frames: Box::new(move |frames| queues.iter().for_each(|queue| queue.push(frames))),
+        frames: Box::new({
+            let tap = tap.clone();
+            move |frames| {
+                queues.iter().for_each(|queue| queue.push(frames));
+                tap.push(frames);
+            }
+        }),
         changes: Box::new(changed),
         stats: stats.clone(),
         stop: stop.clone(),
     };
     let thread = sampler.spawn().with_context(|| format!("sensor {name}"))?;
-    Ok((thread, report::SensorPart { name, driver, spec, stats }))
+    Ok((thread, report::SensorPart { name, driver, spec, stats }, shown))
 }
 
 fn tell(

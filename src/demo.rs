@@ -27,7 +27,7 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::clock::{Clock, ScaledClock, Stopwatch, SystemClock};
 use crate::config::{Config, Machine, Secrets};
-use crate::daemon::{Daemon, Host, Surroundings};
+use crate::daemon::{Daemon, Host, Surroundings, control};
 use crate::data::Timestamp;
 use crate::health::Run;
 use crate::model::{Bundle, BundleError, Manifest};
@@ -161,6 +161,7 @@ fn surroundings(
     folder: Option<&Folder>,
 ) -> Surroundings {
     let chip = chip.clone();
+    let control = folder.map(|folder| control::path(&folder.state()));
     let (storage, store): (Arc<dyn Storage>, _) = match folder {
         Some(folder) => {
             let state = folder.state();
@@ -170,6 +171,7 @@ fn surroundings(
     };
     Surroundings {
         spool: None,
+        control,
         clock,
         storage,
         store,

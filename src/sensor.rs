@@ -8,6 +8,7 @@ pub mod bme280;
 pub mod bus;
 mod driver;
 pub mod fifo;
+pub mod gpio;
 pub mod input;
 #[cfg(target_os = "linux")]
 mod linux;
@@ -24,12 +25,14 @@ pub mod sht3x;
 pub mod sim;
 mod stats;
 mod timeline;
+pub mod vl53l0x;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 pub use driver::{BadSetting, DRIVERS, DriverInfo, DriverSettings};
 pub use fifo::{Fifo, FifoSettings};
+pub use gpio::{Gpio, GpioSettings};
 pub use input::InputSettings;
 pub use microphone::MicrophoneSettings;
 pub use polled::{Kind, Polled, PolledSettings};

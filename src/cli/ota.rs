@@ -15,9 +15,6 @@ use crate::config::Config;
 use crate::daemon::control::{self, Question};
 use offline::Offline;
 
-/// Where systemd's unit has the socket.
-const RUNTIME: &str = "/run/edgerun";
-
 /// Arguments of `edgerun ota`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -134,13 +131,7 @@ impl Board<'_> {
         &self,
         ask: &mut dyn FnMut(&Path) -> anyhow::Result<Option<Value>>,
     ) -> anyhow::Result<Option<Value>> {
-        let state = &self.config.state;
-        let mut places = vec![control::path(state)];
-        // Commands are not started by systemd, so they have no RUNTIME_DIRECTORY.
-        if state == Path::new("/var/lib/edgerun") {
-            places.push(Path::new(RUNTIME).join(control::NAME));
-        }
-        for place in places {
+        for place in control::places(&self.config.state) {
             if let Some(answer) = ask(&place)? {
                 return Ok(Some(answer));
             }

@@ -1,5 +1,6 @@
 //! `edgerun sensors`: what sensors give, seen and recorded, exactly as the daemon reads them.
 
+mod daemon;
 mod list;
 mod read;
 mod record;

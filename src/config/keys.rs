@@ -2,6 +2,7 @@
 //! lists.
 
 mod chips;
+mod gpio;
 mod inputs;
 mod outputs;
 
@@ -235,7 +236,7 @@ pub(super) const SENSOR: Table = Table {
         required(
             "driver",
             "\"mpu6050\"",
-            "`\"mpu6050\"`, `\"lis3dh\"`, `\"adxl345\"`, `\"bme280\"`, `\"bmp280\"`, `\"sht3x\"`, `\"ads1115\"`, `\"ads1015\"`, `\"opt3001\"`, `\"registers\"`, `\"microphone\"`, `\"mqtt\"`, `\"http\"`, `\"command\"` or `\"replay\"`.",
+            "`\"mpu6050\"`, `\"lis3dh\"`, `\"adxl345\"`, `\"bme280\"`, `\"bmp280\"`, `\"sht3x\"`, `\"ads1115\"`, `\"ads1015\"`, `\"opt3001\"`, `\"vl53l0x\"`, `\"registers\"`, `\"gpio\"`, `\"microphone\"`, `\"mqtt\"`, `\"http\"`, `\"command\"` or `\"replay\"`.",
         ),
         optional(
             "stuck_after",
@@ -279,7 +280,9 @@ pub(super) const MPU6050: Table = Table {
     later: &[],
 };
 
-pub(super) use chips::{ADS1115, BME280, CHANNEL, ID, LIS3DH, OPT3001, REGISTERS, SHT3X};
+pub(super) use gpio::{GPIO_IN, GPIO_LINE};
+
+pub(super) use chips::{ADS1115, BME280, CHANNEL, ID, LIS3DH, OPT3001, REGISTERS, SHT3X, VL53L0X};
 
 pub(super) const MICROPHONE: Table = Table {
     header: "[[sensor]] with driver = \"microphone\"",
@@ -616,9 +619,12 @@ pub const TABLES: &[&Table] = &[
     &SHT3X,
     &ADS1115,
     &OPT3001,
+    &VL53L0X,
     &REGISTERS,
     &ID,
     &CHANNEL,
+    &GPIO_IN,
+    &GPIO_LINE,
     &MQTT_INPUT,
     &MQTT_CHANNEL,
     &HTTP_INPUT,

@@ -3,6 +3,7 @@
 mod audio;
 mod chips;
 mod fifo;
+mod gpio;
 mod inputs;
 mod place;
 
@@ -15,7 +16,7 @@ use super::quantity::{Rate, Span};
 use super::raw::Section;
 use super::value::{Bad, boolean, one_of, parsed, path, quantity, text};
 use crate::sensor::bus::Place;
-use crate::sensor::{AudioChannel, FifoSettings, MicrophoneSettings, PolledSettings};
+use crate::sensor::{AudioChannel, FifoSettings, GpioSettings, MicrophoneSettings, PolledSettings};
 use audio::audio_channel;
 use chips::Chip;
 pub use inputs::Input;
@@ -39,6 +40,8 @@ pub enum Driver {
     Fifo(FifoSettings),
     /// A chip that is asked for one measurement at a time.
     Polled(PolledSettings),
+    /// GPIO lines.
+    Gpio(GpioSettings),
     /// Numbers that come from elsewhere.
     Input(Input),
     /// A microphone.
@@ -64,6 +67,7 @@ pub struct Replay {
 enum Kind {
     Fifo(fifo::Chip),
     Polled(Chip),
+    Gpio,
     Input(inputs::Kind),
     Microphone,
     Replay,
@@ -79,7 +83,9 @@ const DRIVERS: &[(&str, Kind)] = &[
     ("ads1115", Kind::Polled(Chip::Ads1115)),
     ("ads1015", Kind::Polled(Chip::Ads1015)),
     ("opt3001", Kind::Polled(Chip::Opt3001)),
+    ("vl53l0x", Kind::Polled(Chip::Vl53l0x)),
     ("registers", Kind::Polled(Chip::Registers)),
+    ("gpio", Kind::Gpio),
     ("mqtt", Kind::Input(inputs::Kind::Mqtt)),
     ("http", Kind::Input(inputs::Kind::Http)),
     ("command", Kind::Input(inputs::Kind::Command)),
@@ -116,6 +122,7 @@ impl Sensor {
         let driver = match section.require("driver", one_of(DRIVERS)) {
             Some(Kind::Fifo(chip)) => chip.read(section).map(Driver::Fifo),
             Some(Kind::Polled(chip)) => chip.read(section).map(Driver::Polled),
+            Some(Kind::Gpio) => gpio::read(section).map(Driver::Gpio),
             Some(Kind::Input(input)) => input.read(section, root, base).map(Driver::Input),
             Some(Kind::Microphone) => audio::read(section).map(Driver::Microphone),
             Some(Kind::Replay) => {
@@ -124,6 +131,7 @@ impl Sensor {
             // Which keys there may be is not known: those of any driver pass.
             None => {
                 let known = section.with(&keys::REPLAY).with(&keys::MICROPHONE);
+                let known = known.with(&keys::GPIO_IN);
                 let tables = fifo::TABLES.iter().chain(&chips::TABLES).chain(&inputs::TABLES);
                 tables.fold(known, |known, table| known.with(table)).close();
                 None
@@ -140,7 +148,7 @@ impl Driver {
         match self {
             Self::Fifo(chip) => Some(&chip.place),
             Self::Polled(chip) => Some(&chip.place),
-            Self::Microphone(_) | Self::Input(_) | Self::Replay(_) => None,
+            Self::Gpio(_) | Self::Microphone(_) | Self::Input(_) | Self::Replay(_) => None,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The control socket: how `edgerun ota` asks the daemon of this board. One line of JSON each way; a bundle's
-//! bytes follow the question.
+//! The control socket: how `edgerun ota` and `edgerun sensors` ask the daemon of this board. One line of JSON each way;
+//! a bundle's bytes follow the question.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,12 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::brought::{self, Brought};
+use super::live::Live;
+pub use super::live::{ChannelNow, LiveFrames, SensorNow};
 use super::updater::{Answer, Ask, Asker, Standing};
 use crate::model::archive;
 use crate::net::wire::{FetchRequest, NoPart, Part};
@@ -25,6 +27,9 @@ use crate::update::status;
 
 /// The socket's name.
 pub const NAME: &str = "control.sock";
+/// The state folder of a board's daemon, and where systemd's unit has the socket then.
+const STATE: &str = "/var/lib/edgerun";
+const RUNTIME: &str = "/run/edgerun";
 /// Longest question.
 const QUESTION_MAX: u64 = 4 << 10;
 /// How long a client may hold the socket up.
@@ -70,6 +75,23 @@ pub enum Question {
     },
     /// To ask the repository now.
     Check,
+    /// Which sensors the daemon samples, and how they are.
+    Sensors,
+    /// What a sensor gives.
+    Frames {
+        /// Its name.
+        sensor: String,
+        /// The number of the first frame that is wanted; from now on where none is named.
+        after: Option<u64>,
+    },
+}
+
+/// Who answers.
+pub(super) struct Answers {
+    /// On updates; `None` where the daemon has no model of the store.
+    pub(super) asker: Option<Asker>,
+    /// On sensors.
+    pub(super) live: Arc<Live>,
 }
 
 /// The socket as it is served.
@@ -81,9 +103,12 @@ pub(super) struct Control {
 
 impl Control {
     /// Listens at `path`, for this user and its group.
-    pub(super) fn start(path: PathBuf, asker: Asker) -> anyhow::Result<Self> {
+    pub(super) fn start(path: PathBuf, answers: Answers) -> anyhow::Result<Self> {
         let shown = path.display().to_string();
-        // Left by a process that was killed; the store's lock says that there is no other.
+        if UnixStream::connect(&path).is_ok() {
+            bail!("another daemon answers at {shown}");
+        }
+        // Left by a process that was killed.
         if path.exists() {
             fs::remove_file(&path).with_context(|| format!("cannot replace {shown}"))?;
         }
@@ -98,7 +123,7 @@ impl Control {
                 if stopped.load(Ordering::Acquire) {
                     return;
                 }
-                let served = stream.map_err(anyhow::Error::from).and_then(|s| serve(&s, &asker));
+                let served = stream.map_err(anyhow::Error::from).and_then(|s| serve(&s, &answers));
                 if let Err(error) = served {
                     log::debug!("control socket: {error:#}");
                 }
@@ -120,7 +145,7 @@ impl Control {
     }
 }
 
-fn serve(stream: &UnixStream, asker: &Asker) -> anyhow::Result<()> {
+fn serve(stream: &UnixStream, answers: &Answers) -> anyhow::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut reader = BufReader::new(stream);
@@ -128,7 +153,7 @@ fn serve(stream: &UnixStream, asker: &Asker) -> anyhow::Result<()> {
     (&mut reader).take(QUESTION_MAX).read_line(&mut line)?;
     // The answer to one who brings a medium goes between two questions for its files.
     let medium = Brought::new(stream.try_clone()?);
-    let answer = match answer(&line, &mut reader, &medium, asker) {
+    let answer = match answer(&line, &mut reader, &medium, answers) {
         Ok(answer) => json!({ "ok": true, "result": answer }),
         Err(failure) => json!({ "ok": false, "error": failure }),
     };
@@ -140,14 +165,29 @@ fn answer(
     line: &str,
     rest: &mut dyn Read,
     medium: &Brought,
-    asker: &Asker,
+    answers: &Answers,
 ) -> Result<Value, Failure> {
     // A closed list for clients: a question that this version does not know is not the daemon's fault.
     let question: Question = serde_json::from_str(line)
         .map_err(|error| Failure::new(Code::Internal, format!("not understood: {error}")))?;
+    let internal = |error: serde_json::Error| Failure::new(Code::Internal, error);
+    let asker = || {
+        let none = || Failure::new(Code::BadRequest, "the daemon has no model of the store");
+        answers.asker.as_ref().ok_or_else(none)
+    };
     let ask = match question {
+        Question::Sensors => {
+            let sensors = serde_json::to_value(answers.live.now()).map_err(internal)?;
+            return Ok(json!({ "sensors": sensors }));
+        }
+        Question::Frames { sensor, after } => {
+            let (now, frames) = answers.live.frames(&sensor, after)?;
+            let now = serde_json::to_value(now).map_err(internal)?;
+            let frames = serde_json::to_value(frames).map_err(internal)?;
+            return Ok(json!({ "now": now, "frames": frames }));
+        }
         Question::Status => {
-            let Standing { models, root } = asker.standing();
+            let Standing { models, root } = asker()?.standing();
             let each =
                 models.iter().map(|(name, report, record)| status::status(name, report, record));
             return Ok(json!({ "models": each.collect::<Vec<_>>(), "root": root }));
@@ -164,7 +204,7 @@ fn answer(
             Ask::Bring { model, version, allow_downgrade, medium: Arc::new(medium.clone()) }
         }
     };
-    Ok(match asker.ask(ask, ANSWER)? {
+    Ok(match asker()?.ask(ask, ANSWER)? {
         Answer::Begun | Answer::Asked => json!({}),
         Answer::Brought { version, begun } => {
             json!({ "version": version.to_string(), "begun": begun })
@@ -232,8 +272,59 @@ fn understood(line: &[u8]) -> serde_json::Result<Result<Value, Failure>> {
     serde_json::from_value(answer["error"].take()).map(Err)
 }
 
+/// The same wherever the socket of the daemon with this state folder may be; `None` when none listens.
+///
+/// # Errors
+/// As [`ask`].
+pub fn ask_at(state: &Path, question: &Question) -> anyhow::Result<Option<Value>> {
+    for place in places(state) {
+        if let Some(answer) = ask(&place, question, &[])? {
+            return Ok(Some(answer));
+        }
+    }
+    Ok(None)
+}
+
+/// Where a daemon with this state folder may listen, as a command sees it.
+pub fn places(state: &Path) -> Vec<PathBuf> {
+    let mut places = vec![path(state)];
+    // Commands are not started by systemd, so they have no RUNTIME_DIRECTORY.
+    if state == Path::new(STATE) {
+        places.push(Path::new(RUNTIME).join(NAME));
+    }
+    places
+}
+
 /// Where the daemon listens: the folder that systemd makes for it, otherwise the state folder.
 pub fn path(state: &Path) -> PathBuf {
     let runtime = std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from);
     runtime.as_deref().unwrap_or(state).join(NAME)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers() -> Answers {
+        Answers { asker: None, live: Arc::new(Live::new(Vec::new(), false)) }
+    }
+
+    #[test]
+    fn a_socket_is_one_daemon_s_and_one_that_was_left_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join(NAME);
+        drop(UnixListener::bind(&place).unwrap());
+        let first = Control::start(place.clone(), answers()).unwrap();
+        let error = Control::start(place.clone(), answers()).err().unwrap();
+        assert!(error.to_string().contains("another daemon answers at"), "{error}");
+        let sensors = ask(&place, &Question::Sensors, &[]).unwrap().unwrap();
+        assert_eq!(sensors, json!({ "sensors": [] }));
+        let refused = ask(&place, &Question::Status, &[]).unwrap_err().to_string();
+        assert!(refused.contains("no model of the store"), "{refused}");
+        let frames = Question::Frames { sensor: "imu".into(), after: None };
+        let refused = ask(&place, &frames, &[]).unwrap_err().to_string();
+        assert!(refused.contains("samples no sensor \"imu\""), "{refused}");
+        first.stop();
+        assert!(ask(&place, &Question::Sensors, &[]).unwrap().is_none());
+    }
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bus;
+#[cfg(any(test, target_os = "linux"))]
+use super::gpio;
 use super::{
-    Fifo, FifoSettings, InputSettings, MicrophoneSettings, Polled, PolledSettings, Replay,
-    ReplaySettings, Sensor, SensorError, SensorSpec,
+    Fifo, FifoSettings, GpioSettings, InputSettings, MicrophoneSettings, Polled, PolledSettings,
+    Replay, ReplaySettings, Sensor, SensorError, SensorSpec,
 };
 use crate::clock::Clock;
 
@@ -40,10 +42,12 @@ pub const DRIVERS: &[DriverInfo] = &[
     DriverInfo { name: "ads1115", what: "TI ADS1115 over I²C: voltages, 16 bits" },
     DriverInfo { name: "ads1015", what: "TI ADS1015 over I²C: voltages, 12 bits" },
     DriverInfo { name: "opt3001", what: "TI OPT3001 over I²C: illuminance" },
+    DriverInfo { name: "vl53l0x", what: "ST VL53L0X over I²C: distance" },
     DriverInfo {
         name: "registers",
         what: "any chip over I²C or SPI that the configuration describes",
     },
+    DriverInfo { name: "gpio", what: "GPIO lines: levels, edges counted and their rate" },
     DriverInfo { name: "mqtt", what: "numbers out of other devices' messages on the broker" },
     DriverInfo { name: "http", what: "rows that others send to this board's HTTP server" },
     DriverInfo { name: "command", what: "lines that a program writes" },
@@ -58,6 +62,8 @@ pub enum DriverSettings {
     Fifo(FifoSettings),
     /// The drivers of slow chips, see [`super::polled`].
     Polled(PolledSettings),
+    /// The `gpio` driver.
+    Gpio(GpioSettings),
     /// The drivers of numbers that come from elsewhere, see [`super::input`].
     Input(InputSettings),
     /// The `microphone` driver.
@@ -89,6 +95,7 @@ impl DriverSettings {
         match self {
             Self::Fifo(settings) => settings.kind.name(),
             Self::Polled(settings) => settings.kind.name(),
+            Self::Gpio(_) => "gpio",
             Self::Input(settings) => settings.driver(),
             Self::Microphone(_) => "microphone",
             Self::Replay(_) => "replay",
@@ -100,7 +107,9 @@ impl DriverSettings {
     pub fn is_private(&self) -> bool {
         match self {
             Self::Microphone(_) => true,
-            Self::Fifo(_) | Self::Polled(_) | Self::Input(_) | Self::Replay(_) => false,
+            Self::Fifo(_) | Self::Polled(_) | Self::Gpio(_) | Self::Input(_) | Self::Replay(_) => {
+                false
+            }
         }
     }
 
@@ -110,6 +119,8 @@ impl DriverSettings {
         match self {
             Self::Fifo(settings) => settings.stuck_after(),
             Self::Polled(settings) => settings.kind.model().stuck_after(),
+            // A contact may rest for weeks.
+            Self::Gpio(_) => None,
             // Noise is above the last bit; only silence that a switch makes is the same for so long.
             Self::Microphone(_) => Some(Duration::from_secs(30)),
             Self::Input(_) | Self::Replay(_) => None,
@@ -121,6 +132,7 @@ impl DriverSettings {
         match self {
             Self::Fifo(settings) => settings.validate(),
             Self::Polled(settings) => settings.validate(),
+            Self::Gpio(settings) => settings.validate(),
             Self::Input(settings) => settings.validate(),
             Self::Microphone(settings) => settings.validate(),
             Self::Replay(settings) => settings.validate(),
@@ -136,6 +148,7 @@ impl DriverSettings {
         match self {
             Self::Fifo(settings) => settings.spec(),
             Self::Polled(settings) => settings.spec(),
+            Self::Gpio(settings) => settings.spec(),
             Self::Input(settings) => settings.spec(),
             Self::Microphone(settings) => settings.spec(),
             Self::Replay(settings) => settings.spec(),
@@ -156,11 +169,29 @@ impl DriverSettings {
                 let port = bus::open(&settings.place, settings.kind.model().dialect())?;
                 Ok(Box::new(Polled::new(port, settings, clock)?))
             }
+            Self::Gpio(settings) => open_gpio(settings, clock),
             Self::Input(settings) => settings.open(clock),
             Self::Microphone(settings) => settings.open(clock),
             Self::Replay(settings) => Ok(Box::new(Replay::open(settings, clock)?)),
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn open_gpio(
+    settings: &GpioSettings,
+    clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Sensor>, SensorError> {
+    let mut open = |chip: &std::path::Path, line: &gpio::Line| {
+        let line = super::linux::open_line(chip, line)?;
+        Ok(Box::new(line) as Box<dyn gpio::Open>)
+    };
+    Ok(Box::new(super::Gpio::new(settings, clock, &mut open)?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_gpio(_: &GpioSettings, _: Arc<dyn Clock>) -> Result<Box<dyn Sensor>, SensorError> {
+    Err(SensorError::Unusable("gpio: lines are reached through Linux only".into()))
 }
 
 #[cfg(test)]
@@ -177,6 +208,7 @@ mod tests {
     use crate::sensor::opt3001::Opt3001;
     use crate::sensor::register_map::RegisterMap;
     use crate::sensor::sht3x::Sht3x;
+    use crate::sensor::vl53l0x::Vl53l0x;
     use crate::sensor::{Kind, fifo};
 
     fn imu(bus: &std::path::Path) -> DriverSettings {
@@ -202,6 +234,7 @@ mod tests {
             ads(16),
             ads(12),
             Kind::Opt3001(Opt3001),
+            Kind::Vl53l0x(Vl53l0x),
             Kind::Registers(RegisterMap::default()),
         ];
         let polled = chips.map(|kind| {
@@ -229,6 +262,10 @@ mod tests {
         let all: Vec<_> = fifo
             .into_iter()
             .chain(polled)
+            .chain([DriverSettings::Gpio(GpioSettings {
+                lines: gpio::Lines::default(),
+                rate_hz: 1.0,
+            })])
             .chain(inputs.map(DriverSettings::Input))
             .chain([
                 DriverSettings::Microphone(MicrophoneSettings::default()),

@@ -17,6 +17,7 @@ use super::bus::{Dialect, Place, Port, fault};
 use super::opt3001::Opt3001;
 use super::register_map::RegisterMap;
 use super::sht3x::Sht3x;
+use super::vl53l0x::Vl53l0x;
 use super::{BadSetting, Channel, Sensor, SensorError, SensorSpec};
 use crate::clock::Clock;
 use crate::data::{Frames, Stamp};
@@ -131,6 +132,8 @@ pub enum Kind {
     Ads1x15(Ads1x15),
     /// TI OPT3001.
     Opt3001(Opt3001),
+    /// ST VL53L0X.
+    Vl53l0x(Vl53l0x),
     /// Whatever the configuration describes.
     Registers(RegisterMap),
 }
@@ -143,6 +146,7 @@ impl Kind {
             Self::Sht3x(model) => model,
             Self::Ads1x15(model) => model,
             Self::Opt3001(model) => model,
+            Self::Vl53l0x(model) => model,
             Self::Registers(model) => model,
         }
     }
@@ -156,6 +160,7 @@ impl Kind {
             Self::Ads1x15(Ads1x15 { bits: 12, .. }) => "ads1015",
             Self::Ads1x15(_) => "ads1115",
             Self::Opt3001(_) => "opt3001",
+            Self::Vl53l0x(_) => "vl53l0x",
             Self::Registers(_) => "registers",
         }
     }

@@ -30,6 +30,12 @@ impl SensorState {
             Self::Ended => "ended",
         }
     }
+
+    /// The state of this word.
+    pub fn of(word: &str) -> Option<Self> {
+        let all = [Self::Starting, Self::Running, Self::Lost, Self::Stuck, Self::Ended];
+        all.into_iter().find(|state| state.as_str() == word)
+    }
 }
 
 /// Counters of one sampling thread. The thread never waits for a reader; it takes the lock of the

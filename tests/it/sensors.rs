@@ -127,3 +127,64 @@ fn sensors_and_drivers_are_listed_without_being_opened() {
     assert!(drivers["drivers"].as_array().unwrap().iter().any(|d| d["driver"] == "registers"));
     assert!(good(&board, &["list", "--drivers"]).contains("sht3x"));
 }
+
+/// 3000 rows, so that a daemon is in the middle of them for a minute.
+fn played() -> String {
+    let rows = (0..3000).map(|row| format!("{row},0,9.81,0,0,0\n"));
+    let names = "accel_x,accel_y,accel_z,gyro_x,gyro_y,gyro_z\n".to_owned();
+    names + &rows.collect::<String>()
+}
+
+#[test]
+fn beside_a_running_daemon_its_own_values_and_counters_are_shown() {
+    let board = Board::new(
+        r#"
+[[sensor]]
+name = "imu"
+driver = "replay"
+path = "recording.csv"
+rate = "10 Hz"
+
+[[pipeline]]
+name = "p"
+sensor = "imu"
+model = "{models}/gestures"
+window = { length = 40, stride = 10 }
+json_lines = "results"
+"#,
+    );
+    std::fs::write(board.path("recording.csv"), played()).unwrap();
+    let mut daemon = board.run_until_ready(&[]);
+    let watch = edgerun::clock::Stopwatch::start();
+    let counted = loop {
+        let said: Value = serde_json::from_str(&good(&board, &["list", "--json"])).unwrap();
+        let counted = said["sensors"][0]["daemon"].clone();
+        if counted["frames"].as_u64() > Some(1) {
+            break counted;
+        }
+        assert!(watch.elapsed() < crate::support::PATIENCE, "{said}");
+    };
+    assert_eq!((&counted["state"], &counted["errors"]), (&"running".into(), &0.into()));
+    assert!(good(&board, &["list"]).contains("in the daemon: running, "));
+
+    let said = good(&board, &["read", "imu", "--json", "--frames", "3"]);
+    let rows: Vec<f64> = said
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["values"]["accel_x"].clone())
+        .map(|value| value.as_f64().unwrap())
+        .collect();
+    // Not from the beginning: that would be a reader of its own.
+    assert!(rows[0] >= 2.0 && rows[1..] == [rows[0] + 1.0, rows[0] + 2.0], "{rows:?}");
+
+    let file = board.path("part.csv").to_str().unwrap().to_owned();
+    let said = good(&board, &["record", "imu", "-o", &file, "--frames", "4"]);
+    assert!(said.contains("4 frames of imu at 10 Hz, 0 gaps"), "{said}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let first = text.lines().nth(1).unwrap().split(',').nth(1).unwrap();
+    assert!(first.parse::<f64>().unwrap() > rows[2], "{text}");
+    assert_eq!(daemon.terminate(), Some(0));
+
+    // Without it they read by themselves, from the beginning.
+    let said = good(&board, &["read", "imu", "--json", "--frames", "1"]);
+    assert!(said.contains("\"accel_x\":0.0") || said.contains("\"accel_x\":0,"), "{said}");
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::daemon::Daemon;
 use super::sampling::{Inbox, Sampled};
 use super::{Outcome, named};
 use crate::cli::stop_on_signal;
@@ -54,8 +55,9 @@ pub(super) fn run(
     let stop = stop_on_signal()?;
     let live = !json && io::stdout().is_terminal();
     let mut shown = Vec::new();
+    let daemon = Daemon::of(config)?;
     for sensor in named(config, &args.names)? {
-        let sampled = Sampled::start(sensor, &stop)?;
+        let sampled = Sampled::start(sensor, daemon.as_ref(), &stop)?;
         let channels = sampled.spec.channels.len();
         let latest = vec![f32::NAN; channels];
         let history = vec![VecDeque::with_capacity(SPARKS); channels];

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
+use super::daemon::Daemon;
 use super::sampling::{Inbox, Sampled};
 use super::{Outcome, named};
 use crate::arrays;
@@ -60,13 +61,14 @@ pub(super) fn run(
     }
     let extension = args.output.extension().and_then(|e| e.to_str()).unwrap_or_default();
     let stop = stop_on_signal()?;
-    let mut sampled = Sampled::start(sensor, &stop)?;
+    let daemon = Daemon::of(config)?;
+    let mut sampled = Sampled::start(sensor, daemon.as_ref(), &stop)?;
     let begun = match extension.to_ascii_lowercase().as_str() {
         "csv" => Csv::begin(&args.output, &sampled.spec).map(Recording::Csv),
         "npy" => Ok(Recording::Npy { values: Vec::new(), path: args.output.clone() }),
         _ => Err(anyhow::anyhow!("{file} is neither .csv nor .npy")),
     };
-    let result = begun.and_then(|recording| go_on(&sampled, recording, args, &stop));
+    let result = begun.and_then(|recording| go_on(&mut sampled, recording, args, &stop));
     stop.store(true, Ordering::Relaxed);
     sampled.finish()?;
     let Recorded { frames, gaps, dropped } = result?;
@@ -85,7 +87,9 @@ pub(super) fn run(
         logger::say(&format!("{file}: an array cannot hold the gaps; .csv does"));
     }
     if dropped > 0 {
-        logger::say(&format!("{file}: the disk was too slow for {dropped} frames"));
+        logger::say(&format!(
+            "{file}: {dropped} frames came faster than they could be taken and written"
+        ));
     }
     Ok(if frames > 0 { Outcome::Good } else { Outcome::Failed })
 }
@@ -106,7 +110,7 @@ enum Recording {
 }
 
 fn go_on(
-    sampled: &Sampled,
+    sampled: &mut Sampled,
     mut recording: Recording,
     args: &Args,
     stop: &std::sync::atomic::AtomicBool,

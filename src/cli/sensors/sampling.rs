@@ -1,4 +1,5 @@
-//! Sensors on their sampling threads, and what came of it so far, for whoever shows or writes it.
+//! Sensors on their sampling threads, here or in a running daemon, and what came of it so far, for whoever shows or
+//! writes it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+use super::daemon::{Daemon, Followed};
 use crate::clock::{Clock, SystemClock};
 use crate::config;
 use crate::daemon::driver_settings;
@@ -22,6 +24,17 @@ const WAITING_MAX: usize = 1 << 16;
 pub(super) struct Sampled {
     pub(super) name: String,
     pub(super) spec: SensorSpec,
+    work: Work,
+}
+
+/// Whose thread samples it.
+enum Work {
+    Own(Own),
+    Daemon(Followed),
+}
+
+/// A thread of this process.
+struct Own {
     stats: Arc<SensorStats>,
     inbox: Arc<Mutex<Inbox>>,
     thread: Option<JoinHandle<()>>,
@@ -34,22 +47,27 @@ pub(super) struct Inbox {
     /// What happened to the sensor, in words.
     pub(super) news: Vec<String>,
     pub(super) dropped: usize,
-    refused: Option<String>,
+    pub(super) refused: Option<String>,
 }
 
 impl Sampled {
-    /// Starts the sensor's thread, which ends when `stop` is raised.
-    pub(super) fn start(sensor: &config::Sensor, stop: &Arc<AtomicBool>) -> anyhow::Result<Self> {
+    /// Follows the sensor in `daemon`, if that samples it; otherwise starts a thread for it, which ends when `stop` is
+    /// raised.
+    pub(super) fn start(
+        sensor: &config::Sensor,
+        daemon: Option<&Daemon>,
+        stop: &Arc<AtomicBool>,
+    ) -> anyhow::Result<Self> {
         let settings = driver_settings(&sensor.driver);
         let name = sensor.name.as_str().to_owned();
+        let followed = daemon.map(|daemon| daemon.follow(&name)).transpose()?;
+        if let Some(followed) = followed.flatten() {
+            let spec = followed.spec.clone();
+            return Ok(Self { name, spec, work: Work::Daemon(followed) });
+        }
         let spec = settings.spec().with_context(|| format!("sensor {name}"))?;
         let channels = spec.channels.len();
-        let inbox = Arc::new(Mutex::new(Inbox {
-            frames: Frames::new(channels, 1024),
-            news: Vec::new(),
-            dropped: 0,
-            refused: None,
-        }));
+        let inbox = Arc::new(Mutex::new(Inbox::new(channels)));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let stats = Arc::new(SensorStats::default());
         let stuck_after = sensor.stuck_after.or(settings.stuck_after());
@@ -76,35 +94,50 @@ impl Sampled {
         };
         let began = clock.monotonic();
         let thread = sampler.spawn().with_context(|| format!("sensor {name}"))?;
-        Ok(Self { name, spec, stats, inbox, thread: Some(thread), began })
+        let own = Own { stats, inbox, thread: Some(thread), began };
+        Ok(Self { name, spec, work: Work::Own(own) })
     }
 
     /// Takes all that waits.
-    pub(super) fn take(&self) -> Inbox {
-        let mut inbox = locked(&self.inbox);
-        let empty = Inbox {
-            frames: Frames::new(self.spec.channels.len(), 1024),
-            news: Vec::new(),
-            dropped: 0,
-            refused: inbox.refused.clone(),
-        };
-        std::mem::replace(&mut inbox, empty)
+    pub(super) fn take(&mut self) -> Inbox {
+        match &mut self.work {
+            Work::Daemon(followed) => followed.take(&self.name),
+            Work::Own(own) => {
+                let mut inbox = locked(&own.inbox);
+                let refused = inbox.refused.clone();
+                let empty = Inbox { refused, ..Inbox::new(self.spec.channels.len()) };
+                std::mem::replace(&mut inbox, empty)
+            }
+        }
     }
 
     pub(super) fn reading(&self) -> SensorReading {
-        self.stats.read()
+        match &self.work {
+            Work::Daemon(followed) => followed.reading(),
+            Work::Own(own) => own.stats.read(),
+        }
     }
 
     /// Frames a second since the start.
     pub(super) fn rate_hz(&self) -> f64 {
-        let time = SystemClock.monotonic().saturating_sub(self.began).as_secs_f64();
-        self.reading().frames as f64 / time.max(1e-9)
+        match &self.work {
+            Work::Daemon(followed) => followed.rate_hz(),
+            Work::Own(own) => {
+                let time = SystemClock.monotonic().saturating_sub(own.began).as_secs_f64();
+                self.reading().frames as f64 / time.max(1e-9)
+            }
+        }
     }
 
     /// Whether no more will come.
     pub(super) fn has_ended(&self) -> bool {
-        self.reading().state == SensorState::Ended
-            || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        match &self.work {
+            Work::Daemon(followed) => followed.has_ended(),
+            Work::Own(own) => {
+                self.reading().state == SensorState::Ended
+                    || own.thread.as_ref().is_none_or(JoinHandle::is_finished)
+            }
+        }
     }
 
     /// Ends the thread, whose stop flag was raised.
@@ -112,11 +145,12 @@ impl Sampled {
     /// # Errors
     /// When another process has the sensor.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
-        if let Some(thread) = self.thread.take() {
+        let Work::Own(own) = &mut self.work else { return Ok(()) };
+        if let Some(thread) = own.thread.take() {
             // A panic of a driver is a fault of the sensor and told as that.
             thread.join().ok();
         }
-        match &locked(&self.inbox).refused {
+        match &locked(&own.inbox).refused {
             Some(why) => bail!("sensor {}: {why}", self.name),
             None => Ok(()),
         }
@@ -124,6 +158,12 @@ impl Sampled {
 }
 
 impl Inbox {
+    /// Nothing, of `channels` values a frame.
+    pub(super) fn new(channels: usize) -> Self {
+        let frames = Frames::new(channels, 1024);
+        Self { frames, news: Vec::new(), dropped: 0, refused: None }
+    }
+
     fn take(&mut self, batch: &Frames) {
         for (values, stamp) in batch.iter() {
             self.frames.push(values, stamp);

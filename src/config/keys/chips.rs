@@ -107,6 +107,19 @@ pub(in crate::config) const OPT3001: Table = Table {
     later: &[],
 };
 
+pub(in crate::config) const VL53L0X: Table = Table {
+    header: "[[sensor]] with driver = \"vl53l0x\"",
+    about: "ST VL53L0X: distance (m), over I²C.",
+    keys: &[
+        BUS,
+        optional("address", "0x29", "`0x29`", "`0x29`; the chip has no other after power-up."),
+        rate(
+            "Measurements a second, up to 43; slower ones are measured longer, so with less noise.",
+        ),
+    ],
+    later: &[],
+};
+
 pub(in crate::config) const REGISTERS: Table = Table {
     header: "[[sensor]] with driver = \"registers\"",
     about: "Any chip over I²C or SPI whose numbers stand in registers, see [sensors.md](sensors.md).",

@@ -16,6 +16,7 @@ use crate::sensor::bus::SpiDialect;
 use crate::sensor::opt3001::Opt3001;
 use crate::sensor::register_map::{Field, Id, RegisterMap};
 use crate::sensor::sht3x::Sht3x;
+use crate::sensor::vl53l0x::Vl53l0x;
 use crate::sensor::{Kind, PolledSettings};
 
 /// Which chip, by the driver's name.
@@ -27,12 +28,13 @@ pub(super) enum Chip {
     Ads1115,
     Ads1015,
     Opt3001,
+    Vl53l0x,
     Registers,
 }
 
 /// The tables of all of them, for a driver that is none.
-pub(super) const TABLES: [&Table; 5] =
-    [&keys::BME280, &keys::SHT3X, &keys::ADS1115, &keys::OPT3001, &keys::REGISTERS];
+pub(super) const TABLES: [&Table; 6] =
+    [&keys::BME280, &keys::SHT3X, &keys::ADS1115, &keys::OPT3001, &keys::VL53L0X, &keys::REGISTERS];
 
 /// No controller of a board is faster; what the chip can do is for its data sheet to say.
 const SPEED_MAX_HZ: u32 = 100_000_000;
@@ -47,6 +49,7 @@ impl Chip {
             Self::Sht3x => &keys::SHT3X,
             Self::Ads1115 | Self::Ads1015 => &keys::ADS1115,
             Self::Opt3001 => &keys::OPT3001,
+            Self::Vl53l0x => &keys::VL53L0X,
             Self::Registers => &keys::REGISTERS,
         }
     }
@@ -97,6 +100,7 @@ impl Chip {
                 Kind::Ads1x15(Ads1x15 { bits, inputs, full_scale_mv })
             }
             Self::Opt3001 => Kind::Opt3001(Opt3001),
+            Self::Vl53l0x => Kind::Vl53l0x(Vl53l0x),
             Self::Registers => Kind::Registers(register_map(section)?),
         })
     }

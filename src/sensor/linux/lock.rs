@@ -21,7 +21,8 @@ pub(super) fn take(file: &File, number: u8, what: impl Fn() -> String) -> Result
     match fcntl(file.as_raw_fd(), FcntlArg::F_OFD_SETLK(&lock)) {
         Ok(_) => Ok(()),
         Err(Errno::EAGAIN | Errno::EACCES) => Err(SensorError::InUse(format!(
-            "another process has {}: a running edgerun? `systemctl stop edgerun` ends it",
+            "another process has {}: a running edgerun? It shows its values to its own user and the group edgerun; \
+             `systemctl stop edgerun` ends it",
             what()
         ))),
         // A kernel without such locks has worked without them before.

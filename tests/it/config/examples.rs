@@ -47,13 +47,24 @@ fn the_example_of_chips_has_each_of_them() {
         .filter_map(|sensor| match &sensor.driver {
             Driver::Fifo(chip) => Some(chip.kind.name()),
             Driver::Polled(chip) => Some(chip.kind.name()),
+            Driver::Gpio(_) => Some("gpio"),
             _ => None,
         })
         .collect();
     drivers.dedup();
     assert_eq!(
         drivers,
-        ["lis3dh", "adxl345", "bme280", "sht3x", "ads1115", "opt3001", "registers"]
+        [
+            "lis3dh",
+            "adxl345",
+            "bme280",
+            "sht3x",
+            "ads1115",
+            "opt3001",
+            "vl53l0x",
+            "registers",
+            "gpio"
+        ]
     );
 }
 

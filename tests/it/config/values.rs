@@ -78,12 +78,12 @@ fn each_wrong_value_is_named_with_what_to_write() {
         (
             "[[sensor]]",
             "driver = \"mpu650\"",
-            "sensor[0].driver: \"mpu650\" is not one of \"mpu6050\", \"lis3dh\", \"adxl345\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"registers\", \"mqtt\", \"http\", \"command\", \"microphone\", \"replay\"; did you mean \"mpu6050\"?",
+            "sensor[0].driver: \"mpu650\" is not one of \"mpu6050\", \"lis3dh\", \"adxl345\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"vl53l0x\", \"registers\", \"gpio\", \"mqtt\", \"http\", \"command\", \"microphone\", \"replay\"; did you mean \"mpu6050\"?",
         ),
         (
             "[[sensor]]",
             "driver = \"camera\"",
-            "sensor[0].driver: \"camera\" is not one of \"mpu6050\", \"lis3dh\", \"adxl345\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"registers\", \"mqtt\", \"http\", \"command\", \"microphone\", \"replay\"",
+            "sensor[0].driver: \"camera\" is not one of \"mpu6050\", \"lis3dh\", \"adxl345\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"vl53l0x\", \"registers\", \"gpio\", \"mqtt\", \"http\", \"command\", \"microphone\", \"replay\"",
         ),
         (
             "[[sensor]]",
@@ -491,10 +491,11 @@ fn what_a_slow_chip_cannot_do_is_said_by_key_with_what_it_can() {
 }
 
 #[test]
-fn a_chip_is_on_i2c_or_on_spi_and_what_does_not_go_together_is_said() {
+fn what_does_not_go_together_of_chips_on_either_bus_and_of_lines_is_said() {
     let chip = |driver: &str, keys: &str| {
         format!("[[sensor]]\nname = \"door\"\ndriver = \"{driver}\"\n{keys}{GOOD}")
     };
+    const LINE: &str = "chip = \"/dev/gpiochip0\"\nrate = \"1 Hz\"\n[[sensor.line]]\nname = \"a\"\nline = \"GPIO17\"\n";
     const SPI: &str = "bus = \"/dev/spidev0.0\"\nrate = \"100 Hz\"\n";
     for (driver, keys, expected) in [
         ("lis3dh", SPI.to_owned(), ""),
@@ -534,6 +535,28 @@ fn a_chip_is_on_i2c_or_on_spi_and_what_does_not_go_together_is_said() {
             format!("{SPI}[[sensor]]\nname = \"b\"\ndriver = \"adxl345\"\n{SPI}"),
             "sensor[1].bus: is opened by sensor \"door\" already",
         ),
+        (
+            "gpio",
+            "chip = \"gpiochip1\"\nrate = \"1 Hz\"\n[[sensor.line]]\nname = \"a\"\nline = 3\n"
+                .into(),
+            "sensor[0].chip: \"gpiochip1\" is not a device file; write it as \"/dev/gpiochip1\"",
+        ),
+        (
+            "gpio",
+            "chip = \"/dev/gpiochip0\"\nrate = \"1 Hz\"\n".into(),
+            "sensor[0].line: is missing; add it as in line = [[sensor.line]]",
+        ),
+        (
+            "gpio",
+            format!("{LINE}edge = \"both\"\n"),
+            "sensor[0].line[0].edge: is for measure = \"count\" or \"rate\"; a level has none",
+        ),
+        (
+            "gpio",
+            format!("{LINE}[[sensor.line]]\nname = \"b\"\nline = \"GPIO17\"\n"),
+            "sensor[0].line: b: its line is another channel's, too",
+        ),
+        ("gpio", format!("{LINE}measure = \"rate\"\nedge = \"both\"\n"), ""),
         (
             "registers",
             format!("{SPI}mode = 4\n[[sensor.channel]]\nname = \"a\"\n"),
