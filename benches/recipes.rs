@@ -2,13 +2,13 @@
 //!
 //!     recipes FOLDER [NAME…]      FOLDER: tests/data/signal; NAME: beginnings of cases' names
 //!
-//! A case is one of the `.toml` files that `tests/it/signal.rs` holds recipes to. `window_us` is a whole window with all of its
+//! A case is one of the `.toml` files that `tests/it/signal.rs` holds recipes to. Processor time: `window_us` is a whole window with all of its
 //! rows new, the median of many; `next_us` one of which the last tenth is new, as when windows overlap by nine tenths.
 
 use std::path::Path;
 
 use edgerun::arrays;
-use edgerun::clock::Stopwatch;
+use edgerun::clock::CpuWatch;
 use edgerun::data::{DType, Tensor, TensorData, TensorSpec};
 use edgerun::model::Manifest;
 use edgerun::preprocess::Preprocessor;
@@ -86,12 +86,12 @@ impl Case {
 fn median_us(mut run: impl FnMut()) -> f64 {
     let mut calls = 1;
     let mut round = |calls: usize| {
-        let watch = Stopwatch::start();
+        let watch = CpuWatch::start();
         (0..calls).for_each(|_| run());
         watch.elapsed().as_secs_f64() * 1e6 / calls as f64
     };
     for _ in 0..3 {
-        calls = (ROUND_US / round(calls).max(0.01)).ceil().max(1.0) as usize;
+        calls = (ROUND_US / round(calls).max(0.01)).ceil().clamp(1.0, 1e6) as usize;
     }
     let mut each: Vec<f64> = (0..ROUNDS).map(|_| round(calls)).collect();
     each.sort_by(f64::total_cmp);

@@ -576,8 +576,9 @@ fn start_pipeline(
     let (length, stride) = (feed.window.length.get(), feed.window.stride.get());
     let channels = spec.channels.len();
     let capacity = length + WINDOWS_BEHIND * stride;
-    // A sample may wait one period of the sensor until it is read.
-    let deadline = spec.period() * u32::try_from(stride).unwrap_or(u32::MAX).saturating_add(1);
+    let stride_time = spec.period().saturating_mul(u32::try_from(stride).unwrap_or(u32::MAX));
+    // A sample may wait until it is read.
+    let deadline = stride_time.saturating_add(spec.poll_period());
     let exchange = Arc::new(Exchange::default());
     let switch = Switch::new(paused.contains(settings.name.as_str()));
     if switch.is_paused() {

@@ -62,7 +62,7 @@ pub trait Sensor: Send {
     /// How often to call [`Sensor::read`]. A device with a memory of its own needs it less often than
     /// a frame comes.
     fn poll_period(&self) -> Duration {
-        self.spec().period()
+        self.spec().poll_period()
     }
 }
 
@@ -79,6 +79,13 @@ impl SensorSpec {
     /// Time between two frames.
     pub fn period(&self) -> Duration {
         Duration::from_secs_f64(1.0 / self.rate_hz)
+    }
+
+    /// Time between two reads, and so the longest that a frame waits for one: a period, or 10 ms where frames come faster
+    /// than 1 kHz and are read in pieces.
+    pub fn poll_period(&self) -> Duration {
+        let period = self.period();
+        if period < Duration::from_millis(1) { Duration::from_millis(10) } else { period }
     }
 }
 

@@ -17,9 +17,6 @@ use crate::clock::Clock;
 use crate::data::{Frames, Stamp, Timestamp};
 use format::Format;
 
-/// How often the ring is emptied. It holds half a second.
-const POLL: Duration = Duration::from_millis(10);
-
 /// Share of a late read's error that stamps take over with each read: they follow the device's clock, not the reader's jitter.
 const FOLLOW: f64 = 1.0 / 64.0;
 
@@ -228,10 +225,6 @@ impl<P: Pcm> Sensor for Microphone<P> {
             gap_before = false;
         }
         Ok(frames)
-    }
-
-    fn poll_period(&self) -> Duration {
-        POLL
     }
 }
 

@@ -26,9 +26,6 @@ const CHANNELS_MAX: usize = 4096;
 /// Frames of one read at least: a reader that comes late catches up in several.
 const BATCH_FRAMES: usize = 256;
 
-/// How often what has more than a thousand frames a second is read.
-const FAST_POLL: Duration = Duration::from_millis(10);
-
 /// Settings of the `replay` driver as plain values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReplaySettings {
@@ -180,7 +177,7 @@ impl Replay {
         let spec = SensorSpec { channels: recording.channels.clone(), rate_hz };
         let period = spec.period();
         // As much as comes in two polls, so that a late reader gains on it.
-        let batch = BATCH_FRAMES.max((2.0 * rate_hz * FAST_POLL.as_secs_f64()) as usize);
+        let batch = BATCH_FRAMES.max((2.0 * rate_hz * spec.poll_period().as_secs_f64()) as usize);
         let next_at = clock.monotonic() + period;
         let repeat = settings.repeat;
         Ok(Self { recording, spec, clock, repeat, period, batch, next: 0, next_at })
@@ -216,10 +213,6 @@ impl Sensor for Replay {
             self.next_at = at + self.period;
         }
         Ok(self.batch)
-    }
-
-    fn poll_period(&self) -> Duration {
-        if self.period < Duration::from_millis(1) { FAST_POLL } else { self.period }
     }
 }
 

@@ -491,6 +491,49 @@ fn what_a_slow_chip_cannot_do_is_said_by_key_with_what_it_can() {
 }
 
 #[test]
+fn sound_has_a_device_or_a_file_with_its_own_rate() {
+    let sensor = |keys: &str| format!("[[sensor]]\nname = \"ear\"\n{keys}{GOOD}");
+    const MICROPHONE: &str = "driver = \"microphone\"\n";
+    const WAVE: &str = "driver = \"replay\"\npath = \"a.wav\"\n";
+    const TABLE: &str = "driver = \"replay\"\npath = \"a.csv\"\n";
+    for (driver, keys, expected) in [
+        (MICROPHONE, "", "sensor[0].device: is missing; add it as in device = \"hw:0,0\""),
+        (
+            MICROPHONE,
+            "device = \"default\"\n",
+            "sensor[0].device: \"default\" is no device: write it as \"hw:0,0\", as \"hw:NAME\" with a name out of /proc/asound/cards, or as \"/dev/snd/pcmC0D0c\"",
+        ),
+        (
+            MICROPHONE,
+            "device = \"hw:0\"\nrate = \"1 kHz\"\n",
+            "sensor[0].rate: must be a whole number of Hz, 4 kHz to 100 kHz, is 1000",
+        ),
+        (
+            MICROPHONE,
+            "device = \"hw:0\"\nchannels = 2\nchannel = 2\n",
+            "sensor[0].channel: of 2 channels the last is 1",
+        ),
+        (
+            MICROPHONE,
+            "device = \"hw:0\"\nchannel = \"left\"\n",
+            "sensor[0].channel: must be a channel, 0 to 63, or \"mix\"",
+        ),
+        (WAVE, "rate = \"8 kHz\"\n", "sensor[0].rate: a .wav has its own rate; remove the key"),
+        (TABLE, "", "sensor[0].rate: is missing; add it as in rate = \"10 Hz\""),
+        (
+            TABLE,
+            "rate = \"1 Hz\"\nchannel = 0\n",
+            "sensor[0].channel: is for .wav; other recordings give all of their channels",
+        ),
+    ] {
+        let text = sensor(&format!("{driver}{keys}"));
+        let said = says(&text);
+        let message = said.lines().next().unwrap().split_once(": ").unwrap().1;
+        assert_eq!(message, expected, "{text}");
+    }
+}
+
+#[test]
 fn what_does_not_go_together_of_chips_on_either_bus_and_of_lines_is_said() {
     let chip = |driver: &str, keys: &str| {
         format!("[[sensor]]\nname = \"door\"\ndriver = \"{driver}\"\n{keys}{GOOD}")
