@@ -439,6 +439,8 @@ pub fn driver_settings(driver: &config::Driver) -> DriverSettings {
             config::Input::Command(input) => InputSettings::Command(input.clone()),
         }),
         config::Driver::Microphone(settings) => DriverSettings::Microphone(settings.clone()),
+        config::Driver::Camera(camera) => DriverSettings::Camera(camera.clone()),
+        config::Driver::Pictures(folder) => DriverSettings::Pictures(folder.clone()),
         config::Driver::Replay(replay) => DriverSettings::Replay(ReplaySettings {
             path: replay.path.clone(),
             rate_hz: replay.rate.map(|rate| rate.hz()),

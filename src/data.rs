@@ -4,6 +4,7 @@
 mod frames;
 mod inference;
 pub mod payload;
+mod picture;
 mod quant;
 mod secret;
 mod session;
@@ -12,7 +13,11 @@ mod time;
 mod verb;
 
 pub use frames::{Frames, Stamp};
-pub use inference::{Event, EventKind, Finding, Inference, Rejected, ScoredLabel, WindowSpan};
+pub use inference::{
+    ClassShare, DetectedObject, Event, EventKind, Finding, Inference, Keypoint, Rejected,
+    ScoredLabel, WindowSpan,
+};
+pub use picture::{Area, Content, Kept, NotAPicture, PIXELS_MAX, Picture, PicturePool, Placement};
 pub use quant::{read_real, write_real};
 pub use secret::Secret;
 pub use session::Session;

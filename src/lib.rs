@@ -7,6 +7,7 @@
 pub mod arrays;
 pub mod data;
 pub mod model;
+pub mod pictures;
 
 // seams: the outside world, replaceable in tests
 pub mod clock;

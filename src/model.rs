@@ -15,12 +15,14 @@ pub use archive::ArchiveError;
 pub use digest::{Digest, NoDigest};
 pub use manifest::{Golden, Manifest, ManifestError};
 pub use postprocess::{
-    Anomaly, Classification, Postprocess, PostprocessKind, Regression, Score, Thresholds,
+    Anomaly, Classification, Detection, DetectionLayout, Keypoints, Mask, PointOrder, Postprocess,
+    PostprocessKind, Regression, Score, Segmentation, Thresholds,
 };
 pub use recipe::{
-    Clip, Cutoff, Dct, DynamicRange, Filter, InputChannel, Layout, Like, Log, LogOf, Mel,
-    MicroFrontend, Missing, MissingPolicy, Pass, PerColumn, Preemphasis, Reach, Recipe, Rounding,
-    Scale, Spectrogram, SpectrumOf, Standardise, Start, Statistic, Statistics, Step, Taper,
+    Clip, Color, Cutoff, Dct, DynamicRange, Filter, Fit, InputChannel, Layout, Like, Log, LogOf,
+    Mel, MicroFrontend, Missing, MissingPolicy, Pass, PerColumn, PictureLayout, PictureRecipe,
+    Preemphasis, Reach, Recipe, Resize, Rounding, Scale, Spectrogram, SpectrumOf, Standardise,
+    Start, Statistic, Statistics, Step, Taper, Values,
 };
 pub use update_limits::{UpdateLimits, WINDOWS_MAX};
 
@@ -169,7 +171,7 @@ impl Bundle {
             return Err(wrong(format!("a recipe fills one input, the model has {found}")));
         };
         let made = manifest.recipe.made();
-        if made.elements() != input.elements() {
+        if manifest.recipe.picture.is_none() && made.elements() != input.elements() {
             return Err(wrong(format!(
                 "the recipe gives {} frames of {} channels, the model's input `{}` is {:?}",
                 made.rows,

@@ -10,7 +10,9 @@ use std::sync::mpsc::TrySendError;
 use std::time::Duration;
 
 use crate::clock::{Clock, Stopwatch};
-use crate::data::{Event, EventKind, Finding, Frames, Inference, Rejected, Stamp, WindowSpan};
+use crate::data::{
+    Content, Event, EventKind, Finding, Frames, Inference, Rejected, Stamp, WindowSpan,
+};
 use crate::health::PipelineStats;
 use crate::predict::PredictError;
 use crate::queue::{FrameReceiver, Waited};
@@ -83,12 +85,14 @@ impl Pipeline {
 
     /// One batch of frames all the way through.
     pub fn turn(&mut self, frames: &Frames) {
-        for (frame, stamp) in frames.iter() {
+        for (index, (frame, stamp)) in frames.iter().enumerate() {
             self.exchange.take(&mut self.serving, &mut self.taps);
             if let (true, Some(serving)) = (stamp.gap_before, &mut self.serving) {
                 serving.predictor.reset();
             }
             let Some(window) = self.windower.push(frame, stamp) else { continue };
+            let content =
+                frames.picture(index).map_or(Content::Rows(window.values), Content::Picture);
             if let Some(capture) = &self.taps.capture
                 && let Err(TrySendError::Disconnected(_)) = capture.try_send(window.values.to_vec())
             {
@@ -101,11 +105,14 @@ impl Pipeline {
                 continue;
             }
             let watch = Stopwatch::start();
-            let (rows, predictor) = serving.rows(window.values, self.channels);
-            let found = predictor.predict_next(rows, window.fresh);
+            let found = serving.predict(content, window.fresh, self.channels);
             let (latency, span) = (watch.elapsed(), window.span);
             if let Some(shadow) = &mut self.taps.shadow {
-                shadow.offer(&window, found.as_ref().ok().map(|(finding, _)| finding));
+                shadow.offer(
+                    content,
+                    window.fresh,
+                    found.as_ref().ok().map(|(finding, _)| finding),
+                );
             }
             match found {
                 Ok((finding, event)) => self.found(finding, event, latency, span, stamp),

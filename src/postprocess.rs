@@ -3,12 +3,20 @@
 
 mod anomaly;
 mod classification;
+mod detection;
+mod keypoints;
 mod regression;
+mod segmentation;
 
 use std::sync::Arc;
 
-use crate::data::{EventKind, Finding, Quantization, Signature, Tensor, TensorError, read_real};
-use crate::model::{Manifest, PostprocessKind};
+use crate::data::{
+    EventKind, Finding, Placement, Quantization, Signature, Tensor, TensorError, read_real,
+};
+use crate::model::{Manifest, Mask, PostprocessKind};
+
+/// Classes of a segmentation whose number nobody says: those of a byte.
+const CLASSES: usize = 256;
 
 /// A manifest's `[postprocess]` made ready for one model, with its state over windows.
 pub struct Postprocessor {
@@ -29,6 +37,9 @@ trait Task: Send {
     /// What `outputs` say, real and finite, each `[the tensor's elements]`; `input` are the preprocessed real values of the
     /// window.
     fn read(&mut self, input: &[f32], outputs: &[&[f32]]) -> Found;
+
+    /// Where the picture that is read next lies in the input.
+    fn placed(&mut self, _place: &Placement) {}
 
     /// What it remembers that another version of the model should know.
     fn held(&self) -> Held {
@@ -81,15 +92,36 @@ impl Postprocessor {
             let spec = &signature.outputs[index];
             Output { index, quantization: spec.quantization, real: vec![0.0; spec.elements()] }
         };
-        let labels = || labels(manifest, signature.outputs[post.output].elements());
+        let spec = &signature.outputs[post.output];
+        let labels = |count| labels(manifest, count);
+        // Width and height, for what speaks of pixels.
+        let input = match &manifest.recipe.picture {
+            Some(picture) => [picture.layout.width, picture.layout.height],
+            None => [1, 1],
+        };
+        let mut outputs = vec![post.output];
         let task: Box<dyn Task> = match &post.kind {
             PostprocessKind::Classification(settings) => {
-                Box::new(classification::Classifier::new(settings, labels()))
+                Box::new(classification::Classifier::new(settings, labels(spec.elements())))
             }
             PostprocessKind::Regression(settings) => Box::new(regression::Reader::new(settings)),
             PostprocessKind::Anomaly(settings) => Box::new(anomaly::Judge::new(settings)),
+            PostprocessKind::Detection(settings) => {
+                let classes = settings.sizes(&spec.shape).map_or(manifest.labels.len(), |(_, n)| n);
+                outputs = settings.reads(post.output, &signature.outputs).unwrap_or(outputs);
+                Box::new(detection::Detector::new(settings, labels(classes), input))
+            }
+            PostprocessKind::Keypoints(settings) => {
+                Box::new(keypoints::Points::new(settings, labels(spec.elements() / 3), input))
+            }
+            PostprocessKind::Segmentation(settings) => {
+                let mask = settings.mask(&spec.shape);
+                let mask = mask.unwrap_or(Mask { width: 0, height: 0, classes: None });
+                let classes = mask.classes.unwrap_or(manifest.labels.len().max(CLASSES));
+                Box::new(segmentation::Shares::new(settings, mask, labels(classes)))
+            }
         };
-        Self { task, outputs: vec![output(post.output)] }
+        Self { task, outputs: outputs.into_iter().map(output).collect() }
     }
 
     /// Forgets the windows before: the stream was broken.
@@ -100,6 +132,20 @@ impl Postprocessor {
     /// Goes on where `before` leaves off, by the labels' names; from the start where it is of another kind.
     pub fn go_on_from(&mut self, before: &Self) {
         self.task.go_on_from(&before.task.held());
+    }
+
+    /// What the model's `outputs` say of a picture that lies in the input as `place` says.
+    ///
+    /// # Errors
+    /// When an output is NaN or infinite, or no tensor of this model.
+    pub fn apply_to_picture(
+        &mut self,
+        place: &Placement,
+        outputs: &[Tensor],
+    ) -> Result<Found, PostprocessError> {
+        self.task.placed(place);
+        let (finding, event) = self.apply(&[], outputs)?;
+        Ok((finding.placed(place), event))
     }
 
     /// What the model's `outputs` say; `input` are the preprocessed real values of the window.

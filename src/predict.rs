@@ -3,10 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::data::Tensor;
+use crate::data::{NotAPicture, Picture, Tensor, TensorSpec};
 use crate::engine::{EngineError, Model, Session};
-use crate::model::Manifest;
+use crate::model::{Manifest, PictureRecipe};
 use crate::postprocess::{Found, PostprocessError, Postprocessor};
+use crate::preprocess::image::PicturePreprocessor;
 use crate::preprocess::{PreprocessError, Preprocessor};
 
 /// One thread's use of a bundle: own session, own state, nothing allocated per inference.
@@ -15,16 +16,35 @@ pub struct Predictor {
     session: Box<dyn Session>,
     inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,
-    preprocessor: Preprocessor,
+    front: Front,
     postprocessor: Postprocessor,
 }
 
-/// Why rows gave no finding.
+/// What fills the input.
+enum Front {
+    Rows(Preprocessor),
+    Pictures(Box<PicturePreprocessor>),
+}
+
+/// # Errors
+/// When the input takes no pixels.
+fn pictures(
+    recipe: &PictureRecipe,
+    input: &TensorSpec,
+) -> Result<PicturePreprocessor, EngineError> {
+    let refused = |source| EngineError::Input { name: input.name.clone(), source };
+    PicturePreprocessor::new(recipe, input).map_err(refused)
+}
+
+/// Why a window gave no finding.
 #[derive(Debug, thiserror::Error)]
 pub enum PredictError {
     /// The recipe gave the rows up, or they are not what it takes.
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
+    /// The bytes are no picture.
+    #[error(transparent)]
+    NotAPicture(#[from] NotAPicture),
     /// The engine refused or failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -43,11 +63,16 @@ impl Predictor {
     /// When the session's memory cannot be had.
     pub fn new(manifest: &Manifest, model: Arc<dyn Model>) -> Result<Self, EngineError> {
         let signature = model.signature();
+        let input = &signature.inputs[0];
+        let front = match &manifest.recipe.picture {
+            None => Front::Rows(Preprocessor::new(&manifest.recipe, input)),
+            Some(recipe) => Front::Pictures(Box::new(pictures(recipe, input)?)),
+        };
         Ok(Self {
             session: model.session()?,
             inputs: signature.inputs.iter().map(Tensor::zeros).collect(),
             outputs: signature.outputs.iter().map(Tensor::zeros).collect(),
-            preprocessor: Preprocessor::new(&manifest.recipe, &signature.inputs[0]),
+            front,
             postprocessor: Postprocessor::new(manifest, signature),
             model,
         })
@@ -69,23 +94,60 @@ impl Predictor {
     /// # Errors
     /// By the part that failed.
     pub fn predict_next(&mut self, rows: &[f32], fresh: usize) -> Result<Found, PredictError> {
-        self.preprocessor.apply(rows, fresh, &mut self.inputs[0])?;
+        match &mut self.front {
+            Front::Rows(preprocessor) => preprocessor.apply(rows, fresh, &mut self.inputs[0])?,
+            Front::Pictures(_) => return Err(PreprocessError::NotAPicture.into()),
+        }
+        self.infer()?;
+        let Front::Rows(preprocessor) = &self.front else {
+            return Err(PreprocessError::NotAPicture.into());
+        };
+        Ok(self.postprocessor.apply(preprocessor.real(), &self.outputs)?)
+    }
+
+    /// Runs `picture` through the whole bundle.
+    ///
+    /// # Errors
+    /// By the part that failed.
+    pub fn predict_picture(&mut self, picture: &Picture) -> Result<Found, PredictError> {
+        let placement = match &mut self.front {
+            Front::Pictures(front) => front.apply(picture, &mut self.inputs[0]),
+            Front::Rows(_) => return Err(PreprocessError::NotRows.into()),
+        };
+        let placement = placement.map_err(PreprocessError::from)?;
+        self.infer()?;
+        Ok(self.postprocessor.apply_to_picture(&placement, &self.outputs)?)
+    }
+
+    /// Runs a window of zeros, or a black picture: what comes of it is nobody's.
+    ///
+    /// # Errors
+    /// By the part that failed.
+    pub fn predict_zeros(&mut self) -> Result<Found, PredictError> {
+        match &self.front {
+            Front::Rows(preprocessor) => self.predict(&vec![0.0; preprocessor.elements()]),
+            Front::Pictures(front) => self.predict_picture(&front.black()),
+        }
+    }
+
+    fn infer(&mut self) -> Result<(), PredictError> {
         // A panic in an engine is a bug of ours or of a library; the board goes on all the same. The
         // session is thrown away after one, so nobody sees it half-changed.
         let run = || self.session.infer(&self.inputs, &mut self.outputs);
         match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(ran) => ran?,
+            Ok(ran) => Ok(ran?),
             Err(_) => {
                 self.session = self.model.session()?;
-                return Err(PredictError::Panicked);
+                Err(PredictError::Panicked)
             }
         }
-        Ok(self.postprocessor.apply(self.preprocessor.real(), &self.outputs)?)
     }
 
     /// Forgets what model and postprocessing remember: the stream was broken.
     pub fn reset(&mut self) {
-        self.preprocessor.reset();
+        if let Front::Rows(preprocessor) = &mut self.front {
+            preprocessor.reset();
+        }
         self.session.reset();
         self.postprocessor.reset();
     }

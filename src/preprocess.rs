@@ -5,6 +5,7 @@
 
 mod audio;
 mod filter;
+pub mod image;
 mod missing;
 mod scaling;
 mod statistics;
@@ -91,6 +92,12 @@ pub enum PreprocessError {
         /// Values given.
         found: usize,
     },
+    /// Rows for a recipe of pictures.
+    #[error("the recipe takes a picture, not rows")]
+    NotAPicture,
+    /// A picture for a recipe of rows.
+    #[error("the recipe takes rows, not a picture")]
+    NotRows,
     /// The input tensor is not the model's.
     #[error(transparent)]
     Tensor(#[from] TensorError),
@@ -158,6 +165,11 @@ impl Preprocessor {
         }
         write_real(&self.real[..len], self.quantization, input.data_mut())?;
         Ok(())
+    }
+
+    /// Values of a window as it is given.
+    pub fn elements(&self) -> usize {
+        self.frames * self.channels
     }
 
     /// The preprocessed real values of the last window, `[rows, columns]`, before quantization.

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::data::{Frames, Stamp};
+use crate::data::{Frames, Picture, Stamp};
 
-/// Makes a queue of at most `capacity` frames of `channels` values.
+/// Makes a queue of at most `capacity` frames of `channels` values, or of pictures with 0 channels.
 ///
 /// # Panics
 /// When `capacity` is 0: the caller computes it from a window's length.
@@ -18,6 +18,7 @@ pub fn frames(channels: usize, capacity: usize) -> (FrameSender, FrameReceiver) 
         capacity,
         values: vec![0.0; channels * capacity],
         stamps: Vec::with_capacity(capacity),
+        pictures: vec![None; if channels == 0 { capacity } else { 0 }],
         first: 0,
         len: 0,
         open: true,
@@ -68,6 +69,8 @@ struct Ring {
     values: Vec<f32>,
     /// Grows to `capacity` once and is then overwritten in a circle; `first` is the oldest.
     stamps: Vec<Stamp>,
+    /// A slot for each frame where frames are pictures, otherwise none.
+    pictures: Vec<Option<Arc<Picture>>>,
     first: usize,
     len: usize,
     open: bool,
@@ -77,7 +80,7 @@ struct Ring {
 
 impl Ring {
     /// Whether an old frame had to go.
-    fn push(&mut self, values: &[f32], stamp: Stamp) -> bool {
+    fn push(&mut self, values: &[f32], picture: Option<&Arc<Picture>>, stamp: Stamp) -> bool {
         let full = self.len == self.capacity;
         if full {
             self.first = (self.first + 1) % self.capacity;
@@ -91,6 +94,9 @@ impl Ring {
             self.stamps[slot] = stamp;
         }
         self.values[slot * self.channels..][..self.channels].copy_from_slice(values);
+        if let Some(held) = self.pictures.get_mut(slot) {
+            *held = picture.cloned();
+        }
         self.len += 1;
         full
     }
@@ -100,7 +106,10 @@ impl Ring {
             let slot = (self.first + k) % self.capacity;
             let mut stamp = self.stamps[slot];
             stamp.gap_before |= self.lost && k == 0;
-            out.push(&self.values[slot * self.channels..][..self.channels], stamp);
+            match self.pictures.get_mut(slot).and_then(Option::take) {
+                Some(picture) => out.push_picture(picture, stamp),
+                None => out.push(&self.values[slot * self.channels..][..self.channels], stamp),
+            }
         }
         self.first = (self.first + self.len) % self.capacity;
         (self.len, self.lost) = (0, false);
@@ -119,8 +128,8 @@ impl FrameSender {
     pub fn push(&self, frames: &Frames) {
         let mut dropped = 0;
         let mut ring = self.shared.lock();
-        for (values, stamp) in frames.iter() {
-            dropped += u64::from(ring.push(values, stamp));
+        for (index, (values, stamp)) in frames.iter().enumerate() {
+            dropped += u64::from(ring.push(values, frames.picture(index), stamp));
         }
         drop(ring);
         self.shared.dropped.fetch_add(dropped, Ordering::Relaxed);
@@ -195,6 +204,26 @@ mod tests {
         drop(sender);
         assert_eq!(receiver.take(&mut out, Duration::from_secs(60)), Waited::Frames);
         assert_eq!(receiver.take(&mut out, Duration::from_secs(60)), Waited::Closed);
+    }
+
+    #[test]
+    fn pictures_are_handed_over_and_not_kept() {
+        let (sender, receiver) = frames(0, 2);
+        let picture = |side| Arc::new(Picture::new(side, 1, vec![0; 3 * side]).unwrap());
+        let pictures = [1, 2, 3].map(picture);
+        let mut sent = Frames::new(0, 3);
+        for (picture, stamp) in pictures.iter().zip(batch(0..3).stamps()) {
+            sent.push_picture(picture.clone(), *stamp);
+        }
+        sender.push(&sent);
+        drop(sent);
+        assert_eq!(Arc::strong_count(&pictures[0]), 1, "the oldest was dropped");
+        let mut out = Frames::new(0, 2);
+        assert_eq!(receiver.take(&mut out, Duration::ZERO), Waited::Frames);
+        let widths: Vec<_> = (0..2).map(|n| out.picture(n).unwrap().width()).collect();
+        assert_eq!((widths, receiver.dropped()), (vec![2, 3], 1));
+        assert!(out.stamps()[0].gap_before);
+        assert_eq!(Arc::strong_count(&pictures[2]), 2, "here and in `out`");
     }
 
     proptest! {

@@ -2,6 +2,9 @@
 //! found. Run when a bundle is packed, and on the board before it may serve.
 
 pub mod child;
+mod examples;
+
+pub use examples::Examples;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,20 +65,19 @@ pub fn run(
     model: Arc<dyn Model>,
 ) -> Result<Passed, SelfTestError> {
     let mut predictor = Predictor::new(manifest, model)?;
-    let row = manifest.recipe.elements();
     let Some(golden) = golden else {
         let watch = Stopwatch::start();
-        predictor.predict(&vec![0.0; row]).map_err(SelfTestError::Zeros)?;
+        predictor.predict_zeros().map_err(SelfTestError::Zeros)?;
         return Ok(Passed { windows: 0, worst: 0.0, slowest: watch.elapsed() });
     };
     let arrays = arrays::unpack(golden)?;
-    let (windows, x) = inputs(&arrays, manifest)?;
+    let examples = Examples::of(&arrays, &manifest.recipe).map_err(SelfTestError::Golden)?;
+    let windows = examples.len();
     let expected = outputs(&arrays, manifest, windows)?;
     let mut passed = Passed { windows, worst: 0.0, slowest: Duration::ZERO };
-    for (window, rows) in x.chunks_exact(row).enumerate() {
-        predictor.reset();
+    for window in 0..windows {
         let watch = Stopwatch::start();
-        let found = predictor.predict(rows);
+        let found = examples.predict(window, &mut predictor);
         passed.slowest = passed.slowest.max(watch.elapsed());
         found.map_err(|source| SelfTestError::Predict { window, source })?;
         for ((spec, found), expected) in
@@ -98,28 +100,6 @@ pub fn run(
         }
     }
     Ok(passed)
-}
-
-/// `x` [n, frames, channels] in the recipe's units: n and its rows.
-fn inputs<'a>(
-    arrays: &'a [Array],
-    manifest: &Manifest,
-) -> Result<(usize, &'a [f32]), SelfTestError> {
-    let (frames, channels) = (manifest.recipe.frames, manifest.recipe.channels.len());
-    let wrong = |why: String| {
-        let wanted = format!("`x` must be float32 [windows, {frames}, {channels}]");
-        Err(SelfTestError::Golden(format!("{wanted}, {why}")))
-    };
-    let Some(x) = find(arrays, "x") else { return wrong("there is none".into()) };
-    match (x.data(), x.shape()) {
-        (TensorData::F32(rows), &[windows, f, c]) if (f, c) == (frames, channels) => {
-            if windows == 0 {
-                return wrong("it has no window".into());
-            }
-            Ok((windows, rows))
-        }
-        _ => wrong(format!("it is {} {:?}", x.dtype(), x.shape())),
-    }
 }
 
 /// `y_0`, `y_1`, … [n, the output's shape], one for each output, in the model's order.

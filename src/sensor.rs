@@ -6,6 +6,7 @@ pub mod ads1x15;
 pub mod adxl345;
 pub mod bme280;
 pub mod bus;
+pub mod camera;
 mod driver;
 pub mod fifo;
 pub mod gpio;
@@ -16,6 +17,7 @@ pub mod lis3dh;
 mod microphone;
 pub mod mpu6050;
 pub mod opt3001;
+pub mod pictures;
 pub mod polled;
 pub mod register_map;
 pub mod replay;
@@ -30,11 +32,13 @@ pub mod vl53l0x;
 use std::borrow::Cow;
 use std::time::Duration;
 
+pub use camera::CameraSettings;
 pub use driver::{BadSetting, DRIVERS, DriverInfo, DriverSettings};
 pub use fifo::{Fifo, FifoSettings};
 pub use gpio::{Gpio, GpioSettings};
 pub use input::InputSettings;
 pub use microphone::MicrophoneSettings;
+pub use pictures::{Pictures, PicturesSettings};
 pub use polled::{Kind, Polled, PolledSettings};
 pub use replay::{AudioChannel, Replay, ReplaySettings};
 pub use sampler::{OpenSensor, Sampler, SensorChange};
@@ -69,13 +73,18 @@ pub trait Sensor: Send {
 /// What a sensor gives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SensorSpec {
-    /// One for each value of a frame, in order.
+    /// One for each value of a frame, in order; none where frames are pictures.
     pub channels: Vec<Channel>,
     /// Frames a second.
     pub rate_hz: f64,
 }
 
 impl SensorSpec {
+    /// Whether frames are pictures.
+    pub fn gives_pictures(&self) -> bool {
+        self.channels.is_empty()
+    }
+
     /// Time between two frames.
     pub fn period(&self) -> Duration {
         Duration::from_secs_f64(1.0 / self.rate_hz)

@@ -5,6 +5,7 @@ mod chips;
 mod gpio;
 mod inputs;
 mod outputs;
+mod sight;
 
 /// One table of the file.
 #[derive(Debug)]
@@ -283,6 +284,7 @@ pub(super) const MPU6050: Table = Table {
 pub(super) use gpio::{GPIO_IN, GPIO_LINE};
 
 pub(super) use chips::{ADS1115, BME280, CHANNEL, ID, LIS3DH, OPT3001, REGISTERS, SHT3X, VL53L0X};
+pub(super) use sight::{CAMERA, PICTURES};
 
 pub(super) const MICROPHONE: Table = Table {
     header: "[[sensor]] with driver = \"microphone\"",
@@ -633,6 +635,8 @@ pub const TABLES: &[&Table] = &[
     &COMMAND_CHANNEL,
     &MICROPHONE,
     &REPLAY,
+    &CAMERA,
+    &PICTURES,
     &PIPELINE,
     &WINDOW,
     &OVERLOAD,

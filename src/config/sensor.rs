@@ -6,6 +6,7 @@ mod fifo;
 mod gpio;
 mod inputs;
 mod place;
+mod sight;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +17,10 @@ use super::quantity::{Rate, Span};
 use super::raw::Section;
 use super::value::{Bad, boolean, one_of, parsed, path, quantity, text};
 use crate::sensor::bus::Place;
-use crate::sensor::{AudioChannel, FifoSettings, GpioSettings, MicrophoneSettings, PolledSettings};
+use crate::sensor::{
+    AudioChannel, CameraSettings, FifoSettings, GpioSettings, MicrophoneSettings, PicturesSettings,
+    PolledSettings,
+};
 use audio::audio_channel;
 use chips::Chip;
 pub use inputs::Input;
@@ -46,6 +50,10 @@ pub enum Driver {
     Input(Input),
     /// A microphone.
     Microphone(MicrophoneSettings),
+    /// A camera.
+    Camera(CameraSettings),
+    /// A folder of pictures.
+    Pictures(PicturesSettings),
     /// A recording.
     Replay(Replay),
 }
@@ -70,6 +78,8 @@ enum Kind {
     Gpio,
     Input(inputs::Kind),
     Microphone,
+    Camera,
+    Pictures,
     Replay,
 }
 
@@ -90,6 +100,8 @@ const DRIVERS: &[(&str, Kind)] = &[
     ("http", Kind::Input(inputs::Kind::Http)),
     ("command", Kind::Input(inputs::Kind::Command)),
     ("microphone", Kind::Microphone),
+    ("camera", Kind::Camera),
+    ("pictures", Kind::Pictures),
     ("replay", Kind::Replay),
 ];
 
@@ -125,13 +137,17 @@ impl Sensor {
             Some(Kind::Gpio) => gpio::read(section).map(Driver::Gpio),
             Some(Kind::Input(input)) => input.read(section, root, base).map(Driver::Input),
             Some(Kind::Microphone) => audio::read(section).map(Driver::Microphone),
+            Some(Kind::Camera) => sight::camera(section.with(&keys::CAMERA)).map(Driver::Camera),
+            Some(Kind::Pictures) => {
+                sight::pictures(section.with(&keys::PICTURES), base).map(Driver::Pictures)
+            }
             Some(Kind::Replay) => {
                 Replay::read(section.with(&keys::REPLAY), base).map(Driver::Replay)
             }
             // Which keys there may be is not known: those of any driver pass.
             None => {
                 let known = section.with(&keys::REPLAY).with(&keys::MICROPHONE);
-                let known = known.with(&keys::GPIO_IN);
+                let known = known.with(&keys::GPIO_IN).with(&keys::CAMERA).with(&keys::PICTURES);
                 let tables = fifo::TABLES.iter().chain(&chips::TABLES).chain(&inputs::TABLES);
                 tables.fold(known, |known, table| known.with(table)).close();
                 None
@@ -148,7 +164,12 @@ impl Driver {
         match self {
             Self::Fifo(chip) => Some(&chip.place),
             Self::Polled(chip) => Some(&chip.place),
-            Self::Gpio(_) | Self::Microphone(_) | Self::Input(_) | Self::Replay(_) => None,
+            Self::Gpio(_)
+            | Self::Microphone(_)
+            | Self::Input(_)
+            | Self::Camera(_)
+            | Self::Pictures(_)
+            | Self::Replay(_) => None,
         }
     }
 }

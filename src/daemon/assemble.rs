@@ -63,10 +63,10 @@ impl Loaded {
     /// # Errors
     /// As [`Loaded::predictor`].
     pub fn serving(&self, columns: Vec<usize>) -> anyhow::Result<Box<Serving>> {
-        let Manifest { name, version, recipe, .. } = &self.manifest;
+        let Manifest { name, version, .. } = &self.manifest;
         let mut predictor = self.predictor()?;
         // Once around, so that no live window is the first to touch its memory. What comes of it is nobody's.
-        predictor.predict(&vec![0.0; recipe.elements()]).ok();
+        predictor.predict_zeros().ok();
         predictor.reset();
         Ok(Box::new(Serving::new(name, &version.to_string(), columns, predictor)))
     }
@@ -111,6 +111,11 @@ pub fn fit(
         recipe.frames,
         recipe.frames
     );
+    match (recipe.picture.is_some(), sensor.gives_pictures()) {
+        (true, false) => bail!("model {name} takes pictures, the sensor gives values"),
+        (false, true) => bail!("the sensor gives pictures, model {name} takes values"),
+        (true, true) | (false, false) => {}
+    }
     if let Some(rate_hz) = recipe.rate_hz {
         ensure!(
             (rate_hz - sensor.rate_hz).abs() <= rate_hz * 1e-3,

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use super::assemble::{Current, Loaded};
 use super::report::{self, Reporter};
 use crate::config::{Config, Secrets};
-use crate::net::http::{self, Door, HttpServer, HttpSettings, Inlet};
+use crate::net::http::{self, Door, HttpServer, HttpSettings, Inlet, Instance, Takes};
 use crate::predict::Predictor;
 
 /// Starts the HTTP server that `config` wants, if any.
@@ -42,11 +42,14 @@ fn door(name: &str, current: Current) -> Door {
         move || {
             let loaded = current.get().ok_or(NONE)?;
             let recipe = &loaded.manifest.recipe;
-            Ok((recipe.frames, recipe.channels.len()))
+            Ok(match recipe.picture {
+                Some(_) => Takes::Picture,
+                None => Takes::Rows { frames: recipe.frames, channels: recipe.channels.len() },
+            })
         }
     };
     let mut own: Option<(Arc<Loaded>, Predictor)> = None;
-    let predict = move |rows: &[f32]| {
+    let predict = move |instance: Instance<'_>| {
         let loaded = current.get().ok_or(NONE)?;
         if own.as_ref().is_none_or(|(of, _)| !Arc::ptr_eq(of, &loaded)) {
             let predictor = loaded.predictor().map_err(|error| error.to_string())?;
@@ -54,7 +57,11 @@ fn door(name: &str, current: Current) -> Door {
         }
         let (_, predictor) = own.as_mut().ok_or(NONE)?;
         predictor.reset();
-        predictor.predict(rows).map(|(finding, _)| finding).map_err(|error| error.to_string())
+        let found = match instance {
+            Instance::Rows(rows) => predictor.predict(rows),
+            Instance::Picture(picture) => predictor.predict_picture(picture),
+        };
+        found.map(|(finding, _)| finding).map_err(|error| error.to_string())
     };
     let (shape, predict) = (Box::new(shape), Mutex::new(Box::new(predict) as http::Predict));
     Door { pipeline: name.to_owned(), shape, predict }

@@ -17,7 +17,7 @@ use crate::config::{self, ModelSource};
 use crate::health::{self, PipelineStats, ProcessMeter};
 use crate::model::{Bundle, UpdateLimits};
 use crate::pipeline::{Exchange, Order, Served, Serving};
-use crate::predict::{PredictError, Predictor};
+use crate::predict::PredictError;
 use crate::selftest::child;
 use crate::sensor::SensorSpec;
 use crate::store::Receiving;
@@ -257,14 +257,14 @@ impl Shadow {
         while let Ok(Served { window, fresh, finding }) = self.served.try_recv() {
             // Time of this thread's own work: it has the lowest priority, what serves comes first.
             let watch = CpuWatch::start();
-            let (rows, predictor) = self.new.rows(&window, self.channels);
-            let found = predict(predictor, rows, fresh);
+            let found = self.new.predict(window.content(), fresh, self.channels);
             let took = watch.elapsed();
             match found {
-                Ok(Some(new)) => {
+                Ok((new, _)) => {
                     self.comparison.add(&finding, &new, took, deadline, limits);
                 }
-                Ok(None) => {}
+                // The window itself is not fit for the recipe.
+                Err(PredictError::Preprocess(_)) => {}
                 Err(why) => {
                     let message = format!("on a live window it gave no finding: {why}");
                     return Some(Err(Failure::new(Code::ShadowDisagreed, message)));
@@ -275,19 +275,6 @@ impl Shadow {
             }
         }
         self.comparison.verdict(limits)
-    }
-}
-
-/// `None` where the window itself is not fit for the recipe.
-fn predict(
-    predictor: &mut Predictor,
-    rows: &[f32],
-    fresh: usize,
-) -> Result<Option<crate::data::Finding>, PredictError> {
-    match predictor.predict_next(rows, fresh) {
-        Ok((finding, _)) => Ok(Some(finding)),
-        Err(PredictError::Preprocess(_)) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

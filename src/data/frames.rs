@@ -1,8 +1,9 @@
-//! Timestamped samples: `[frames, channels]`.
+//! Timestamped samples: `[frames, channels]`, or pictures.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Timestamp;
+use super::{Picture, Timestamp};
 
 /// When a frame was sampled, and whether the stream was broken before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,12 +18,15 @@ pub struct Stamp {
 
 /// A batch of frames, oldest first: row-major `[frames, channels]` in the sensor's SI units.
 ///
-/// A missing value is NaN; the recipe says what becomes of it.
+/// A missing value is NaN; the recipe says what becomes of it. Without channels each frame is a picture, which is
+/// handed on and never copied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frames {
     channels: usize,
     values: Vec<f32>,
     stamps: Vec<Stamp>,
+    /// One a frame, where there are no channels.
+    pictures: Vec<Arc<Picture>>,
 }
 
 impl Frames {
@@ -32,6 +36,7 @@ impl Frames {
             channels,
             values: Vec::with_capacity(channels * capacity),
             stamps: Vec::with_capacity(capacity),
+            pictures: Vec::new(),
         }
     }
 
@@ -66,6 +71,11 @@ impl Frames {
         (&self.values[start..start + self.channels], self.stamps[index])
     }
 
+    /// The picture that frame `index` is, where frames are pictures.
+    pub fn picture(&self, index: usize) -> Option<&Arc<Picture>> {
+        self.pictures.get(index)
+    }
+
     /// Every frame, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (&[f32], Stamp)> {
         (0..self.len()).map(|index| self.frame(index))
@@ -81,6 +91,16 @@ impl Frames {
         self.stamps.push(stamp);
     }
 
+    /// Appends one frame that is a picture.
+    ///
+    /// # Panics
+    /// When there are channels: the caller built it, so it is a bug.
+    pub fn push_picture(&mut self, picture: Arc<Picture>, stamp: Stamp) {
+        assert_eq!(self.channels, 0, "a frame is a picture or values");
+        self.pictures.push(picture);
+        self.stamps.push(stamp);
+    }
+
     /// All values, `[len, channels]`, to be changed, and one stamp a frame.
     pub fn parts_mut(&mut self) -> (&mut [f32], &[Stamp]) {
         (&mut self.values, &self.stamps)
@@ -91,6 +111,7 @@ impl Frames {
         let count = count.min(self.len());
         self.values.drain(..count * self.channels);
         self.stamps.drain(..count);
+        self.pictures.drain(..count.min(self.pictures.len()));
     }
 
     /// The oldest frame does not follow what was before it.
@@ -104,5 +125,29 @@ impl Frames {
     pub fn clear(&mut self) {
         self.values.clear();
         self.stamps.clear();
+        self.pictures.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ClockState;
+
+    #[test]
+    fn pictures_come_and_go_with_their_stamps() {
+        let picture = |side| Arc::new(Picture::new(side, 1, vec![0; 3 * side]).unwrap());
+        let mut frames = Frames::new(0, 4);
+        for n in 1..=3 {
+            let at = Duration::from_secs(n as u64);
+            let wall = Timestamp { since_epoch: at, clock: ClockState::Synced };
+            frames.push_picture(picture(n), Stamp { at, wall, gap_before: false });
+        }
+        frames.forget_first(1);
+        assert_eq!((frames.len(), frames.stamps()[0].at), (2, Duration::from_secs(2)));
+        assert_eq!(frames.picture(0).map(|picture| picture.width()), Some(2));
+        assert!(frames.frame(1).0.is_empty() && frames.picture(2).is_none());
+        frames.clear();
+        assert!(frames.picture(0).is_none());
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Timestamp;
+use super::{Placement, Timestamp};
 
 /// The stretch of the stream that an inference was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +53,56 @@ pub enum Finding {
         /// After hysteresis and hold.
         anomalous: bool,
     },
+    /// Objects in a picture.
+    Detection {
+        /// Best first.
+        objects: Vec<DetectedObject>,
+    },
+    /// Points of a body, a hand, a face.
+    Keypoints {
+        /// In the model's order; those below the threshold are left out.
+        points: Vec<Keypoint>,
+    },
+    /// What a picture is made of.
+    Segmentation {
+        /// Largest first.
+        shares: Vec<ClassShare>,
+    },
+}
+
+/// An object in a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DetectedObject {
+    /// Its class.
+    pub label: Arc<str>,
+    /// 0 to 1.
+    pub score: f32,
+    /// Left, top, right, bottom, 0 to 1 of the picture; beyond these where it is cut off by the picture's edge.
+    pub area: [f32; 4],
+}
+
+/// A named point in a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Keypoint {
+    /// What it is.
+    pub label: Arc<str>,
+    /// 0 to 1.
+    pub score: f32,
+    /// x and y, 0 to 1 of the picture's width and height.
+    pub at: [f32; 2],
+}
+
+/// How much of a picture a class covers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassShare {
+    /// The class.
+    pub label: Arc<str>,
+    /// 0 to 1.
+    pub share: f32,
 }
 
 impl Finding {
-    /// Whether label, value or alarm are those of `other`; scores may differ.
+    /// Whether label, value, alarm or what is in the picture are those of `other`; scores may differ.
     pub fn says_the_same_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Classification { label: a, .. }, Self::Classification { label: b, .. }) => {
@@ -64,18 +110,69 @@ impl Finding {
             }
             (Self::Regression { value: a, .. }, Self::Regression { value: b, .. }) => a == b,
             (Self::Anomaly { anomalous: a, .. }, Self::Anomaly { anomalous: b, .. }) => a == b,
-            (Self::Classification { .. } | Self::Regression { .. } | Self::Anomaly { .. }, _) => {
-                false
+            (Self::Detection { .. }, Self::Detection { .. })
+            | (Self::Keypoints { .. }, Self::Keypoints { .. })
+            | (Self::Segmentation { .. }, Self::Segmentation { .. }) => {
+                self.labels_in_order() == other.labels_in_order()
             }
+            (
+                Self::Classification { .. }
+                | Self::Regression { .. }
+                | Self::Anomaly { .. }
+                | Self::Detection { .. }
+                | Self::Keypoints { .. }
+                | Self::Segmentation { .. },
+                _,
+            ) => false,
         }
     }
 
-    /// Whether the score of its label, its value or its score is at least `limit`.
+    /// Labels of what is in a picture, each as often as it is there, in alphabetical order: boxes move, and shares change, with
+    /// every picture.
+    fn labels_in_order(&self) -> Vec<&str> {
+        let mut labels: Vec<&str> = match self {
+            Self::Detection { objects } => objects.iter().map(|object| &*object.label).collect(),
+            Self::Keypoints { points } => points.iter().map(|point| &*point.label).collect(),
+            Self::Segmentation { shares } => shares.iter().map(|class| &*class.label).collect(),
+            Self::Classification { .. } | Self::Regression { .. } | Self::Anomaly { .. } => {
+                Vec::new()
+            }
+        };
+        labels.sort_unstable();
+        labels
+    }
+
+    /// The same with boxes and points of the picture and not of the model's input.
+    pub fn placed(mut self, place: &Placement) -> Self {
+        match &mut self {
+            Self::Detection { objects } => {
+                for object in objects {
+                    let [left, top, right, bottom] = object.area;
+                    let [left, top] = place.in_picture([left, top]);
+                    let [right, bottom] = place.in_picture([right, bottom]);
+                    object.area = [left, top, right, bottom];
+                }
+            }
+            Self::Keypoints { points } => {
+                points.iter_mut().for_each(|point| point.at = place.in_picture(point.at));
+            }
+            Self::Classification { .. }
+            | Self::Regression { .. }
+            | Self::Anomaly { .. }
+            | Self::Segmentation { .. } => {}
+        }
+        self
+    }
+
+    /// Whether the score of its label, its value, its score, or one of its scores or shares is at least `limit`.
     pub fn reaches(&self, limit: f32) -> bool {
         match self {
             Self::Classification { label, score, .. } => label.is_some() && *score >= limit,
             Self::Regression { value, .. } => *value >= limit,
             Self::Anomaly { score, .. } => *score >= limit,
+            Self::Detection { objects } => objects.iter().any(|object| object.score >= limit),
+            Self::Keypoints { points } => points.iter().any(|point| point.score >= limit),
+            Self::Segmentation { shares } => shares.iter().any(|class| class.share >= limit),
         }
     }
 }

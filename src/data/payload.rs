@@ -5,11 +5,16 @@
 
 use serde::Serialize;
 
-use super::{Event, EventKind, Finding, Inference, Session};
+use super::{ClassShare, DetectedObject, Event, EventKind, Finding, Inference, Keypoint, Session};
 
 /// Appends the JSON object of `found` to `out`, without a line end.
 pub fn write_result(found: &Inference, session: &Session, out: &mut Vec<u8>) {
     write(&ResultView::new(found, session), out);
+}
+
+/// The JSON value of a result's `result`.
+pub fn result(finding: &Finding) -> serde_json::Value {
+    serde_json::to_value(FindingView::new(finding)).unwrap_or_default()
 }
 
 /// Appends the JSON object of `event` to `out`, without a line end.
@@ -70,6 +75,29 @@ enum FindingView<'a> {
     Classification { label: Option<&'a str>, score: f32, top: Vec<ScoreView<'a>> },
     Regression { value: f32, unit: &'a str },
     Anomaly { score: f32, limit: f32, anomalous: bool },
+    Detection { objects: Vec<ObjectView<'a>> },
+    Keypoints { points: Vec<PointView<'a>> },
+    Segmentation { shares: Vec<ShareView<'a>> },
+}
+
+#[derive(Serialize)]
+struct ObjectView<'a> {
+    label: &'a str,
+    score: f32,
+    r#box: [f32; 4],
+}
+
+#[derive(Serialize)]
+struct PointView<'a> {
+    label: &'a str,
+    score: f32,
+    at: [f32; 2],
+}
+
+#[derive(Serialize)]
+struct ShareView<'a> {
+    label: &'a str,
+    share: f32,
 }
 
 #[derive(Serialize)]
@@ -89,6 +117,25 @@ impl<'a> FindingView<'a> {
             Finding::Regression { value, unit } => Self::Regression { value: *value, unit },
             Finding::Anomaly { score, limit, anomalous } => {
                 Self::Anomaly { score: *score, limit: *limit, anomalous: *anomalous }
+            }
+            Finding::Detection { objects } => {
+                let view = |object: &'a DetectedObject| {
+                    let DetectedObject { label, score, area } = object;
+                    ObjectView { label, score: *score, r#box: *area }
+                };
+                Self::Detection { objects: objects.iter().map(view).collect() }
+            }
+            Finding::Keypoints { points } => {
+                let view = |point: &'a Keypoint| {
+                    let Keypoint { label, score, at } = point;
+                    PointView { label, score: *score, at: *at }
+                };
+                Self::Keypoints { points: points.iter().map(view).collect() }
+            }
+            Finding::Segmentation { shares } => {
+                let view =
+                    |class: &'a ClassShare| ShareView { label: &class.label, share: class.share };
+                Self::Segmentation { shares: shares.iter().map(view).collect() }
             }
         }
     }
@@ -228,6 +275,26 @@ mod tests {
         assert!(
             result_json(finding)
                 .ends_with(r#""result":{"score":11.5,"limit":10.0,"anomalous":true}}"#)
+        );
+    }
+
+    #[test]
+    fn a_detection_has_a_box_for_each_object() {
+        let (label, area) = ("cup".into(), [0.25, 0.0, 0.5, 1.0]);
+        let objects = vec![DetectedObject { label, score: 0.5, area }];
+        assert!(result_json(Finding::Detection { objects }).ends_with(
+            r#""result":{"objects":[{"label":"cup","score":0.5,"box":[0.25,0.0,0.5,1.0]}]}}"#
+        ));
+        let points = vec![Keypoint { label: "nose".into(), score: 0.5, at: [0.25, 0.75] }];
+        assert!(
+            result_json(Finding::Keypoints { points }).ends_with(
+                r#""result":{"points":[{"label":"nose","score":0.5,"at":[0.25,0.75]}]}}"#
+            )
+        );
+        let shares = vec![ClassShare { label: "road".into(), share: 0.5 }];
+        assert!(
+            result_json(Finding::Segmentation { shares })
+                .ends_with(r#""result":{"shares":[{"label":"road","share":0.5}]}}"#)
         );
     }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::postprocess::{self, Postprocess};
+use super::postprocess::{self, Anomaly, Postprocess, PostprocessKind, Score};
 use super::recipe::{self, ELEMENTS_MAX, Recipe};
 use super::update_limits::{self, UpdateLimits};
 use crate::data::{DType, Quantization, TensorSpec};
@@ -148,8 +148,15 @@ impl Manifest {
         let raw: raw::Manifest = toml::from_str(text)?;
         let inputs = tensors("input", raw.input)?;
         let outputs = tensors("output", raw.output)?;
-        let recipe = raw.preprocess.checked()?;
+        let recipe = raw.preprocess.checked(&inputs)?;
         let postprocess = raw.postprocess.checked(&outputs, &raw.labels)?;
+        if let (Some(_), PostprocessKind::Anomaly(Anomaly { score: Score::Mse, .. })) =
+            (&recipe.picture, &postprocess.kind)
+        {
+            let why =
+                "\"mse\" compares rows; a model of pictures gives its score itself: \"output\"";
+            return wrong("postprocess.score", why.into());
+        }
         check_name(&raw.name)?;
         check_file_name(&raw.model)?;
         let running: semver::Version =

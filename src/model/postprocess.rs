@@ -3,7 +3,10 @@
 
 mod anomaly;
 mod classification;
+mod detection;
+mod keypoints;
 mod regression;
+mod segmentation;
 
 use serde::Deserialize;
 
@@ -11,7 +14,10 @@ use super::manifest::{ManifestError, wrong};
 use crate::data::TensorSpec;
 pub use anomaly::{Anomaly, Score};
 pub use classification::{Classification, Thresholds};
+pub use detection::{Detection, DetectionLayout};
+pub use keypoints::{Keypoints, PointOrder};
 pub use regression::Regression;
+pub use segmentation::{Mask, Segmentation};
 
 /// How outputs become findings.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +77,12 @@ tasks! {
     Regression = "regression";
     /// A distance from normal.
     Anomaly = "anomaly";
+    /// Objects with their boxes.
+    Detection = "detection";
+    /// Named points.
+    Keypoints = "keypoints";
+    /// How much each class covers.
+    Segmentation = "segmentation";
 }
 
 /// `[postprocess]` as it is written.

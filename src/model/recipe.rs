@@ -7,6 +7,7 @@
 mod audio;
 mod cleaning;
 mod filter;
+mod image;
 mod numbers;
 mod scaling;
 mod statistics;
@@ -16,12 +17,14 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::manifest::{ManifestError, wrong};
+use crate::data::TensorSpec;
 pub use audio::{
     Dct, DynamicRange, Like, Log, LogOf, Mel, MicroFrontend, Preemphasis, Spectrogram, SpectrumOf,
     Taper,
 };
 pub use cleaning::{Clip, Missing, MissingPolicy};
 pub use filter::{Cutoff, Filter, Pass, Start};
+pub use image::{Color, Fit, PictureLayout, PictureRecipe, Resize, Values};
 pub use numbers::PerColumn;
 pub use scaling::{Scale, Standardise};
 pub use statistics::{Statistic, Statistics};
@@ -39,10 +42,12 @@ pub struct Recipe {
     pub frames: usize,
     /// The rate that the model was trained at; `None` where it does not matter.
     pub rate_hz: Option<f64>,
-    /// Names and units of a row's values, in order.
+    /// Names and units of a row's values, in order; none of a picture.
     pub channels: Vec<InputChannel>,
     /// How the model's whole numbers are made of what the last step makes; the nearest, unless said otherwise.
     pub rounding: Rounding,
+    /// What is done to a picture, where a window is one: there are no channels and no steps then.
+    pub picture: Option<PictureRecipe>,
     /// Applied in order.
     steps: Vec<Step>,
     /// What each step is given, and what the last one makes: one more than steps.
@@ -191,17 +196,38 @@ steps! {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
-    frames: usize,
+    frames: Option<usize>,
     rate: Option<String>,
-    channels: Vec<InputChannel>,
+    channels: Option<Vec<InputChannel>>,
     #[serde(default)]
     rounding: Rounding,
     #[serde(default)]
     step: Vec<Step>,
+    picture: Option<image::Raw>,
 }
 
 impl Raw {
-    pub(super) fn checked(self) -> Result<Recipe, ManifestError> {
+    /// Checks it for the model's `inputs`.
+    pub(super) fn checked(self, inputs: &[TensorSpec]) -> Result<Recipe, ManifestError> {
+        if let Some(picture) = self.picture {
+            let rows = self.frames.is_some()
+                || self.rate.is_some()
+                || self.channels.is_some()
+                || self.rounding != Rounding::default();
+            if rows || !self.step.is_empty() {
+                let why = "a recipe takes pictures or rows: frames, rate, channels, rounding and step are of rows";
+                return wrong("preprocess.picture", why.into());
+            }
+            let Some(input) = inputs.first() else { return wrong("input", "is missing".into()) };
+            return Ok(Recipe::of_pictures(picture.checked(input)?));
+        }
+        let Some(frames) = self.frames else {
+            return wrong(
+                "preprocess.frames",
+                "is missing (or `picture`, of a model for pictures)".into(),
+            );
+        };
+        let channels = self.channels.unwrap_or_default();
         let hertz = |text: &str| text.strip_suffix("Hz").and_then(|n| n.trim().parse::<f64>().ok());
         let rate_hz = match self.rate.as_deref() {
             None => None,
@@ -213,7 +239,7 @@ impl Raw {
                 }
             },
         };
-        let recipe = Recipe::new(self.frames, rate_hz, self.channels, self.step)?;
+        let recipe = Recipe::new(frames, rate_hz, channels, self.step)?;
         Ok(Recipe { rounding: self.rounding, ..recipe })
     }
 }
@@ -278,7 +304,23 @@ impl Recipe {
             }
             layouts.push(fitted);
         }
-        Ok(Self { frames, rate_hz, channels, rounding: Rounding::default(), steps, layouts })
+        Ok(Self {
+            frames,
+            rate_hz,
+            channels,
+            rounding: Rounding::default(),
+            picture: None,
+            steps,
+            layouts,
+        })
+    }
+
+    /// One picture a window.
+    fn of_pictures(picture: PictureRecipe) -> Self {
+        let layouts = vec![Layout { rows: 1, columns: Vec::new(), rate_hz: None }];
+        let (picture, channels, steps) = (Some(picture), Vec::new(), Vec::new());
+        let rounding = Rounding::default();
+        Self { frames: 1, rate_hz: None, channels, rounding, picture, steps, layouts }
     }
 
     /// The steps in order, each with what it is given and what it makes.

@@ -4,7 +4,7 @@
 mod metrics;
 mod predict;
 
-pub use predict::{Door, Predict, Shape, predict};
+pub use predict::{Door, Instance, Predict, Shape, Takes, predict};
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -6,9 +6,9 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::data::Finding;
-use crate::predict::Predictor;
-use crate::window::Window;
+use crate::data::{Content, Finding, Kept};
+use crate::postprocess::Found;
+use crate::predict::{PredictError, Predictor};
 
 /// A bundle made ready for one pipeline.
 pub struct Serving {
@@ -30,28 +30,36 @@ impl Serving {
         Self { model, version, columns, predictor, rows: Vec::new() }
     }
 
-    /// The recipe's rows of a window of `channels` values a frame.
-    pub fn rows<'a>(
-        &'a mut self,
-        window: &'a [f32],
+    /// What is found in a window of `channels` values a frame; see [`Predictor::predict_next`] for `fresh`.
+    ///
+    /// # Errors
+    /// By the part that failed.
+    pub fn predict(
+        &mut self,
+        window: Content<'_>,
+        fresh: usize,
         channels: usize,
-    ) -> (&'a [f32], &'a mut Predictor) {
+    ) -> Result<Found, PredictError> {
+        let window = match window {
+            Content::Picture(picture) => return self.predictor.predict_picture(picture),
+            Content::Rows(rows) => rows,
+        };
         if self.columns.iter().copied().eq(0..channels) {
-            return (window, &mut self.predictor);
+            return self.predictor.predict_next(window, fresh);
         }
         // The first window takes the memory for all.
         self.rows.clear();
         for frame in window.chunks_exact(channels) {
             self.rows.extend(self.columns.iter().map(|&column| frame[column]));
         }
-        (&self.rows, &mut self.predictor)
+        self.predictor.predict_next(&self.rows, fresh)
     }
 }
 
 /// A window as it was served.
 pub struct Served {
-    /// Row-major `[length, the sensor's channels]`.
-    pub window: Vec<f32>,
+    /// What was in it.
+    pub window: Kept,
     /// How many of its frames, the last ones, were not in the one received before.
     pub fresh: usize,
     /// What was found.
@@ -73,10 +81,10 @@ impl Shadow {
 
     /// Sends the window with what was found. Whoever compares takes what there is room for; a window that serves
     /// never waits.
-    pub(super) fn offer(&mut self, window: &Window<'_>, finding: Option<&Finding>) {
-        let fresh = if self.follows { window.fresh } else { usize::MAX };
+    pub(super) fn offer(&mut self, window: Content<'_>, fresh: usize, finding: Option<&Finding>) {
+        let fresh = if self.follows { fresh } else { usize::MAX };
         self.follows = finding.is_some_and(|finding| {
-            let (window, finding) = (window.values.to_vec(), finding.clone());
+            let (window, finding) = (window.keep(), finding.clone());
             self.to.try_send(Served { window, fresh, finding }).is_ok()
         });
     }

@@ -181,7 +181,8 @@ fn windows_are_copied_as_long_as_there_is_room() {
     let copies: Vec<_> = served.try_iter().collect();
     let results = memory.take().results;
     assert_eq!((copies.len(), results.len()), (2, 7), "what serves does not wait");
-    assert_eq!(copies[0].window.len(), FRAMES * SENSOR_CHANNELS);
+    let crate::data::Kept::Rows(rows) = &copies[0].window else { panic!("rows") };
+    assert_eq!(rows.len(), FRAMES * SENSOR_CHANNELS);
     assert_eq!(copies[0].finding, results[0].finding);
 }
 

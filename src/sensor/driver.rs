@@ -8,8 +8,9 @@ use super::bus;
 #[cfg(any(test, target_os = "linux"))]
 use super::gpio;
 use super::{
-    Fifo, FifoSettings, GpioSettings, InputSettings, MicrophoneSettings, Polled, PolledSettings,
-    Replay, ReplaySettings, Sensor, SensorError, SensorSpec,
+    CameraSettings, Fifo, FifoSettings, GpioSettings, InputSettings, MicrophoneSettings, Pictures,
+    PicturesSettings, Polled, PolledSettings, Replay, ReplaySettings, Sensor, SensorError,
+    SensorSpec,
 };
 use crate::clock::Clock;
 
@@ -52,6 +53,8 @@ pub const DRIVERS: &[DriverInfo] = &[
     DriverInfo { name: "http", what: "rows that others send to this board's HTTP server" },
     DriverInfo { name: "command", what: "lines that a program writes" },
     DriverInfo { name: "microphone", what: "a microphone, or another ALSA input" },
+    DriverInfo { name: "camera", what: "a camera of the kernel (V4L2), MJPEG or YUYV: pictures" },
+    DriverInfo { name: "pictures", what: "a folder of pictures, played at a given rate" },
     DriverInfo { name: "replay", what: "a recording, CSV, NPY or WAVE, played at its rate" },
 ];
 
@@ -68,6 +71,10 @@ pub enum DriverSettings {
     Input(InputSettings),
     /// The `microphone` driver.
     Microphone(MicrophoneSettings),
+    /// The `camera` driver.
+    Camera(CameraSettings),
+    /// The `pictures` driver.
+    Pictures(PicturesSettings),
     /// The `replay` driver.
     Replay(ReplaySettings),
 }
@@ -98,6 +105,8 @@ impl DriverSettings {
             Self::Gpio(_) => "gpio",
             Self::Input(settings) => settings.driver(),
             Self::Microphone(_) => "microphone",
+            Self::Camera(_) => "camera",
+            Self::Pictures(_) => "pictures",
             Self::Replay(_) => "replay",
         }
     }
@@ -106,10 +115,13 @@ impl DriverSettings {
     /// capture` to be recorded from afar.
     pub fn is_private(&self) -> bool {
         match self {
-            Self::Microphone(_) => true,
-            Self::Fifo(_) | Self::Polled(_) | Self::Gpio(_) | Self::Input(_) | Self::Replay(_) => {
-                false
-            }
+            Self::Microphone(_) | Self::Camera(_) => true,
+            Self::Fifo(_)
+            | Self::Polled(_)
+            | Self::Gpio(_)
+            | Self::Pictures(_)
+            | Self::Input(_)
+            | Self::Replay(_) => false,
         }
     }
 
@@ -123,7 +135,8 @@ impl DriverSettings {
             Self::Gpio(_) => None,
             // Noise is above the last bit; only silence that a switch makes is the same for so long.
             Self::Microphone(_) => Some(Duration::from_secs(30)),
-            Self::Input(_) | Self::Replay(_) => None,
+            // Its noise is above its resolution; a test picture is not.
+            Self::Input(_) | Self::Camera(_) | Self::Pictures(_) | Self::Replay(_) => None,
         }
     }
 
@@ -135,6 +148,8 @@ impl DriverSettings {
             Self::Gpio(settings) => settings.validate(),
             Self::Input(settings) => settings.validate(),
             Self::Microphone(settings) => settings.validate(),
+            Self::Camera(settings) => settings.validate(),
+            Self::Pictures(settings) => settings.validate(),
             Self::Replay(settings) => settings.validate(),
         }
     }
@@ -151,6 +166,8 @@ impl DriverSettings {
             Self::Gpio(settings) => settings.spec(),
             Self::Input(settings) => settings.spec(),
             Self::Microphone(settings) => settings.spec(),
+            Self::Camera(settings) => settings.spec(),
+            Self::Pictures(settings) => settings.spec(),
             Self::Replay(settings) => settings.spec(),
         }
     }
@@ -172,6 +189,8 @@ impl DriverSettings {
             Self::Gpio(settings) => open_gpio(settings, clock),
             Self::Input(settings) => settings.open(clock),
             Self::Microphone(settings) => settings.open(clock),
+            Self::Camera(settings) => open_camera(settings, clock),
+            Self::Pictures(settings) => Ok(Box::new(Pictures::open(settings, clock)?)),
             Self::Replay(settings) => Ok(Box::new(Replay::open(settings, clock)?)),
         }
     }
@@ -192,6 +211,22 @@ fn open_gpio(
 #[cfg(not(target_os = "linux"))]
 fn open_gpio(_: &GpioSettings, _: Arc<dyn Clock>) -> Result<Box<dyn Sensor>, SensorError> {
     Err(SensorError::Unusable("gpio: lines are reached through Linux only".into()))
+}
+
+#[cfg(target_os = "linux")]
+fn open_camera(
+    settings: &CameraSettings,
+    clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Sensor>, SensorError> {
+    super::camera::open(settings, clock)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_camera(
+    _settings: &CameraSettings,
+    _clock: Arc<dyn Clock>,
+) -> Result<Box<dyn Sensor>, SensorError> {
+    Err(SensorError::Unusable("camera: cameras are reached through Linux only".into()))
 }
 
 #[cfg(test)]
@@ -269,6 +304,8 @@ mod tests {
             .chain(inputs.map(DriverSettings::Input))
             .chain([
                 DriverSettings::Microphone(MicrophoneSettings::default()),
+                DriverSettings::Camera(CameraSettings::default()),
+                DriverSettings::Pictures(PicturesSettings::default()),
                 DriverSettings::Replay(ReplaySettings::default()),
             ])
             .collect();

@@ -31,7 +31,12 @@ impl Rule {
     pub fn holds(&self, finding: &Finding) -> bool {
         let value = number(finding);
         match self {
-            Self::Label(wanted) => label(finding) == Some(wanted.as_str()),
+            Self::Label(wanted) => match finding {
+                Finding::Detection { objects } => {
+                    objects.iter().any(|object| *object.label == **wanted)
+                }
+                finding => label(finding) == Some(wanted.as_str()),
+            },
             Self::Anomalous => matches!(finding, Finding::Anomaly { anomalous: true, .. }),
             Self::Above(limit) => value.is_some_and(|value| value > *limit),
             Self::Below(limit) => value.is_some_and(|value| value < *limit),

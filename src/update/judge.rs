@@ -141,6 +141,10 @@ fn agree(served: &Finding, new: &Finding, within: f32) -> bool {
         (Finding::Anomaly { anomalous: served, .. }, Finding::Anomaly { anomalous: new, .. }) => {
             served == new
         }
+        (
+            Finding::Detection { .. } | Finding::Keypoints { .. } | Finding::Segmentation { .. },
+            _,
+        ) => served.says_the_same_as(new),
         _ => false,
     }
 }

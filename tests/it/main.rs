@@ -15,6 +15,7 @@ mod demo;
 mod deploy;
 mod discovery;
 mod engines;
+mod images;
 mod inputs;
 mod mqtt;
 mod mqtt_faults;

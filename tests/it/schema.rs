@@ -4,7 +4,9 @@
 use std::fs;
 use std::time::Duration;
 
-use edgerun::data::{Event, EventKind, Finding, Session, payload};
+use edgerun::data::{
+    ClassShare, DetectedObject, Event, EventKind, Finding, Keypoint, Session, payload,
+};
 use edgerun::health::{Code, Stop};
 use edgerun::net::wire::{
     self, Board, ChannelInfo, DeviceState, Hardware, Health, Info, PipelineHealth, PipelineInfo,
@@ -99,6 +101,17 @@ fn every_kind_of_result_conforms() {
         Finding::Classification { label: None, score: f32::NAN, top: Vec::new() },
         Finding::Regression { value: 21.5, unit: "°C".into() },
         Finding::Anomaly { score: 11.5, limit: 10.0, anomalous: true },
+        Finding::Detection {
+            objects: vec![DetectedObject {
+                label: "cup".into(),
+                score: 0.5,
+                area: [0.1, -0.1, 0.2, f32::NAN],
+            }],
+        },
+        Finding::Keypoints {
+            points: vec![Keypoint { label: "nose".into(), score: 0.5, at: [0.1, 0.2] }],
+        },
+        Finding::Segmentation { shares: vec![ClassShare { label: "road".into(), share: 0.5 }] },
     ];
     for finding in found {
         let mut bytes = result(finding);

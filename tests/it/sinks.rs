@@ -77,7 +77,7 @@ fn board(port: u16, outputs: &str) -> Board {
 }
 
 /// Waits until a file says what is wanted.
-fn until(path: &Path, wanted: impl Fn(&str) -> bool) -> String {
+pub(crate) fn until(path: &Path, wanted: impl Fn(&str) -> bool) -> String {
     let watch = Stopwatch::start();
     loop {
         let text = fs::read_to_string(path).unwrap_or_default();

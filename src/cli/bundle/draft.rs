@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{bail, ensure};
 
 use crate::data::{DType, Signature, TensorSpec};
+use crate::model::PictureLayout;
 
 /// What a model answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -61,7 +62,10 @@ impl Draft<'_> {
                 tensor(&mut text, side, spec)?;
             }
         }
-        recipe(&mut text, input)?;
+        match picture_channels(input) {
+            Some(channels) => picture(&mut text, channels)?,
+            None => recipe(&mut text, input)?,
+        }
         postprocess(&mut text, &outputs[index].name, kind)?;
         text.push_str(
             "\n# How far golden outputs may differ: units of integer outputs, |a - b| / max(1, |b|) of floats.\n\
@@ -120,6 +124,31 @@ fn tensor(to: &mut String, side: &str, spec: &TensorSpec) -> std::fmt::Result {
         writeln!(to, "quantization = {{ scale = {:?}, zero_point = {zero_point} }}", q.scale)?;
     }
     Ok(())
+}
+
+/// Whether an input looks like a picture of 3 or 1 channels: two sides that can be seen on.
+fn picture_channels(input: &TensorSpec) -> Option<usize> {
+    let sides = |layout: PictureLayout| layout.width.min(layout.height) >= 8;
+    let batch = input.shape.len() == 4;
+    let fits = |&n: &usize| batch && PictureLayout::of(&input.shape, n).is_some_and(sides);
+    [3, 1].into_iter().find(fits)
+}
+
+/// One picture: the input's shape says its size.
+fn picture(to: &mut String, channels: usize) -> std::fmt::Result {
+    let color = if channels == 3 { "rgb" } else { "gray" };
+    writeln!(
+        to,
+        "\n# How a picture becomes the input. EDIT: as training did it; docs/images.md says what each word means.\n\
+         # An input that is no picture takes rows instead: frames = 1, channels = [...].\n\
+         [preprocess.picture]\n\
+         resize = \"pillow_bilinear\"  # pillow_{{box,bilinear,bicubic,lanczos}}, opencv_{{linear,area}},\n\
+         \x20                           # tensorflow_{{bilinear,v1_bilinear,align_corners,area}}\n\
+         fit = \"stretch\"             # or \"crop\", or \"letterbox\" with fill = [114, 114, 114]\n\
+         color = \"{color}\"               # rgb, bgr, gray\n\
+         # mean = 127.5              # (x - mean) / std of 0 to 255; without both the model takes the pixels themselves\n\
+         # std = 127.5"
+    )
 }
 
 /// Sensor rows: the last dimension as channels, what lies before it, without a batch of 1, as frames.
@@ -209,7 +238,15 @@ mod tests {
         let image = vec![spec("serving \"x\":0", DType::U8, &[1, 96, 96, 3], true)];
         let scores = vec![spec("y\\z", DType::U8, &[1, 2], true)];
         let manifest = draft(image, scores).unwrap();
-        assert_eq!((manifest.recipe.frames, manifest.recipe.channels.len()), (96 * 96, 3));
+        let layout = manifest.recipe.picture.unwrap().layout;
+        assert_eq!((layout.width, layout.height, layout.planar), (96, 96, false));
+        let gray = vec![spec("x", DType::F32, &[1, 1, 28, 32], false)];
+        let manifest = draft(gray, vec![spec("y", DType::F32, &[1, 10], false)]).unwrap();
+        let layout = manifest.recipe.picture.unwrap().layout;
+        assert_eq!((layout.width, layout.height, layout.planar), (32, 28, true));
+        let rows = vec![spec("x", DType::F32, &[1, 49, 40, 4], false)];
+        let manifest = draft(rows, vec![spec("y", DType::F32, &[1, 10], false)]).unwrap();
+        assert_eq!(manifest.recipe.frames, 49 * 40);
 
         let row = vec![spec("x", DType::F32, &[1, 30], false)];
         let label = spec("label", DType::I64, &[1], false);

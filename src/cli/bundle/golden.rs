@@ -5,14 +5,15 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 
 use super::Outcome;
-use crate::arrays;
+use crate::arrays::{self, Array};
 use crate::data::{Tensor, TensorData};
 use crate::engine::{self, Choice};
-use crate::model::Bundle;
+use crate::model::{Bundle, Recipe};
 use crate::predict::Predictor;
+use crate::selftest::Examples;
 
 /// Windows that are kept unless --windows says otherwise.
 const WINDOWS: usize = 16;
@@ -28,7 +29,8 @@ pub(super) struct Args {
     /// The bundle folder
     folder: PathBuf,
 
-    /// Sensor rows: .npy or .npz with `x`, float32 [windows, frames, channels] in the recipe's units
+    /// What the sensor gives: .npy or .npz with `x`, float32 [windows, frames, channels] in the recipe's units, or uint8
+    /// [windows, height, width, 3] of pictures
     #[arg(long, value_name = "FILE")]
     input: PathBuf,
 
@@ -45,24 +47,22 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let file = args.folder.join(&manifest.model);
     let model = engine::load_named(&file, &bundle.model, Choice::Auto, &manifest.input_shapes())?;
     bundle.check(model.signature())?;
-    let (frames, channels) = (manifest.recipe.frames, manifest.recipe.channels.len());
-    let rows = read_rows(args, frames, channels)?;
-    let row = frames * channels;
-    let windows = (rows.len() / row).min(args.windows);
-    ensure!(windows > 0, "{}: no window in it", args.input.display());
+    let arrays = read(args, &manifest.recipe)?;
+    let examples = Examples::of(&arrays, &manifest.recipe)
+        .map_err(|why| anyhow!("{}: {why}", args.input.display()))?;
+    let windows = examples.len().min(args.windows);
+    ensure!(windows > 0, "--windows must be 1 at least");
 
     let mut predictor = Predictor::new(manifest, Arc::from(model))?;
     let mut outputs: Vec<TensorData> =
         manifest.outputs.iter().map(|spec| TensorData::zeros(spec.dtype, 0)).collect();
-    for (window, rows) in rows.chunks_exact(row).take(windows).enumerate() {
-        predictor.reset();
-        predictor.predict(rows).with_context(|| format!("window {window}"))?;
+    for window in 0..windows {
+        examples.predict(window, &mut predictor).with_context(|| format!("window {window}"))?;
         for (all, one) in outputs.iter_mut().zip(predictor.outputs()) {
             all.extend(one.data())?;
         }
     }
-    let x = TensorData::F32(rows[..windows * row].to_vec());
-    let mut named = vec![("x".to_owned(), Tensor::new(vec![windows, frames, channels], x)?)];
+    let mut named = vec![("x".to_owned(), examples.first(windows)?)];
     for (index, (data, spec)) in outputs.into_iter().zip(&manifest.outputs).enumerate() {
         // A batch of one is no dimension of its own.
         let one = spec.shape.strip_prefix(&[1]).unwrap_or(&spec.shape);
@@ -77,8 +77,9 @@ pub(super) fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-/// Row-major `[windows, frames, channels]`; a single window may leave the first dimension out.
-fn read_rows(args: &Args, frames: usize, channels: usize) -> anyhow::Result<Vec<f32>> {
+/// The array `x`, or the only one there is, as the golden vectors have it: rows of any type of number, a single window
+/// without its dimension of one, tabular rows without theirs.
+fn read(args: &Args, recipe: &Recipe) -> anyhow::Result<Vec<Array>> {
     let path = args.input.display();
     let mut arrays = arrays::read(&args.input)?;
     let index = match arrays.iter().position(|array| array.name == "x") {
@@ -87,16 +88,19 @@ fn read_rows(args: &Args, frames: usize, channels: usize) -> anyhow::Result<Vec<
         None => bail!("{path}: no array is called `x`"),
     };
     let x = arrays.swap_remove(index).tensor;
-    let fits = match *x.shape() {
-        [_, f, c] | [f, c] if (f, c) == (frames, channels) => true,
-        // Tabular models: a row is a window.
-        [_, c] => frames == 1 && c == channels,
-        _ => false,
+    let (frames, channels) = (recipe.frames, recipe.channels.len());
+    let shape = match (&recipe.picture, x.shape()) {
+        (Some(_), &[height, width, 3]) => vec![1, height, width, 3],
+        (None, &[f, c]) if (f, c) == (frames, channels) && frames > 1 => vec![1, f, c],
+        (None, &[n, c]) if frames == 1 && c == channels => vec![n, 1, c],
+        (_, shape) => shape.to_vec(),
     };
-    let wanted = format!("[windows, {frames}, {channels}]");
-    ensure!(fits, "{path}: the recipe takes {wanted}, this is {:?}", x.shape());
-    match x.data().to_f64() {
-        Some(values) => Ok(values.into_iter().map(|value| value as f32).collect()),
-        None => bail!("{path}: the recipe takes numbers, these are {}", x.dtype()),
-    }
+    let data = match recipe.picture {
+        Some(_) => x.data().clone(),
+        None => match x.data().to_f64() {
+            Some(values) => TensorData::F32(values.into_iter().map(|value| value as f32).collect()),
+            None => bail!("{path}: the recipe takes numbers, these are {}", x.dtype()),
+        },
+    };
+    Ok(vec![Array { name: "x".into(), tensor: Tensor::new(shape, data)? }])
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{BundleArgs, Outcome};
 use crate::arrays;
-use crate::model::{Bundle, Manifest, UpdateLimits};
+use crate::model::{Bundle, Manifest, Recipe, UpdateLimits};
 
 pub(super) fn run(args: &BundleArgs, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let bundle = Bundle::open(&args.bundle)?;
@@ -46,7 +46,11 @@ fn as_json(bundle: &Bundle, windows: usize, metrics: Option<&Value>) -> Value {
         "license": license, "origin": origin, "edgerun": edgerun.to_string(),
         "digest": bundle.digest.as_str(), "members": members, "labels": labels,
         "recipe": { "frames": recipe.frames, "rate_hz": recipe.rate_hz, "channels": channels,
-            "steps": recipe.steps().map(|(step, ..)| step.as_str()).collect::<Vec<_>>() },
+            "steps": recipe.steps().map(|(step, ..)| step.as_str()).collect::<Vec<_>>(),
+            "picture": recipe.picture.as_ref().map(|picture| json!({
+                "width": picture.layout.width, "height": picture.layout.height,
+                "resize": picture.resize.as_str(), "fit": picture.fit.as_str(), "color": picture.color.as_str(),
+            })) },
         "kind": bundle.manifest.postprocess.kind.as_str(), "golden_windows": windows, "metrics": metrics,
         "update": { "windows": update.windows, "agreement": update.agreement, "within": update.within,
             "latency_ms": update.latency.map(|time| time.as_secs_f64() * 1e3) },
@@ -71,20 +75,15 @@ fn as_text(
     };
     writeln!(out, "  needs     edgerun {edgerun} or newer{targets}")?;
     let rate = recipe.rate_hz.map(|hz| format!(" at {hz} Hz")).unwrap_or_default();
-    writeln!(
-        out,
-        "  takes     {} frames of {} channels{rate}",
-        recipe.frames,
-        recipe.channels.len()
-    )?;
-    for channel in recipe.channels.iter().take(CHANNELS_SHOWN) {
-        writeln!(out, "            {} {}", channel.name, channel.unit)?;
+    match &recipe.picture {
+        Some(picture) => {
+            let layout = picture.layout;
+            writeln!(out, "  takes     pictures, {} x {}", layout.width, layout.height)?;
+            let words = [picture.fit.as_str(), picture.resize.as_str(), picture.color.as_str()];
+            writeln!(out, "  recipe    {}", words.join(", "))?;
+        }
+        None => rows(recipe, &rate, out)?,
     }
-    if recipe.channels.len() > CHANNELS_SHOWN {
-        writeln!(out, "            and {} more", recipe.channels.len() - CHANNELS_SHOWN)?;
-    }
-    let steps: Vec<_> = recipe.steps().map(|(step, ..)| step.as_str()).collect();
-    writeln!(out, "  recipe    {}", said(&steps.join(", ")))?;
     let of = if labels.is_empty() { String::new() } else { format!(": {}", labels.join(", ")) };
     writeln!(out, "  gives     {}{of}", bundle.manifest.postprocess.kind.as_str())?;
     writeln!(out, "  golden    {windows} windows")?;
@@ -100,6 +99,19 @@ fn as_text(
         writeln!(out, "  {name:<24} {:>10} bytes", bytes.len())?;
     }
     Ok(())
+}
+
+fn rows(recipe: &Recipe, rate: &str, out: &mut dyn Write) -> std::io::Result<()> {
+    let (frames, channels) = (recipe.frames, recipe.channels.len());
+    writeln!(out, "  takes     {frames} frames of {channels} channels{rate}")?;
+    for channel in recipe.channels.iter().take(CHANNELS_SHOWN) {
+        writeln!(out, "            {} {}", channel.name, channel.unit)?;
+    }
+    if recipe.channels.len() > CHANNELS_SHOWN {
+        writeln!(out, "            and {} more", recipe.channels.len() - CHANNELS_SHOWN)?;
+    }
+    let steps: Vec<_> = recipe.steps().map(|(step, ..)| step.as_str()).collect();
+    writeln!(out, "  recipe    {}", said(&steps.join(", ")))
 }
 
 const CHANNELS_SHOWN: usize = 12;

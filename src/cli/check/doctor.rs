@@ -58,7 +58,11 @@ fn look_at_sensor(sensor: &config::Sensor) -> anyhow::Result<String> {
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(format!("{} answers: {channels} channels at {rate_hz} Hz", settings.driver()))
+    let gives = match frames.picture(0) {
+        Some(picture) => format!("pictures of {} x {}", picture.width(), picture.height()),
+        None => format!("{channels} channels"),
+    };
+    Ok(format!("{} answers: {gives} at {rate_hz} Hz", settings.driver()))
 }
 
 fn look_at_pipeline(config: &Config, pipeline: &config::Pipeline) -> anyhow::Result<String> {

@@ -46,6 +46,9 @@ pub(super) fn run(board: &Board, call: &Call) -> Outcome {
     if !(1..=WINDOWS_MAX).contains(&windows) {
         return Err(bad(format!("windows must be 1 to {WINDOWS_MAX}, is {windows}")));
     }
+    if tap.spec.gives_pictures() {
+        return Err(bad(format!("pipeline {name} takes pictures, which no answer has room for")));
+    }
     let channels = tap.spec.channels.len();
     let values = windows * tap.frames * channels;
     if values > VALUES_MAX {

@@ -1,25 +1,49 @@
-//! `POST /predict`: JSON arrays in, `{"prediction": […]}` out, as a plain Flask model service does.
+//! `POST /predict`: JSON arrays or a picture in, `{"prediction": […]}` out, as a plain Flask model service does.
 
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-use crate::data::Finding;
+use crate::data::{Finding, Picture, payload};
+use crate::pictures::{self, PictureFormat};
 
 /// Instances in one request.
 const INSTANCES_MAX: usize = 4096;
 
-/// Sensor-side rows, row-major `[frames, channels]`, to a finding; stateless from call to call.
-pub type Predict = Box<dyn FnMut(&[f32]) -> Result<Finding, String> + Send>;
+/// What a model is asked about.
+#[derive(Clone, Copy, Debug)]
+pub enum Instance<'a> {
+    /// Sensor-side rows, row-major `[frames, channels]`.
+    Rows(&'a [f32]),
+    /// A picture.
+    Picture(&'a Picture),
+}
+
+/// An instance to a finding; stateless from call to call.
+pub type Predict = Box<dyn FnMut(Instance<'_>) -> Result<Finding, String> + Send>;
+
+/// What a model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// So many rows of so many values.
+    Rows {
+        /// Rows of an instance.
+        frames: usize,
+        /// Values of a row.
+        channels: usize,
+    },
+    /// Pictures of any size.
+    Picture,
+}
 
 /// What an instance is: another version of the model may take another one.
-pub type Shape = Box<dyn Fn() -> Result<(usize, usize), String> + Send + Sync>;
+pub type Shape = Box<dyn Fn() -> Result<Takes, String> + Send + Sync>;
 
 /// A pipeline's model as HTTP sees it.
 pub struct Door {
     /// The pipeline's name.
     pub pipeline: String,
-    /// Rows of an instance, and values of a row; an error says why there is no model at present.
+    /// What an instance is; an error says why there is no model at present.
     pub shape: Shape,
     /// Recipe, engine and postprocess.
     pub predict: Mutex<Predict>,
@@ -34,6 +58,9 @@ pub(super) fn answer(
     wanted: Option<&str>,
     body: &[u8],
 ) -> Result<Vec<Value>, String> {
+    if PictureFormat::of(body).is_some() {
+        return look(doors, wanted, body);
+    }
     let value: Value =
         serde_json::from_slice(body).map_err(|error| format!("not JSON: {error}"))?;
     predict(doors, wanted, &value)
@@ -45,14 +72,29 @@ pub(super) fn answer(
 /// A sentence for whoever asked.
 pub fn predict(doors: &[Door], wanted: Option<&str>, value: &Value) -> Result<Vec<Value>, String> {
     let door = choose(doors, wanted)?;
-    let (frames, channels) = (door.shape)()?;
+    let Takes::Rows { frames, channels } = (door.shape)()? else {
+        return Err("the model takes a picture: send a JPEG, PNG or BMP file as the body".into());
+    };
     let instances = instances(value, frames, channels)?;
     let mut predict = door.predict.lock().unwrap_or_else(PoisonError::into_inner);
     let each = |(index, rows): (usize, &[f32])| {
-        let finding = predict(rows).map_err(|error| format!("instance {index}: {error}"))?;
+        let finding =
+            predict(Instance::Rows(rows)).map_err(|error| format!("instance {index}: {error}"))?;
         Ok(prediction(finding))
     };
     instances.chunks_exact(frames * channels).enumerate().map(each).collect()
+}
+
+/// What is found in the file `body`.
+fn look(doors: &[Door], wanted: Option<&str>, body: &[u8]) -> Result<Vec<Value>, String> {
+    let door = choose(doors, wanted)?;
+    if (door.shape)()? != Takes::Picture {
+        return Err("the model takes rows of numbers as JSON, not a picture".into());
+    }
+    let picture =
+        pictures::decode(body, Vec::new()).map_err(|why| format!("the picture: {why}"))?;
+    let mut predict = door.predict.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(vec![prediction(predict(Instance::Picture(&picture))?)])
 }
 
 fn choose<'a>(doors: &'a [Door], wanted: Option<&str>) -> Result<&'a Door, String> {
@@ -140,5 +182,14 @@ fn prediction(finding: Finding) -> Value {
         }
         Finding::Regression { value, .. } => number(value),
         Finding::Anomaly { score, .. } => number(score),
+        Finding::Detection { .. } | Finding::Keypoints { .. } | Finding::Segmentation { .. } => {
+            // The list that a result has.
+            let listed = payload::result(&finding);
+            listed
+                .as_object()
+                .and_then(|object| object.values().next())
+                .cloned()
+                .unwrap_or_default()
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! What a device's values say about the device: frozen, or outside of what it can measure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::SensorChange;
-use crate::data::Frames;
+use crate::data::{Frames, Picture};
 use crate::sensor::Channel;
 
 /// How long a channel must be within its range again before that is said: values at the border would flap.
@@ -14,6 +15,7 @@ pub(super) struct Watch {
     stuck_after: Option<Duration>,
     ranges: Vec<Range>,
     last: Vec<f32>,
+    last_picture: Option<Arc<Picture>>,
     /// When the newest frame's values were first seen, without another in between.
     same_since: Option<Duration>,
     /// When the device was opened, or the newest frame after that was sampled.
@@ -52,6 +54,7 @@ impl Watch {
             stuck_after: stuck_after.filter(|time| !time.is_zero()),
             ranges: channels.iter().map(range).collect(),
             last: Vec::with_capacity(channels.len()),
+            last_picture: None,
             same_since: None,
             heard_at: None,
             frozen: false,
@@ -87,16 +90,19 @@ impl Watch {
         self.heard_at = batch.stamps().last().map(|stamp| stamp.at).or(self.heard_at);
         let Some(stuck_after) = self.stuck_after else { return Verdict::Use };
         let mut frozen = 0;
-        for (values, stamp) in batch.iter() {
+        for (index, (values, stamp)) in batch.iter().enumerate() {
+            let picture = batch.picture(index);
             // A missing value is as good as another one: a distance without a target.
-            let known = values.iter().any(|value| !value.is_nan());
+            let known = picture.is_some() || values.iter().any(|value| !value.is_nan());
             let same = self.last.len() == values.len()
-                && self.last.iter().zip(values).all(|(a, b)| a.to_bits() == b.to_bits());
+                && self.last.iter().zip(values).all(|(a, b)| a.to_bits() == b.to_bits())
+                && self.last_picture.as_ref() == picture;
             if !same || !known {
                 self.frozen = false;
                 self.same_since = Some(stamp.at);
                 self.last.clear();
                 self.last.extend_from_slice(values);
+                self.last_picture = picture.cloned();
                 continue;
             }
             let since = *self.same_since.get_or_insert(stamp.at);
@@ -105,10 +111,13 @@ impl Watch {
             }
             if stamp.at.saturating_sub(since) >= stuck_after {
                 self.frozen = true;
+                let what = match picture {
+                    Some(_) => "the picture".into(),
+                    None => format!("{} values", values.len()),
+                };
+                let time = words(stuck_after);
                 return Verdict::Stuck(format!(
-                    "frozen: {} values stayed the same to the last bit for {}",
-                    values.len(),
-                    words(stuck_after)
+                    "frozen: {what} stayed the same to the last bit for {time}"
                 ));
             }
         }
