@@ -64,6 +64,10 @@ pub(super) fn run(
     let daemon = Daemon::of(config)?;
     let mut sampled = Sampled::start(sensor, daemon.as_ref(), &stop)?;
     let begun = match extension.to_ascii_lowercase().as_str() {
+        _ if sampled.spec.gives_pictures() => Err(anyhow::anyhow!(
+            "{} gives pictures, which neither .csv nor .npy holds",
+            sampled.name
+        )),
         "csv" => Csv::begin(&args.output, &sampled.spec).map(Recording::Csv),
         "npy" => Ok(Recording::Npy { values: Vec::new(), path: args.output.clone() }),
         _ => Err(anyhow::anyhow!("{file} is neither .csv nor .npy")),
