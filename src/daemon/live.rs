@@ -226,14 +226,19 @@ impl Tap {
 impl Ring {
     fn add(&mut self, batch: &Frames, missed: u64) {
         let Some(frames) = &mut self.frames else { return };
-        for (k, (values, mut stamp)) in batch.iter().enumerate() {
-            stamp.gap_before |= k == 0 && missed > 0;
-            frames.push(values, stamp);
+        // Room is made before, so that the sampling thread takes no memory.
+        let all = frames.len() + batch.len();
+        if all > self.room * 2 {
+            let over = all - self.room;
+            let old = over.min(frames.len());
+            frames.forget_first(old);
+            self.first += old as u64;
         }
-        if frames.len() >= self.room * 2 {
-            let over = frames.len() - self.room;
-            frames.forget_first(over);
-            self.first += over as u64;
+        let skip = batch.len().saturating_sub(self.room * 2);
+        self.first += skip as u64;
+        for (k, (values, mut stamp)) in batch.iter().enumerate().skip(skip) {
+            stamp.gap_before |= k == skip && (missed > 0 || skip > 0);
+            frames.push(values, stamp);
         }
     }
 }

@@ -67,6 +67,23 @@ fn a_ring_is_bounded_and_says_what_was_asked_for_too_late() {
 }
 
 #[test]
+fn a_ring_never_grows_whatever_comes_at_once() {
+    let live = Live::new(vec![shown(100.0, false)], false);
+    let tap = live.sensors[0].tap.clone();
+    live.frames("imu", None).unwrap();
+    for (from, to) in [(0, 399), (399, 700), (700, 1900), (1900, 1901)] {
+        tap.push(&batch(from, to));
+        let ring = tap.lock();
+        assert!(ring.frames.as_ref().unwrap().len() <= 400, "{from} to {to}");
+    }
+    let (_, frames) = live.frames("imu", Some(0)).unwrap();
+    let values = values(&frames);
+    assert_eq!((frames.next, values.last()), (1901, Some(&1900.0)));
+    assert_eq!(frames.lost + values.len() as u64, 1901);
+    assert!(values.windows(2).all(|pair| pair[1] == pair[0] + 1.0));
+}
+
+#[test]
 fn sampling_never_waits_for_one_who_asks() {
     let live = Live::new(vec![shown(100.0, false)], false);
     let tap = live.sensors[0].tap.clone();
