@@ -15,8 +15,8 @@ pub use archive::ArchiveError;
 pub use digest::{Digest, NoDigest};
 pub use manifest::{Golden, Manifest, ManifestError};
 pub use postprocess::{
-    Anomaly, Classification, Detection, DetectionLayout, Keypoints, Mask, PointOrder, Postprocess,
-    PostprocessKind, Regression, Score, Segmentation, Thresholds,
+    Action, Anomaly, Classification, Cluster, Detection, DetectionLayout, Keypoints, Mask,
+    PointOrder, Postprocess, PostprocessKind, Regression, Score, Segmentation, Thresholds, Vector,
 };
 pub use recipe::{
     Clip, Color, Cutoff, Dct, DynamicRange, Filter, Fit, InputChannel, Layout, Like, Log, LogOf,

@@ -2,11 +2,14 @@
 //! in `crate::model::postprocess`.
 
 mod anomaly;
+mod choice;
 mod classification;
 mod detection;
 mod keypoints;
 mod regression;
 mod segmentation;
+
+mod vector;
 
 use std::sync::Arc;
 
@@ -106,6 +109,13 @@ impl Postprocessor {
             }
             PostprocessKind::Regression(settings) => Box::new(regression::Reader::new(settings)),
             PostprocessKind::Anomaly(settings) => Box::new(anomaly::Judge::new(settings)),
+            PostprocessKind::Action(settings) => {
+                Box::new(choice::Policy::new(settings, labels(spec.elements())))
+            }
+            PostprocessKind::Cluster(settings) => {
+                Box::new(choice::Nearest::new(settings, labels(spec.elements())))
+            }
+            PostprocessKind::Vector(settings) => Box::new(vector::Numbers::new(settings)),
             PostprocessKind::Detection(settings) => {
                 let classes = settings.sizes(&spec.shape).map_or(manifest.labels.len(), |(_, n)| n);
                 outputs = settings.reads(post.output, &signature.outputs).unwrap_or(outputs);
@@ -342,6 +352,51 @@ mod tests {
                 Some(EventKind::AnomalyEnded { score: 1.4 })
             ]
         );
+    }
+
+    #[test]
+    fn a_policy_s_action_a_cluster_and_a_vector_are_read_as_the_manifest_says() {
+        let mut policy = post(r#"kind = "action""#);
+        let (action, values) = (Arc::from("b"), vec![0.1, 0.7, 0.2]);
+        let expected = Finding::Action { action, value: 0.7, values };
+        assert_eq!(apply(&mut policy, [0.1, 0.7, 0.2]).0, expected);
+        let mut clusters = post(r#"kind = "cluster", limit = 0.5"#);
+        let expected = Finding::Cluster { cluster: Some("a".into()), distance: 0.1 };
+        assert_eq!(apply(&mut clusters, [0.1, 0.7, 0.2]).0, expected);
+        let head = HEAD.replace(r#"labels = ["a", "b", "c"]"#, "");
+        let mut vector = post_of(&head, r#"kind = "vector", normalize = true"#);
+        let expected = Finding::Vector { vector: vec![0.0, 0.6, 0.8] };
+        assert_eq!(apply(&mut vector, [0.0, 3.0, 4.0]).0, expected);
+    }
+
+    #[test]
+    fn another_version_of_a_policy_goes_on_with_the_action_that_holds() {
+        let block = r#"kind = "action", hold = 2"#;
+        let mut old = post(block);
+        apply(&mut old, [0.0, 1.0, 0.0]);
+        let swapped = HEAD.replace(r#"["a", "b", "c"]"#, r#"["b", "a", "c"]"#);
+        let mut new = post_of(&swapped, block);
+        new.go_on_from(&old);
+        let (finding, event) = apply(&mut new, [0.0, 1.0, 0.0]);
+        assert!(matches!(finding, Finding::Action { action, .. } if &*action == "b"));
+        assert_eq!(event, None);
+    }
+
+    #[test]
+    fn what_a_choice_cannot_be_made_of_is_refused_by_key() {
+        let said = |head: &str, block: &str| {
+            let text = format!("{head}\npostprocess = {{ {block} }}");
+            Manifest::parse(&text).expect_err("wrong").to_string()
+        };
+        let explores = said(HEAD, r#"kind = "action", epsilon = 0.1"#);
+        assert!(explores.contains("postprocess.epsilon"), "{explores}");
+        assert!(explores.contains("a board explores nothing"), "{explores}");
+        let two = HEAD.replace(r#"["a", "b", "c"]"#, r#"["a", "b"]"#);
+        for (kind, what) in [("action", "actions"), ("cluster", "clusters")] {
+            let said = said(&two, &format!("kind = \"{kind}\""));
+            assert!(said.contains(&format!("2 labels for the 3 {what} of `y`")), "{said}");
+        }
+        assert!(said(HEAD, r#"kind = "vector""#).contains("a vector has none"));
     }
 
     #[test]

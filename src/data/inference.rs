@@ -53,6 +53,27 @@ pub enum Finding {
         /// After hysteresis and hold.
         anomalous: bool,
     },
+    /// What a policy would do.
+    Action {
+        /// The action of the highest value, after hold.
+        action: Arc<str>,
+        /// Its value in this window.
+        value: f32,
+        /// Of every action, by index.
+        values: Vec<f32>,
+    },
+    /// A group that the window belongs to.
+    Cluster {
+        /// The nearest one, after hold; `None` where none is near enough.
+        cluster: Option<Arc<str>>,
+        /// To that one, or to the nearest without one; the unit is the model's own.
+        distance: f32,
+    },
+    /// The model's numbers, as of an embedding.
+    Vector {
+        /// In the model's order.
+        vector: Vec<f32>,
+    },
     /// Objects in a picture.
     Detection {
         /// Best first.
@@ -110,6 +131,9 @@ impl Finding {
             }
             (Self::Regression { value: a, .. }, Self::Regression { value: b, .. }) => a == b,
             (Self::Anomaly { anomalous: a, .. }, Self::Anomaly { anomalous: b, .. }) => a == b,
+            (Self::Action { action: a, .. }, Self::Action { action: b, .. }) => a == b,
+            (Self::Cluster { cluster: a, .. }, Self::Cluster { cluster: b, .. }) => a == b,
+            (Self::Vector { vector: a }, Self::Vector { vector: b }) => a == b,
             (Self::Detection { .. }, Self::Detection { .. })
             | (Self::Keypoints { .. }, Self::Keypoints { .. })
             | (Self::Segmentation { .. }, Self::Segmentation { .. }) => {
@@ -119,6 +143,9 @@ impl Finding {
                 Self::Classification { .. }
                 | Self::Regression { .. }
                 | Self::Anomaly { .. }
+                | Self::Action { .. }
+                | Self::Cluster { .. }
+                | Self::Vector { .. }
                 | Self::Detection { .. }
                 | Self::Keypoints { .. }
                 | Self::Segmentation { .. },
@@ -134,9 +161,7 @@ impl Finding {
             Self::Detection { objects } => objects.iter().map(|object| &*object.label).collect(),
             Self::Keypoints { points } => points.iter().map(|point| &*point.label).collect(),
             Self::Segmentation { shares } => shares.iter().map(|class| &*class.label).collect(),
-            Self::Classification { .. } | Self::Regression { .. } | Self::Anomaly { .. } => {
-                Vec::new()
-            }
+            _ => Vec::new(),
         };
         labels.sort_unstable();
         labels
@@ -156,10 +181,7 @@ impl Finding {
             Self::Keypoints { points } => {
                 points.iter_mut().for_each(|point| point.at = place.in_picture(point.at));
             }
-            Self::Classification { .. }
-            | Self::Regression { .. }
-            | Self::Anomaly { .. }
-            | Self::Segmentation { .. } => {}
+            _ => {}
         }
         self
     }
@@ -170,6 +192,9 @@ impl Finding {
             Self::Classification { label, score, .. } => label.is_some() && *score >= limit,
             Self::Regression { value, .. } => *value >= limit,
             Self::Anomaly { score, .. } => *score >= limit,
+            Self::Action { value, .. } => *value >= limit,
+            Self::Cluster { distance, .. } => *distance >= limit,
+            Self::Vector { vector } => vector.iter().any(|value| *value >= limit),
             Self::Detection { objects } => objects.iter().any(|object| object.score >= limit),
             Self::Keypoints { points } => points.iter().any(|point| point.score >= limit),
             Self::Segmentation { shares } => shares.iter().any(|class| class.share >= limit),

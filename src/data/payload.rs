@@ -75,6 +75,9 @@ enum FindingView<'a> {
     Classification { label: Option<&'a str>, score: f32, top: Vec<ScoreView<'a>> },
     Regression { value: f32, unit: &'a str },
     Anomaly { score: f32, limit: f32, anomalous: bool },
+    Action { action: &'a str, value: f32, values: &'a [f32] },
+    Cluster { cluster: Option<&'a str>, distance: f32 },
+    Vector { vector: &'a [f32] },
     Detection { objects: Vec<ObjectView<'a>> },
     Keypoints { points: Vec<PointView<'a>> },
     Segmentation { shares: Vec<ShareView<'a>> },
@@ -118,6 +121,13 @@ impl<'a> FindingView<'a> {
             Finding::Anomaly { score, limit, anomalous } => {
                 Self::Anomaly { score: *score, limit: *limit, anomalous: *anomalous }
             }
+            Finding::Action { action, value, values } => {
+                Self::Action { action, value: *value, values }
+            }
+            Finding::Cluster { cluster, distance } => {
+                Self::Cluster { cluster: cluster.as_deref(), distance: *distance }
+            }
+            Finding::Vector { vector } => Self::Vector { vector },
             Finding::Detection { objects } => {
                 let view = |object: &'a DetectedObject| {
                     let DetectedObject { label, score, area } = object;
@@ -296,6 +306,20 @@ mod tests {
             result_json(Finding::Segmentation { shares })
                 .ends_with(r#""result":{"shares":[{"label":"road","share":0.5}]}}"#)
         );
+    }
+
+    #[test]
+    fn actions_clusters_and_vectors_have_their_own_keys() {
+        let values = vec![-1.0, 2.0];
+        let action = Finding::Action { action: "open".into(), value: 2.0, values };
+        assert!(
+            result_json(action)
+                .ends_with(r#""result":{"action":"open","value":2.0,"values":[-1.0,2.0]}}"#)
+        );
+        let cluster = Finding::Cluster { cluster: None, distance: 3.5 };
+        assert!(result_json(cluster).ends_with(r#""result":{"cluster":null,"distance":3.5}}"#));
+        let vector = Finding::Vector { vector: vec![0.5, -0.25] };
+        assert!(result_json(vector).ends_with(r#""result":{"vector":[0.5,-0.25]}}"#));
     }
 
     #[test]

@@ -1,23 +1,30 @@
 //! `[postprocess]`: how a model's outputs become findings. What tasks compute is in `crate::postprocess`; each has a file
 //! of its name on both sides.
 
+mod action;
 mod anomaly;
 mod classification;
+mod cluster;
 mod detection;
 mod keypoints;
 mod regression;
 mod segmentation;
 
+mod vector;
+
 use serde::Deserialize;
 
 use super::manifest::{ManifestError, wrong};
 use crate::data::TensorSpec;
+pub use action::Action;
 pub use anomaly::{Anomaly, Score};
 pub use classification::{Classification, Thresholds};
+pub use cluster::Cluster;
 pub use detection::{Detection, DetectionLayout};
 pub use keypoints::{Keypoints, PointOrder};
 pub use regression::Regression;
 pub use segmentation::{Mask, Segmentation};
+pub use vector::Vector;
 
 /// How outputs become findings.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +84,12 @@ tasks! {
     Regression = "regression";
     /// A distance from normal.
     Anomaly = "anomaly";
+    /// What a policy would do.
+    Action = "action";
+    /// A group that the window belongs to.
+    Cluster = "cluster";
+    /// The numbers themselves.
+    Vector = "vector";
     /// Objects with their boxes.
     Detection = "detection";
     /// Named points.
@@ -124,6 +137,21 @@ fn within(key: &'static str, value: f32, low: f32, high: f32) -> Result<(), BadK
         return Ok(());
     }
     Err(BadKey::new(key, format!("must be {low}..={high}, is {value}")))
+}
+
+/// `output` has a number for each of `labels`, which are `what` it chooses from; without labels for as many as there are.
+fn labelled(output: &TensorSpec, labels: &[String], what: &str) -> Result<(), BadKey> {
+    let (name, count, found) = (&output.name, output.elements(), labels.len());
+    if count == 0 {
+        return Err(BadKey::new("output", format!("`{name}` has no {what} to choose from")));
+    }
+    if found != 0 && found != count {
+        return Err(BadKey::new(
+            "labels",
+            format!("{found} labels for the {count} {what} of `{name}`"),
+        ));
+    }
+    Ok(())
 }
 
 /// Windows in a row.

@@ -16,7 +16,7 @@ use crate::data::Finding;
 /// When a line is on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
-    /// While the finding's label, or the action of a policy, is this.
+    /// While the finding's label, action or cluster is this.
     Label(String),
     /// While the finding is an anomaly.
     Anomalous,
@@ -47,15 +47,19 @@ impl Rule {
 fn label(finding: &Finding) -> Option<&str> {
     match finding {
         Finding::Classification { label, .. } => label.as_deref(),
+        Finding::Action { action, .. } => Some(action),
+        Finding::Cluster { cluster, .. } => cluster.as_deref(),
         _ => None,
     }
 }
 
-/// The value of a regression, the score of an anomaly.
+/// The value of a regression or an action, the score of an anomaly, the distance to a cluster.
 pub(super) fn number(finding: &Finding) -> Option<f32> {
     match finding {
         Finding::Regression { value, .. } => Some(*value),
         Finding::Anomaly { score, .. } => Some(*score),
+        Finding::Action { value, .. } => Some(*value),
+        Finding::Cluster { distance, .. } => Some(*distance),
         _ => None,
     }
 }

@@ -145,6 +145,20 @@ fn agree(served: &Finding, new: &Finding, within: f32) -> bool {
             Finding::Detection { .. } | Finding::Keypoints { .. } | Finding::Segmentation { .. },
             _,
         ) => served.says_the_same_as(new),
+        (Finding::Action { action: served, .. }, Finding::Action { action: new, .. }) => {
+            served == new
+        }
+        (Finding::Cluster { cluster: served, .. }, Finding::Cluster { cluster: new, .. }) => {
+            served == new
+        }
+        (Finding::Vector { vector: served }, Finding::Vector { vector: new }) => {
+            let length = |values: &mut dyn Iterator<Item = f32>| {
+                values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+            };
+            let apart = length(&mut served.iter().zip(new).map(|(a, b)| a - b));
+            let whole = length(&mut served.iter().copied());
+            served.len() == new.len() && apart <= f64::from(within) * whole.max(1.0)
+        }
         _ => false,
     }
 }

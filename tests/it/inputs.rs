@@ -100,6 +100,12 @@ fn rows_over_http_feed_a_model_and_what_is_no_row_is_told() {
         |_| String::new(),
         &format!("[http]\nlisten = \"127.0.0.1:{port}\""),
     );
+    let checked = board.output(&["check"]);
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(
+        checked.status.success() && said.contains("only the running daemon takes rows"),
+        "{said}"
+    );
     let mut daemon = board.run_until_ready(&[]);
     let post = |name: &str, body: &str| http(port, "POST", &format!("/sensors/{name}"), "", body);
     assert_eq!(post("none", "{}").0, 404);

@@ -101,6 +101,10 @@ fn every_kind_of_result_conforms() {
         Finding::Classification { label: None, score: f32::NAN, top: Vec::new() },
         Finding::Regression { value: 21.5, unit: "°C".into() },
         Finding::Anomaly { score: 11.5, limit: 10.0, anomalous: true },
+        Finding::Action { action: "open".into(), value: 2.0, values: vec![-1.0, 2.0] },
+        Finding::Cluster { cluster: Some("idle".into()), distance: 0.5 },
+        Finding::Cluster { cluster: None, distance: 9.5 },
+        Finding::Vector { vector: vec![0.5, -0.25] },
         Finding::Detection {
             objects: vec![DetectedObject {
                 label: "cup".into(),

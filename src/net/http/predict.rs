@@ -182,6 +182,11 @@ fn prediction(finding: Finding) -> Value {
         }
         Finding::Regression { value, .. } => number(value),
         Finding::Anomaly { score, .. } => number(score),
+        Finding::Action { action, .. } => Value::String(action.to_string()),
+        Finding::Cluster { cluster, .. } => {
+            cluster.map_or(Value::Null, |cluster| Value::String(cluster.to_string()))
+        }
+        Finding::Vector { vector } => Value::Array(vector.into_iter().map(number).collect()),
         Finding::Detection { .. } | Finding::Keypoints { .. } | Finding::Segmentation { .. } => {
             // The list that a result has.
             let listed = payload::result(&finding);

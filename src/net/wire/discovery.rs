@@ -193,6 +193,20 @@ impl Discovery<'_> {
                 score["value_template"] = json!("{{ value_json.result.score }}");
                 entities.add(&format!("score-{name}"), "sensor", score);
             }
+            kind @ ("action" | "cluster") => {
+                let mut chosen = json!({
+                    "name": name,
+                    "state_topic": topic,
+                    "value_template": format!("{{{{ value_json.result.{kind} }}}}"),
+                    "json_attributes_topic": topic,
+                    "json_attributes_template": details(&[]),
+                });
+                if kind == "action" && !pipeline.labels.is_empty() {
+                    chosen["device_class"] = json!("enum");
+                    chosen["options"] = json!(pipeline.labels);
+                }
+                entities.add(&format!("result-{name}"), "sensor", chosen);
+            }
             // A kind of a later version has its own entity there.
             _ => {}
         }

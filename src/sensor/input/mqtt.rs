@@ -58,8 +58,8 @@ impl Sampled {
     fn look(&mut self) -> Result<bool, SensorError> {
         let now = self.clock.monotonic();
         let Some(reading) = self.held.read(now, self.stale_after, &mut self.values) else {
-            let why = "mqtt: only the running daemon hears its messages: it needs [mqtt]";
-            return Err(SensorError::Unusable(why.into()));
+            let why = "only the running daemon hears its messages";
+            return Err(SensorError::InUse(why.into()));
         };
         if now.saturating_sub(reading.since) > self.stale_after {
             let (topics, time) = (&self.topics, humantime::format_duration(self.stale_after));

@@ -27,8 +27,8 @@ pub(super) fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn Sensor>, SensorError> {
     if !rows.is_fed() {
-        let why = "http: only the running daemon takes rows: it needs [http]";
-        return Err(SensorError::Unusable(why.into()));
+        let why = "only the running daemon takes rows";
+        return Err(SensorError::InUse(why.into()));
     }
     let doing = "taking rows over HTTP";
     Ok(Box::new(Stream::new(rows.clone(), &input.spec, input.capacity(), clock, doing)))
