@@ -3,12 +3,19 @@
 //! A kind of step is a file here that implements one of three traits, by what it needs: `InPlace`, `Transform` or
 //! `Stream`. Its settings stand in `crate::model::recipe`.
 
+mod arrangement;
 mod audio;
+mod detrend;
+mod features;
 mod filter;
 pub mod image;
+mod median;
 mod missing;
+mod resample;
 mod scaling;
+mod spectral;
 mod statistics;
+mod taper;
 
 use std::mem;
 
@@ -240,6 +247,16 @@ fn stage(step: &Step, given: &Layout, made: &Layout) -> Stage {
         Step::Clip(settings) => in_place(settings.clone()),
         Step::Scale(settings) => in_place(settings.clone()),
         Step::Standardise(settings) => in_place(settings.clone()),
+        Step::MinMax(settings) => in_place(settings.clone()),
+        Step::Robust(settings) => in_place(settings.clone()),
+        Step::Project(settings) => transform(arrangement::Projector::new(settings), made),
+        Step::Select(settings) => transform(arrangement::Copies::select(settings, given), made),
+        Step::Median(settings) => in_place(median::Middle::new(settings, given)),
+        Step::Hampel(settings) => in_place(median::Identifier::new(settings, given)),
+        Step::Detrend(settings) => in_place(detrend::Leveller::new(settings, given)),
+        Step::Resample(settings) => transform(resample::Resampler::new(settings, given), made),
+        Step::Difference(settings) => transform(arrangement::Changes::new(settings, given), made),
+        Step::Lags(settings) => transform(arrangement::Copies::lags(settings, given), made),
         Step::Statistics(settings) => transform(statistics::Counter::new(settings, given), made),
         Step::Preemphasis(settings) => stream(audio::Preemphasis::new(settings), given, made),
         Step::Spectrogram(settings) if settings.centre => {
@@ -254,6 +271,10 @@ fn stage(step: &Step, given: &Layout, made: &Layout) -> Stage {
         Step::MicroFrontend(settings) => {
             stream(audio::Hopping::micro(settings, given), given, made)
         }
+        Step::Spectrum(settings) => transform(spectral::Spectra::new(settings, given), made),
+        Step::BandPower(settings) => transform(spectral::Bands::new(settings, given), made),
+        Step::SpectralShape(settings) => transform(spectral::Shapes::new(settings, given), made),
+        Step::Features(settings) => transform(features::Beside::new(settings, given), made),
     }
 }
 

@@ -4,13 +4,16 @@
 //! of them, so that what does not fit is found when the manifest is read. What steps compute is in `crate::preprocess`;
 //! each has a file of its name on both sides.
 
+mod arrangement;
 mod audio;
 mod cleaning;
 mod filter;
 mod image;
 mod numbers;
 mod scaling;
+mod spectral;
 mod statistics;
+mod taper;
 
 use std::collections::BTreeSet;
 
@@ -18,16 +21,18 @@ use serde::Deserialize;
 
 use super::manifest::{ManifestError, wrong};
 use crate::data::TensorSpec;
+pub use arrangement::{Difference, Features, Lags, Select};
 pub use audio::{
     Dct, DynamicRange, Like, Log, LogOf, Mel, MicroFrontend, Preemphasis, Spectrogram, SpectrumOf,
-    Taper,
 };
-pub use cleaning::{Clip, Missing, MissingPolicy};
+pub use cleaning::{Clip, Detrend, Hampel, Median, Missing, MissingPolicy, Resample, Trend};
 pub use filter::{Cutoff, Filter, Pass, Start};
 pub use image::{Color, Fit, PictureLayout, PictureRecipe, Resize, Values};
 pub use numbers::PerColumn;
-pub use scaling::{Scale, Standardise};
+pub use scaling::{MinMax, Project, Robust, Scale, Standardise};
+pub use spectral::{BandPower, Scaling, Shape, SpectralShape, Spectrum, Welch};
 pub use statistics::{Statistic, Statistics};
+pub use taper::Taper;
 
 /// Most values a tensor, a window or what a step makes of it may have; more is a mistake or an attack.
 pub(super) const ELEMENTS_MAX: usize = 1 << 26;
@@ -176,6 +181,26 @@ steps! {
     Scale = "scale", Row;
     /// `(x - mean) / std`.
     Standardise = "standardise", Row;
+    /// `(x - min) / (max - min)`.
+    MinMax = "min_max", Row;
+    /// `(x - center) / scale`.
+    Robust = "robust", Row;
+    /// Each row times a matrix.
+    Project = "project", Row;
+    /// Some columns only.
+    Select = "select", Row;
+    /// The median of neighbours.
+    Median = "median", Window;
+    /// Replaces outliers by the median around them.
+    Hampel = "hampel", Window;
+    /// Takes mean or slope away.
+    Detrend = "detrend", Window;
+    /// Another rate.
+    Resample = "resample", Window;
+    /// Each row less the one before.
+    Difference = "difference", Window;
+    /// Earlier rows beside each row.
+    Lags = "lags", Window;
     /// A few numbers for each column.
     Statistics = "statistics", Window;
     /// Makes high frequencies louder.
@@ -190,6 +215,14 @@ steps! {
     Dct = "dct", Row;
     /// TFLite Micro's front end.
     MicroFrontend = "micro_frontend", Stream;
+    /// Magnitudes or powers over frequencies.
+    Spectrum = "spectrum", Window;
+    /// Power in bands.
+    BandPower = "band_power", Window;
+    /// Where the power lies.
+    SpectralShape = "spectral_shape", Window;
+    /// What several steps make, in one row.
+    Features = "features", Window;
 }
 
 /// `[preprocess]` as it is written.

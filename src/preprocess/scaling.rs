@@ -1,7 +1,7 @@
 //! Steps that treat each value by its column alone.
 
 use super::{InPlace, PreprocessError};
-use crate::model::{Clip, Scale, Standardise};
+use crate::model::{Clip, MinMax, Robust, Scale, Standardise};
 
 impl InPlace for Clip {
     fn apply(&mut self, rows: &mut [f32]) -> Result<(), PreprocessError> {
@@ -23,6 +23,22 @@ impl InPlace for Scale {
 impl InPlace for Standardise {
     fn apply(&mut self, rows: &mut [f32]) -> Result<(), PreprocessError> {
         each(rows, self.mean.values(), self.std.values(), |x, mean, std| (x - mean) / std);
+        Ok(())
+    }
+}
+
+impl InPlace for MinMax {
+    fn apply(&mut self, rows: &mut [f32]) -> Result<(), PreprocessError> {
+        each(rows, self.min.values(), self.max.values(), |x, min, max| (x - min) / (max - min));
+        Ok(())
+    }
+}
+
+impl InPlace for Robust {
+    fn apply(&mut self, rows: &mut [f32]) -> Result<(), PreprocessError> {
+        each(rows, self.center.values(), self.scale.values(), |x, center, scale| {
+            (x - center) / scale
+        });
         Ok(())
     }
 }

@@ -173,6 +173,14 @@ fn what_does_not_fit_is_refused_by_its_key() {
          preprocess.step[0].cutoff_hz: must lie between 0 and 5 Hz, half the rate of the rows\n\
          preprocess.step[0].cutoff_hz: two frequencies are needed, the lower one first\n\
          preprocess.step[0].order: must be 1..=12, is 0\n\
+         preprocess.step[0].size: must be odd and at most the 4 rows that there are, is 5\n\
+         preprocess.step[0].columns: there is no \"c\" among a, b\n\
+         preprocess.step[0].of: needs 1 to 1024 numbers below the 4 rows that there are\n\
+         preprocess.step[0].components: one has 1 weights for 2 columns\n\
+         preprocess.step[0].bands: [6, 9] is no band from low to high below 5 Hz, half the rate\n\
+         preprocess.step[0].welch: segment must be 2 to the 4 rows that there are, is 5\n\
+         preprocess.step[0].of: detrend: of is \"constant\" or \"linear\"\n\
+         preprocess.step[0].of: filter: cannot stand here: put it before the features\n\
          preprocess.step[1].do: goes on from window to window: put it before `missing`\n\
          preprocess.step[0]: needs preprocess.rate, and rows that still follow each other in time"
     );

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{BadKey, Layout, Settings};
+use super::{BadKey, Layout, Settings, Taper};
 
 /// Longest FFT; also the longest window.
 const FFT_MAX: usize = 1 << 16;
@@ -55,19 +55,6 @@ pub enum Like {
     Tensorflow,
     /// librosa, 0.10 and later.
     Librosa,
-}
-
-/// The shape of a window's fade.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Taper {
-    /// `0.5 - 0.5 cos`.
-    #[default]
-    Hann,
-    /// `0.54 - 0.46 cos`.
-    Hamming,
-    /// None.
-    Rectangular,
 }
 
 /// What of a spectrum is given.

@@ -5,7 +5,8 @@ use std::f64::consts::PI;
 use super::hopping::Features;
 use super::mel::MelFilters;
 use super::real_fft::RealFft;
-use crate::model::{Layout, Like, Spectrogram, SpectrumOf, Taper};
+use crate::model::{Layout, Like, Spectrogram, SpectrumOf};
+use crate::preprocess::taper;
 use crate::preprocess::Transform;
 
 /// One window's samples → its spectrum, or energies in bands.
@@ -101,18 +102,9 @@ impl Transform for Centred {
 
 /// The window's values, `[window]`.
 fn taper(settings: &Spectrogram) -> Vec<f32> {
-    let Spectrogram { window, symmetric, like, .. } = *settings;
-    let (a, b) = match settings.taper {
-        Taper::Hann => (0.5, 0.5),
-        Taper::Hamming => (0.54, 0.46),
-        Taper::Rectangular => (1.0, 0.0),
-    };
+    let Spectrogram { window, symmetric, like, taper, .. } = *settings;
     // TensorFlow's "periodic" concerns windows of an even length only.
     let periodic = !symmetric && (like == Like::Librosa || window.is_multiple_of(2));
     let period = if periodic { window } else { window.saturating_sub(1) };
-    let value = |n: usize| match period {
-        0 => 1.0,
-        _ => (a - b * libm::cos(2.0 * PI * n as f64 / period as f64)) as f32,
-    };
-    (0..window).map(value).collect()
+    taper::weights(taper, window, period).into_iter().map(|weight| weight as f32).collect()
 }
