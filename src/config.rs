@@ -40,7 +40,7 @@ pub use outputs::{Outputs, Webhook};
 pub use pipeline::{Feed, ModelSource, Overload, Pipeline, Publish, Qos, Window};
 pub use problem::{ConfigError, Problem};
 pub use provisioning::{PROVISIONING_TABLES, Provisioning};
-pub use sensor::{Driver, Input, Replay, Sensor};
+pub use sensor::{Driver, Input, Join, Replay, Sensor};
 
 use raw::{Note, Notes, Section};
 

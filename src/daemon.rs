@@ -8,6 +8,7 @@ pub mod control;
 mod discovery;
 mod doors;
 mod in_parts;
+mod joined;
 mod live;
 mod outputs;
 mod over_broker;
@@ -43,8 +44,8 @@ use crate::pipeline::{Exchange, Pipeline, Publish, Switch, Taps};
 use crate::queue::{self, FrameSender};
 use crate::sensor::input::Held;
 use crate::sensor::{
-    DriverSettings, InputSettings, ReplaySettings, Sampler, Sensor, SensorChange, SensorError,
-    SensorSpec, SensorStats,
+    DriverSettings, Feeds, InputSettings, JoinSettings, Part as JoinedPart, ReplaySettings,
+    Sampler, Sensor, SensorChange, SensorError, SensorSpec, SensorStats,
 };
 use crate::sequence::Sequence;
 use crate::sink::{MqttSink, Qos, Sink, gpio};
@@ -238,6 +239,7 @@ impl Daemon {
         if parts.iter().all(|part| matches!(part.state, PartState::Failed { .. })) {
             bail!("no pipeline can run; `edgerun check` says more");
         }
+        joined::feed(&mut fans);
         let (mut samplers, mut sensors, mut live) = (Vec::new(), Vec::new(), Vec::new());
         for fan in fans.into_iter().filter(|fan| !fan.queues.is_empty()) {
             let (thread, part, shown) = start_sampler(fan, &around, link.clone(), &stop)?;
@@ -448,6 +450,15 @@ pub fn driver_settings(driver: &config::Driver) -> DriverSettings {
             channels: Vec::new(),
             channel: replay.channel,
         }),
+        config::Driver::Join(join) => {
+            let part = |(name, driver): &(config::SensorName, config::Driver)| JoinedPart {
+                name: name.as_str().to_owned(),
+                settings: driver_settings(driver),
+            };
+            let parts = join.parts.iter().map(part).collect();
+            let feeds = Feeds::default();
+            DriverSettings::Join(JoinSettings { parts, rate_hz: join.rate.hz(), feeds })
+        }
     }
 }
 

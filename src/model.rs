@@ -19,7 +19,12 @@ pub use postprocess::{
     PointOrder, Postprocess, PostprocessKind, Regression, Score, Segmentation, Thresholds, Vector,
 };
 pub use recipe::{
-    BandPower, Clip, Color, Cutoff, Dct, Detrend, Difference, DynamicRange, Features, Filter, Fit, Hampel, InputChannel, Lags, Layout, Like, Log, LogOf, Median, Mel, MicroFrontend, MinMax, Missing, MissingPolicy, Pass, PerColumn, PictureLayout, PictureRecipe, Preemphasis, Project, Reach, Recipe, Resample, Resize, Robust, Rounding, Scale, Scaling, Select, Shape, SpectralShape, Spectrogram, Spectrum, SpectrumOf, Standardise, Start, Statistic, Statistics, Step, Taper, Trend, Values, Welch,
+    BandPower, Clip, Color, Cutoff, Dct, Detrend, Difference, DynamicRange, Features, Filter, Fit,
+    Hampel, InputChannel, Lags, Layout, Like, Log, LogOf, Median, Mel, MicroFrontend, MinMax,
+    Missing, MissingPolicy, Pass, PerColumn, PictureLayout, PictureRecipe, Preemphasis, Project,
+    Reach, Recipe, Resample, Resize, Robust, Rounding, Scale, Scaling, Select, Shape,
+    SpectralShape, Spectrogram, Spectrum, SpectrumOf, Standardise, Start, Statistic, Statistics,
+    Step, Taper, Trend, Values, Welch,
 };
 pub use update_limits::{UpdateLimits, WINDOWS_MAX};
 

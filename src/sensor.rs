@@ -11,6 +11,7 @@ mod driver;
 pub mod fifo;
 pub mod gpio;
 pub mod input;
+mod join;
 #[cfg(target_os = "linux")]
 mod linux;
 pub mod lis3dh;
@@ -37,6 +38,7 @@ pub use driver::{BadSetting, DRIVERS, DriverInfo, DriverSettings};
 pub use fifo::{Fifo, FifoSettings};
 pub use gpio::{Gpio, GpioSettings};
 pub use input::InputSettings;
+pub use join::{Feeds, JoinSettings, Part};
 pub use microphone::MicrophoneSettings;
 pub use pictures::{Pictures, PicturesSettings};
 pub use polled::{Kind, Polled, PolledSettings};

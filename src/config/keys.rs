@@ -343,6 +343,20 @@ pub(super) const REPLAY: Table = Table {
     later: &[],
 };
 
+pub(super) const JOIN: Table = Table {
+    header: "[[sensor]] with driver = \"join\"",
+    about: "Several sensors as one: their channels beside each other, on one grid of time.",
+    keys: &[
+        required(
+            "sensors",
+            "[\"imu\", \"room\"]",
+            "2 to 16 other sensors; a channel that several have is called `SENSOR.CHANNEL`.",
+        ),
+        required("rate", "\"10 Hz\"", "Rows a second."),
+    ],
+    later: &[],
+};
+
 pub(super) const PIPELINE: Table = Table {
     header: "[[pipeline]]",
     about: "A model, what feeds it and where its results go.",
@@ -637,6 +651,7 @@ pub const TABLES: &[&Table] = &[
     &REPLAY,
     &CAMERA,
     &PICTURES,
+    &JOIN,
     &PIPELINE,
     &WINDOW,
     &OVERLOAD,

@@ -5,6 +5,7 @@ mod chips;
 mod fifo;
 mod gpio;
 mod inputs;
+mod join;
 mod place;
 mod sight;
 
@@ -24,6 +25,7 @@ use crate::sensor::{
 use audio::audio_channel;
 use chips::Chip;
 pub use inputs::Input;
+pub use join::Join;
 
 /// A sensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,8 @@ pub enum Driver {
     Pictures(PicturesSettings),
     /// A recording.
     Replay(Replay),
+    /// Several sensors as one.
+    Join(Join),
 }
 
 /// Settings of [`Driver::Replay`].
@@ -81,6 +85,7 @@ enum Kind {
     Camera,
     Pictures,
     Replay,
+    Join,
 }
 
 const DRIVERS: &[(&str, Kind)] = &[
@@ -103,6 +108,7 @@ const DRIVERS: &[(&str, Kind)] = &[
     ("camera", Kind::Camera),
     ("pictures", Kind::Pictures),
     ("replay", Kind::Replay),
+    ("join", Kind::Join),
 ];
 
 impl Sensor {
@@ -120,13 +126,35 @@ impl Sensor {
                 None => taken.push((name, section.path())),
             }
         }
-        let sensors: Vec<(usize, Self)> = sections
+        let is_join = |section: &Section<'_>| section.peek("driver") == Some("join");
+        let mut sensors: Vec<(usize, Self)> = sections
             .iter()
             .enumerate()
+            .filter(|(_, section)| !is_join(section))
             .filter_map(|(n, section)| Some((n, Self::read(section, root, base)?)))
             .collect();
+        // Those that are joined are known by now; what is joined cannot be joined again.
+        let names: Vec<&str> = sections
+            .iter()
+            .filter(|section| !is_join(section))
+            .filter_map(|section| section.peek("name"))
+            .collect();
+        for (n, section) in sections.iter().enumerate().filter(|(_, section)| is_join(section)) {
+            let joined = Self::joined(section, &names, &sensors);
+            sensors.extend(joined.map(|sensor| (n, sensor)));
+        }
+        sensors.sort_by_key(|(n, _)| *n);
         one_opening_each(&sections, &sensors);
         sensors.into_iter().map(|(_, sensor)| sensor).collect()
+    }
+
+    fn joined(section: &Section<'_>, all: &[&str], read: &[(usize, Self)]) -> Option<Self> {
+        let name = section.require("name", parsed::<SensorName>);
+        section.require("driver", one_of(DRIVERS));
+        let named = join::Named::read(section);
+        let stuck_after = section.get("stuck_after", quantity::<Span>).map(Span::duration);
+        let driver = Driver::Join(named?.resolve(section, all, read)?);
+        Some(Self { name: name?, driver, stuck_after })
     }
 
     fn read(section: &Section<'_>, root: &Section<'_>, base: &Path) -> Option<Self> {
@@ -145,8 +173,8 @@ impl Sensor {
                 Replay::read(section.with(&keys::REPLAY), base).map(Driver::Replay)
             }
             // Which keys there may be is not known: those of any driver pass.
-            None => {
-                let known = section.with(&keys::REPLAY).with(&keys::MICROPHONE);
+            Some(Kind::Join) | None => {
+                let known = section.with(&keys::REPLAY).with(&keys::MICROPHONE).with(&keys::JOIN);
                 let known = known.with(&keys::GPIO_IN).with(&keys::CAMERA).with(&keys::PICTURES);
                 let tables = fifo::TABLES.iter().chain(&chips::TABLES).chain(&inputs::TABLES);
                 tables.fold(known, |known, table| known.with(table)).close();
@@ -169,7 +197,8 @@ impl Driver {
             | Self::Input(_)
             | Self::Camera(_)
             | Self::Pictures(_)
-            | Self::Replay(_) => None,
+            | Self::Replay(_)
+            | Self::Join(_) => None,
         }
     }
 }

@@ -57,7 +57,7 @@ fn low_pass(half: usize, up: usize, most: usize) -> Vec<f64> {
     let tap = |n: usize| {
         let x = n as f64 - half as f64;
         let angle = PI * cutoff * x;
-        let sinc = if x == 0.0 { 1.0 } else { angle.sin() / angle };
+        let sinc = if x == 0.0 { 1.0 } else { libm::sin(angle) / angle };
         let across = x / half as f64;
         cutoff * sinc * bessel(BETA * (1.0 - across * across).max(0.0).sqrt()) / bessel(BETA)
     };

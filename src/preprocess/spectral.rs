@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use rustfft::num_complex::Complex32;
-use rustfft::{Fft, FftPlanner};
+use rustfft::{Fft, FftPlannerScalar};
 
 use super::Transform;
 use super::detrend::level;
 use super::taper::weights;
-use crate::model::{
-    BandPower, Layout, Scaling, Shape, SpectralShape, Spectrum, Trend, Welch,
-};
+use crate::model::{BandPower, Layout, Scaling, Shape, SpectralShape, Spectrum, Trend, Welch};
 
 /// Share of the power that lies up to the roll-off.
 const ROLLOFF: f64 = 0.85;
@@ -42,7 +40,7 @@ impl Analyser {
         let sum: f64 = taper.iter().sum();
         let squares: f64 = taper.iter().map(|w| w * w).sum();
         let rate_hz = given.rate_hz.unwrap_or(0.0);
-        let fft = FftPlanner::new().plan_fft_forward(segment);
+        let fft = FftPlannerScalar::new().plan_fft_forward(segment);
         Self {
             columns: given.columns.len(),
             rows: given.rows,
@@ -218,12 +216,13 @@ fn number(shape: Shape, powers: &[f64], distance: f64) -> f64 {
         Shape::Flatness => {
             let count = powers.len() as f64;
             // A bin without any power makes it 0, as the logarithm says.
-            (powers.iter().map(|power| power.ln()).sum::<f64>() / count).exp() / (all / count)
+            libm::exp(powers.iter().map(|power| libm::log(*power)).sum::<f64>() / count)
+                / (all / count)
         }
         Shape::Entropy => {
             let terms =
-                each().map(|(_, share)| if share > 0.0 { -share * share.ln() } else { 0.0 });
-            terms.sum::<f64>() / (powers.len() as f64).ln()
+                each().map(|(_, share)| if share > 0.0 { -share * libm::log(share) } else { 0.0 });
+            terms.sum::<f64>() / libm::log(powers.len() as f64)
         }
         Shape::Peak => {
             let most = each().reduce(|most, next| if next.1 > most.1 { next } else { most });

@@ -95,7 +95,7 @@ impl Moments {
             Statistic::Crest => peak / rms,
             Statistic::MeanAbs => self.absolute / self.count,
             Statistic::Skewness | Statistic::Kurtosis if none => 0.0,
-            Statistic::Skewness => self.central[1] / self.count / variance.powf(1.5),
+            Statistic::Skewness => self.central[1] / self.count / (variance * variance.sqrt()),
             Statistic::Kurtosis => self.central[2] / self.count / (variance * variance) - 3.0,
             Statistic::ZeroCrossings => self.crossings as f64,
             Statistic::Energy => self.square,

@@ -8,9 +8,9 @@ use super::bus;
 #[cfg(any(test, target_os = "linux"))]
 use super::gpio;
 use super::{
-    CameraSettings, Fifo, FifoSettings, GpioSettings, InputSettings, MicrophoneSettings, Pictures,
-    PicturesSettings, Polled, PolledSettings, Replay, ReplaySettings, Sensor, SensorError,
-    SensorSpec,
+    CameraSettings, Fifo, FifoSettings, GpioSettings, InputSettings, JoinSettings,
+    MicrophoneSettings, Pictures, PicturesSettings, Polled, PolledSettings, Replay, ReplaySettings,
+    Sensor, SensorError, SensorSpec,
 };
 use crate::clock::Clock;
 
@@ -56,6 +56,7 @@ pub const DRIVERS: &[DriverInfo] = &[
     DriverInfo { name: "camera", what: "a camera of the kernel (V4L2), MJPEG or YUYV: pictures" },
     DriverInfo { name: "pictures", what: "a folder of pictures, played at a given rate" },
     DriverInfo { name: "replay", what: "a recording, CSV, NPY or WAVE, played at its rate" },
+    DriverInfo { name: "join", what: "several sensors as one, on one grid of time" },
 ];
 
 /// A driver with its settings.
@@ -77,6 +78,8 @@ pub enum DriverSettings {
     Pictures(PicturesSettings),
     /// The `replay` driver.
     Replay(ReplaySettings),
+    /// The `join` driver.
+    Join(JoinSettings),
 }
 
 /// A setting that a driver cannot do.
@@ -108,6 +111,7 @@ impl DriverSettings {
             Self::Camera(_) => "camera",
             Self::Pictures(_) => "pictures",
             Self::Replay(_) => "replay",
+            Self::Join(_) => "join",
         }
     }
 
@@ -122,6 +126,7 @@ impl DriverSettings {
             | Self::Pictures(_)
             | Self::Input(_)
             | Self::Replay(_) => false,
+            Self::Join(settings) => settings.is_private(),
         }
     }
 
@@ -135,6 +140,8 @@ impl DriverSettings {
             Self::Gpio(_) => None,
             // Noise is above the last bit; only silence that a switch makes is the same for so long.
             Self::Microphone(_) => Some(Duration::from_secs(30)),
+            // Its parts are looked at themselves.
+            Self::Join(_) => None,
             // Its noise is above its resolution; a test picture is not.
             Self::Input(_) | Self::Camera(_) | Self::Pictures(_) | Self::Replay(_) => None,
         }
@@ -151,6 +158,7 @@ impl DriverSettings {
             Self::Camera(settings) => settings.validate(),
             Self::Pictures(settings) => settings.validate(),
             Self::Replay(settings) => settings.validate(),
+            Self::Join(settings) => settings.validate(),
         }
     }
 
@@ -169,6 +177,7 @@ impl DriverSettings {
             Self::Camera(settings) => settings.spec(),
             Self::Pictures(settings) => settings.spec(),
             Self::Replay(settings) => settings.spec(),
+            Self::Join(settings) => settings.spec(),
         }
     }
 
@@ -192,6 +201,7 @@ impl DriverSettings {
             Self::Camera(settings) => open_camera(settings, clock),
             Self::Pictures(settings) => Ok(Box::new(Pictures::open(settings, clock)?)),
             Self::Replay(settings) => Ok(Box::new(Replay::open(settings, clock)?)),
+            Self::Join(settings) => Ok(Box::new(settings.open(clock)?)),
         }
     }
 }
@@ -307,6 +317,7 @@ mod tests {
                 DriverSettings::Camera(CameraSettings::default()),
                 DriverSettings::Pictures(PicturesSettings::default()),
                 DriverSettings::Replay(ReplaySettings::default()),
+                DriverSettings::Join(JoinSettings::default()),
             ])
             .collect();
         let names: Vec<_> = all.iter().map(DriverSettings::driver).collect();

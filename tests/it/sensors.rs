@@ -1,10 +1,15 @@
 //! What a sensor gives can be seen, and recorded so that it can be played again.
 
 use std::process::Output;
+use std::time::Duration;
 
+use edgerun::clock::Stopwatch;
 use serde_json::Value;
 
 use crate::support::daemon::Board;
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two segments with a gap between them and a missing value, at 500 Hz.
 const RECORDING: &str =
@@ -187,4 +192,90 @@ json_lines = "results"
     // Without it they read by themselves, from the beginning.
     let said = good(&board, &["read", "imu", "--json", "--frames", "1"]);
     assert!(said.contains("\"accel_x\":0.0") || said.contains("\"accel_x\":0,"), "{said}");
+/// Two halves of the recording as two sensors, joined again: the model finds what it finds in one.
+#[test]
+fn sensors_that_are_joined_feed_one_pipeline() {
+    let board = Board::new(
+        r#"
+        [[sensor]]
+        name = "wrist"
+        driver = "join"
+        sensors = ["accel", "gyro"]
+        rate = "10 Hz"
+        [[sensor]]
+        name = "accel"
+        driver = "replay"
+        path = "accel.csv"
+        rate = "10 Hz"
+        [[sensor]]
+        name = "gyro"
+        driver = "replay"
+        path = "gyro.csv"
+        rate = "10 Hz"
+        [[pipeline]]
+        name = "gestures"
+        sensor = "wrist"
+        model = "{models}/gestures"
+        window = { length = 40, stride = 1 }
+        json_lines = { path = "out.jsonl", commit = "100 ms" }
+        "#,
+    );
+    board.record("gestures");
+    let rows = std::fs::read_to_string(board.path("recording.csv")).unwrap();
+    let half = |take: fn(&[&str]) -> String| {
+        let rows =
+            rows.lines().take(60).map(|row| take(&row.split(',').collect::<Vec<_>>()) + "\n");
+        rows.collect::<String>()
+    };
+    std::fs::write(board.path("accel.csv"), half(|row| row[..3].join(","))).unwrap();
+    std::fs::write(board.path("gyro.csv"), half(|row| row[3..].join(","))).unwrap();
+    let checked = board.output(&["check"]);
+    assert!(
+        text(&checked).contains("joins accel, gyro: 6 channels at 10 Hz"),
+        "{}",
+        text(&checked)
+    );
+    let mut daemon = board.run(&[]);
+    let lines = wait_for_lines(&board.path("out.jsonl"), 3);
+    daemon.kill();
+    for line in lines {
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            (&line["pipeline"], &line["window"]["frames"]),
+            (&"gestures".into(), &40.into())
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_joined_is_named() {
+    let refused = |sensors: &str| {
+        let joined = format!(
+            "[[sensor]]\nname = \"both\"\ndriver = \"join\"\nrate = \"10 Hz\"\nsensors = {sensors}\n"
+        );
+        let board = Board::new(&(joined + CONFIG));
+        let output = board.output(&["check"]);
+        assert_eq!(output.status.code(), Some(78), "{}", text(&output));
+        text(&output)
+    };
+    assert!(refused("[\"imu\"]").contains("needs 2 to 16 sensors, has 1"));
+    assert!(refused("[\"imu\", \"imu\"]").contains("\"imu\" is there twice"));
+    let joined_again = refused("[\"imu\", \"both\"]");
+    assert!(
+        joined_again.contains("there is no [[sensor]] called \"both\" that can be joined"),
+        "{joined_again}"
+    );
+}
+
+/// The first lines of a file that is being written.
+fn wait_for_lines(path: &std::path::Path, count: usize) -> Vec<String> {
+    let watch = Stopwatch::start();
+    loop {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        if text.matches('\n').count() >= count {
+            return text.lines().take(count).map(str::to_owned).collect();
+        }
+        assert!(watch.elapsed() < PATIENCE, "{text}");
+        std::thread::yield_now();
+    }
 }

@@ -8,6 +8,8 @@ use edgerun::model::{Manifest, Recipe};
 use edgerun::preprocess::Preprocessor;
 use serde::Deserialize;
 
+use crate::allocations::allocations;
+
 const HEAD: &str = r#"
     name = "m"
     version = "1.0.0"
@@ -99,6 +101,10 @@ fn recipes_give_what_the_references_give() {
         assert_eq!(made.as_slice(), y.shape(), "{}", case.name);
         let (mut preprocessor, mut input) = preprocessor(&recipe);
         preprocessor.apply(&x, usize::MAX, &mut input).unwrap();
+        let mut again = Ok(());
+        let taken = allocations(|| again = preprocessor.apply(&x, usize::MAX, &mut input));
+        again.unwrap();
+        assert_eq!(taken, 0, "{}: a window takes no memory", case.name);
         let expected = y.data().to_f64().unwrap();
         let peak = expected.iter().fold(0.0f64, |peak, y| peak.max(y.abs()));
         let differences = preprocessor.real().iter().zip(&expected).map(|(&a, &b)| {
@@ -159,6 +165,16 @@ fn what_does_not_fit_is_refused_by_its_key() {
         step(r#"{ do = "filter", pass = "low", order = 2, cutoff_hz = 5.0 }"#),
         step(r#"{ do = "filter", pass = "band", order = 2, cutoff_hz = [3.0, 1.0] }"#),
         step(r#"{ do = "filter", pass = "low", order = 0, cutoff_hz = 1.0 }"#),
+        step(r#"{ do = "median", size = 5 }"#),
+        step(r#"{ do = "select", columns = ["c"] }"#),
+        step(r#"{ do = "lags", of = [4] }"#),
+        step(r#"{ do = "project", components = [[1.0]] }"#),
+        step(r#"{ do = "band_power", bands = [[6.0, 9.0]] }"#),
+        step(r#"{ do = "spectrum", welch = { segment = 5 } }"#),
+        step(r#"{ do = "features", of = [{ do = "detrend", of = "none" }] }"#),
+        step(
+            r#"{ do = "features", of = [{ do = "filter", pass = "low", order = 2, cutoff_hz = 1.0 }] }"#,
+        ),
         step(
             r#"{ do = "missing", policy = "drop" }, { do = "filter", pass = "low", order = 2, cutoff_hz = 1.0 }"#,
         ),

@@ -12,7 +12,7 @@ use crate::daemon::{self, Loaded};
 use crate::data::Frames;
 use crate::model::Bundle;
 use crate::net;
-use crate::sensor::SensorError;
+use crate::sensor::{DriverSettings, SensorError};
 use crate::storage::DirStorage;
 use crate::store::Store;
 use crate::update::record::Record;
@@ -39,6 +39,13 @@ pub(super) fn steps<'a>(config: &'a Config, credentials: &'a Credentials) -> Vec
 
 fn look_at_sensor(sensor: &config::Sensor) -> anyhow::Result<String> {
     let settings = daemon::driver_settings(&sensor.driver);
+    if let DriverSettings::Join(join) = &settings {
+        // Its sensors are looked at themselves.
+        let names: Vec<_> = join.parts.iter().map(|part| part.name.as_str()).collect();
+        let spec = settings.spec()?;
+        let (names, channels, hz) = (names.join(", "), spec.channels.len(), spec.rate_hz);
+        return Ok(format!("joins {names}: {channels} channels at {hz} Hz"));
+    }
     let mut opened = match settings.open(Arc::new(SystemClock)) {
         // Not asked: two drivers on one chip would take each other's samples.
         Err(SensorError::InUse(why)) => return Ok(format!("{}: {why}", settings.driver())),

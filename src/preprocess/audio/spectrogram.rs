@@ -1,13 +1,11 @@
 //! Short-time spectra as `tf.signal.stft` and `librosa.stft` frame them, and their energies in mel bands.
 
-use std::f64::consts::PI;
-
 use super::hopping::Features;
 use super::mel::MelFilters;
 use super::real_fft::RealFft;
 use crate::model::{Layout, Like, Spectrogram, SpectrumOf};
-use crate::preprocess::taper;
 use crate::preprocess::Transform;
+use crate::preprocess::taper;
 
 /// One window's samples → its spectrum, or energies in bands.
 pub(in crate::preprocess) struct Spectra {

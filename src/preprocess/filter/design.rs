@@ -45,14 +45,14 @@ pub(super) fn steady(sections: &[Section]) -> Vec<[f64; 2]> {
 /// The filter that `settings` describe for `rate_hz` values a second.
 pub(super) fn butterworth(settings: &Filter, rate_hz: f64) -> Vec<Section> {
     // Frequencies in units of a sampling of 2 a second, as the bilinear transformation bends them.
-    let warped = |hz: f64| 4.0 * (PI * hz / rate_hz).tan();
+    let warped = |hz: f64| 4.0 * libm::tan(PI * hz / rate_hz);
     let order = settings.order as usize;
     let prototype: Vec<Complex> = (0..order)
         .map(|k| {
             let angle = PI * (2 * k + 1) as f64 / (2 * order) as f64;
             // Left half plane; the middle one of an odd order is exactly real.
             let middle = 2 * k + 1 == order;
-            Complex(-angle.sin(), if middle { 0.0 } else { angle.cos() })
+            Complex(-libm::sin(angle), if middle { 0.0 } else { libm::cos(angle) })
         })
         .collect();
     let (low, high) = match settings.cutoff_hz {
@@ -154,9 +154,9 @@ fn scale(sections: &mut [Section], settings: &Filter, rate_hz: f64) {
                 Cutoff::One(hz) => (hz, hz),
                 Cutoff::Two([low, high]) => (low, high),
             };
-            let half = |hz: f64| (PI * hz / rate_hz).tan();
-            let angle = 2.0 * (half(low) * half(high)).sqrt().atan();
-            Complex(angle.cos(), angle.sin())
+            let half = |hz: f64| libm::tan(PI * hz / rate_hz);
+            let angle = 2.0 * libm::atan((half(low) * half(high)).sqrt());
+            Complex(libm::cos(angle), libm::sin(angle))
         }
     };
     let back = Complex(1.0, 0.0) / z;
