@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+from scipy import signal
 from sklearn.metrics import (
     accuracy_score,
     confusion_matrix,
@@ -20,6 +21,7 @@ from sklearn.metrics import (
 )
 
 F32 = np.float32
+RATE_HZ = 10.0
 
 
 # ---- the recipe ------------------------------------------------------------------------------------------------------
@@ -36,10 +38,38 @@ def run_recipe(steps, rows):
                 y = np.clip(y, F32(step["low"]), F32(step["high"]))
             case "standardise":
                 y = (y - F32(step["mean"])) / F32(step["std"])
+            case "features":
+                made = [run_recipe([each], y) for each in step["of"]]
+                y = np.concatenate([each.reshape(*y.shape[:-2], 1, -1) for each in made], axis=-1)
+            case "statistics":
+                y = statistics(step["of"], y)
+            case "band_power":
+                y = band_power(step, y)
             case other:
                 raise ValueError(f"no step {other!r}")
         assert y.dtype == F32
     return y
+
+
+def statistics(names, rows):
+    """[..., rows, columns] to [..., 1, columns x names], float64 inside."""
+    x = rows.astype(np.float64)
+    known = {
+        "std": lambda: x.std(-2),
+        "mean_abs": lambda: np.abs(x).mean(-2),
+        "zero_crossings": lambda: np.count_nonzero(np.diff(x < 0, axis=-2), axis=-2),
+    }
+    found = np.stack([known[name]() for name in names], axis=-1)
+    return found.reshape(*x.shape[:-2], 1, -1).astype(F32)
+
+
+def band_power(step, rows):
+    """[..., rows, columns] to [..., 1, columns x bands]: shares of the power, one segment, Hann's taper, without the mean.
+    The bands' bins depend on the rate, which is RATE_HZ in all our models that have bands."""
+    assert step["relative"] and set(step) == {"do", "bands", "relative"}
+    f, p = signal.welch(rows.astype(np.float64), RATE_HZ, "hann", rows.shape[-2], 0, axis=-2)
+    shares = [p[..., (f >= low) & (f < high), :].sum(-2) / p.sum(-2) for low, high in step["bands"]]
+    return np.stack(shares, axis=-1).reshape(*rows.shape[:-2], 1, -1).astype(F32)
 
 
 def quantize_i8(real, scale, zero_point):

@@ -15,7 +15,7 @@ pub use archive::ArchiveError;
 pub use digest::{Digest, NoDigest};
 pub use manifest::{Golden, Manifest, ManifestError};
 pub use postprocess::{
-    Action, Anomaly, Classification, Cluster, Detection, DetectionLayout, Keypoints, Mask,
+    Action, Adapt, Anomaly, Classification, Cluster, Detection, DetectionLayout, Keypoints, Mask,
     PointOrder, Postprocess, PostprocessKind, Regression, Score, Segmentation, Thresholds, Vector,
 };
 pub use recipe::{

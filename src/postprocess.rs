@@ -67,6 +67,8 @@ enum Held {
     Label(Option<Arc<str>>),
     /// An alarm.
     Anomalous(bool),
+    /// A value is beyond its limits.
+    Outside(bool),
 }
 
 /// How often in a row something else than what holds was seen.
@@ -397,6 +399,46 @@ mod tests {
             assert!(said.contains(&format!("2 labels for the 3 {what} of `y`")), "{said}");
         }
         assert!(said(HEAD, r#"kind = "vector""#).contains("a vector has none"));
+    }
+
+    #[test]
+    fn a_value_beyond_its_limits_is_told_once_and_again_when_it_is_well_inside() {
+        let mut post = post(
+            r#"kind = "regression", low = 0.0, high = 10.0, hysteresis = 1.0, hold = 2, max_change = 20.0"#,
+        );
+        let values = [5.0, 11.0, 12.0, 11.0, 9.5, 8.0, 8.0, 9.5, 30.0, 8.0];
+        let events: Vec<_> = values.map(|value| apply(&mut post, [value, 0.0, 0.0]).1).into();
+        let mut expected = vec![None; 10];
+        expected[2] = Some(EventKind::ValueOutOfLimits { value: 12.0 });
+        expected[6] = Some(EventKind::ValueWithinLimits { value: 8.0 });
+        expected[8] = Some(EventKind::ValueJumped { from: 9.5, to: 30.0 });
+        expected[9] = Some(EventKind::ValueJumped { from: 30.0, to: 8.0 });
+        assert_eq!(events, expected);
+        post.reset();
+        assert_eq!(apply(&mut post, [-30.0, 0.0, 0.0]).1, None, "what was before a gap is no step");
+    }
+
+    #[test]
+    fn a_limit_that_adapts_follows_what_is_normal_here_and_no_alarm() {
+        let mut post = post(
+            r#"kind = "anomaly", score = "output", limit = 1.0, adapt = { windows = 40, spreads = 6.0 }"#,
+        );
+        let mut limit = |score: f32| match apply(&mut post, [score, 0.0, 0.0]) {
+            (Finding::Anomaly { limit, anomalous, .. }, _) => (limit, anomalous),
+            other => panic!("an anomaly was asked for: {other:?}"),
+        };
+        // Noisier here than in training, but below the limit: once a fifth of the windows is known, it counts.
+        for n in 0..40 {
+            limit(0.5 + 0.05 * (n % 9) as f32);
+        }
+        let (learnt, calm) = limit(0.7);
+        // Median 0.7, median distance from it 0.1: 0.7 + 6 * 1.4826 * 0.1.
+        assert!((learnt - 1.59).abs() < 0.05 && !calm, "{learnt}");
+        // What is anomalous is not learnt, however long it lasts.
+        for _ in 0..200 {
+            assert!(limit(5.0).1);
+        }
+        assert!((limit(0.7).0 - learnt).abs() < 0.05);
     }
 
     #[test]

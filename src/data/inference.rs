@@ -242,6 +242,23 @@ pub enum EventKind {
         /// Now.
         to: Option<Arc<str>>,
     },
+    /// A regression's value left its limits.
+    ValueOutOfLimits {
+        /// The value that did it.
+        value: f32,
+    },
+    /// A regression's value is back within its limits.
+    ValueWithinLimits {
+        /// The value that did it.
+        value: f32,
+    },
+    /// A regression's value changed by more than it may from one window to the next.
+    ValueJumped {
+        /// Of the window before.
+        from: f32,
+        /// Of this one.
+        to: f32,
+    },
     /// The anomaly score rose above its limit.
     AnomalyBegan {
         /// The score that did it.

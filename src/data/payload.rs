@@ -165,6 +165,9 @@ struct EventView<'a> {
 #[serde(tag = "event", rename_all = "snake_case")]
 enum KindView<'a> {
     LabelChanged { from: Option<&'a str>, to: Option<&'a str> },
+    ValueOutOfLimits { value: f32 },
+    ValueWithinLimits { value: f32 },
+    ValueJumped { from: f32, to: f32 },
     AnomalyBegan { score: f32 },
     AnomalyEnded { score: f32 },
     SensorLost { sensor: &'a str, reason: &'a str },
@@ -185,6 +188,9 @@ impl<'a> EventView<'a> {
             EventKind::LabelChanged { from, to } => {
                 KindView::LabelChanged { from: from.as_deref(), to: to.as_deref() }
             }
+            EventKind::ValueOutOfLimits { value } => KindView::ValueOutOfLimits { value: *value },
+            EventKind::ValueWithinLimits { value } => KindView::ValueWithinLimits { value: *value },
+            EventKind::ValueJumped { from, to } => KindView::ValueJumped { from: *from, to: *to },
             EventKind::AnomalyBegan { score } => KindView::AnomalyBegan { score: *score },
             EventKind::AnomalyEnded { score } => KindView::AnomalyEnded { score: *score },
             EventKind::SensorLost { sensor, reason } => KindView::SensorLost { sensor, reason },

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::manifest::{ManifestError, wrong};
 use crate::data::TensorSpec;
 pub use action::Action;
-pub use anomaly::{Anomaly, Score};
+pub use anomaly::{Adapt, Anomaly, Score};
 pub use classification::{Classification, Thresholds};
 pub use cluster::Cluster;
 pub use detection::{Detection, DetectionLayout};

@@ -151,3 +151,10 @@ fn what_would_answer_wrongly_is_not_packed() {
     let refused = bad(here, &["bundle", "show", "gestures"]);
     assert!(refused.contains("golden.npz: 67108865 bytes, more than the 67108864"), "{refused}");
 }
+
+/// Features and an autoencoder: what training computed in NumPy, a board computes.
+#[test]
+fn the_gait_monitor_meets_its_golden_vectors() {
+    let said = good(root(), &["bundle", "verify", "models/gait"]);
+    assert!(said.starts_with("gait 1.0.0 is good: engine native, 24 golden windows"), "{said}");
+}

@@ -129,6 +129,9 @@ fn every_kind_of_result_conforms() {
 fn every_kind_of_event_conforms() {
     let kinds = [
         EventKind::LabelChanged { from: None, to: Some("walking".into()) },
+        EventKind::ValueOutOfLimits { value: 61.5 },
+        EventKind::ValueWithinLimits { value: 55.0 },
+        EventKind::ValueJumped { from: 20.0, to: 31.0 },
         EventKind::AnomalyBegan { score: 11.5 },
         EventKind::AnomalyEnded { score: 2.0 },
         EventKind::SensorLost { sensor: "imu".into(), reason: "no answer at 0x68".to_owned() },

@@ -19,6 +19,19 @@ pub struct Anomaly {
     /// Windows in a row before it begins or ends.
     #[serde(default = "one")]
     pub hold: u32,
+    /// Raises the limit to what is usual where the board is.
+    pub adapt: Option<Adapt>,
+}
+
+/// A limit out of the scores themselves: their median and so many spreads, 1.4826 times the median distance from it, more.
+/// Never below the limit of training.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adapt {
+    /// How many scores it looks back on, those of anomalous windows left out; from a fifth of them on.
+    pub windows: usize,
+    /// How many spreads above the median.
+    pub spreads: f32,
 }
 
 /// How an anomaly score is made.
@@ -35,6 +48,13 @@ impl Settings for Anomaly {
     fn fit(&self, _: usize, _: &[TensorSpec], _: &[String]) -> Result<(), BadKey> {
         within("limit", self.limit, 0.0, f32::MAX)?;
         within("hysteresis", self.hysteresis, 0.0, self.limit)?;
+        if let Some(Adapt { windows, spreads }) = self.adapt {
+            if !(10..=10_000).contains(&windows) {
+                let why = format!("windows must be 10 to 10000, is {windows}");
+                return Err(BadKey::new("adapt", why));
+            }
+            within("adapt.spreads", spreads, 0.0, 1e6)?;
+        }
         held(self.hold)
     }
 }
