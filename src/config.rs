@@ -138,9 +138,11 @@ impl Config {
             section.close();
             section.get("capture", value::boolean).unwrap_or(false)
         });
-        let used = |s: &Sensor| {
+        let fed = |s: &Sensor| {
             pipelines.iter().filter_map(|p| p.feed.as_ref()).any(|feed| feed.sensor == s.name)
         };
+        let joined = |s: &Sensor| sensors.iter().any(|other| other.joins(&s.name));
+        let used = |s: &Sensor| fed(s) || joined(s);
         for sensor in sensors.iter().filter(|s| !used(s)) {
             root.warn("sensor", format!("no pipeline uses sensor \"{}\"", sensor.name));
         }

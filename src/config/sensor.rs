@@ -148,6 +148,14 @@ impl Sensor {
         sensors.into_iter().map(|(_, sensor)| sensor).collect()
     }
 
+    /// Whether it is that one and others.
+    pub(super) fn joins(&self, name: &SensorName) -> bool {
+        match &self.driver {
+            Driver::Join(join) => join.parts.iter().any(|(part, _)| part == name),
+            _ => false,
+        }
+    }
+
     fn joined(section: &Section<'_>, all: &[&str], read: &[(usize, Self)]) -> Option<Self> {
         let name = section.require("name", parsed::<SensorName>);
         section.require("driver", one_of(DRIVERS));

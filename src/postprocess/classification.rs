@@ -118,7 +118,7 @@ impl Task for Classifier {
     fn go_on_from(&mut self, held: &Held) {
         self.label = match held {
             Held::Label(Some(held)) => self.labels.iter().position(|label| label == held),
-            Held::Label(None) | Held::Nothing | Held::Anomalous(_) => None,
+            Held::Label(None) | Held::Nothing | Held::Anomalous(_) | Held::Outside(_) => None,
         };
         self.settling = Settling::default();
         self.scores.forget();

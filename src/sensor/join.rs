@@ -203,11 +203,15 @@ impl Join {
             let oldest =
                 self.lanes.iter().filter_map(|lane| lane.stamps.front()).map(|s| s.at).min();
             let Some(oldest) = oldest else { return };
-            let mut next = *self.next.get_or_insert(oldest);
+            // Whole periods of the clock: where rows lie does not depend on who spoke first.
+            let on_grid = |at: Duration| {
+                let rows = at.as_nanos().div_ceil(period.as_nanos().max(1));
+                Duration::from_nanos(u64::try_from(rows * period.as_nanos()).unwrap_or(u64::MAX))
+            };
+            let mut next = *self.next.get_or_insert_with(|| on_grid(oldest));
             if oldest > next {
-                // Nobody has anything so far back: on along the grid to where somebody has.
-                let rows = (oldest - next).as_nanos().div_ceil(period.as_nanos().max(1));
-                next += period * u32::try_from(rows).unwrap_or(u32::MAX);
+                // Nobody has anything so far back: on to where somebody has.
+                next = on_grid(oldest);
                 (self.next, self.gap) = (Some(next), true);
             }
             let last = self.lanes.iter().filter_map(|lane| lane.stamps.back()).map(|s| s.at).max();

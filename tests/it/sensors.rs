@@ -1,15 +1,11 @@
 //! What a sensor gives can be seen, and recorded so that it can be played again.
 
-use std::process::Output;
-use std::time::Duration;
-
 use edgerun::clock::Stopwatch;
 use serde_json::Value;
+use std::process::Output;
 
+use crate::support::PATIENCE;
 use crate::support::daemon::Board;
-
-/// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two segments with a gap between them and a missing value, at 500 Hz.
 const RECORDING: &str =
@@ -160,14 +156,14 @@ json_lines = "results"
     );
     std::fs::write(board.path("recording.csv"), played()).unwrap();
     let mut daemon = board.run_until_ready(&[]);
-    let watch = edgerun::clock::Stopwatch::start();
+    let watch = Stopwatch::start();
     let counted = loop {
         let said: Value = serde_json::from_str(&good(&board, &["list", "--json"])).unwrap();
         let counted = said["sensors"][0]["daemon"].clone();
         if counted["frames"].as_u64() > Some(1) {
             break counted;
         }
-        assert!(watch.elapsed() < crate::support::PATIENCE, "{said}");
+        assert!(watch.elapsed() < PATIENCE, "{said}");
     };
     assert_eq!((&counted["state"], &counted["errors"]), (&"running".into(), &0.into()));
     assert!(good(&board, &["list"]).contains("in the daemon: running, "));
@@ -192,6 +188,8 @@ json_lines = "results"
     // Without it they read by themselves, from the beginning.
     let said = good(&board, &["read", "imu", "--json", "--frames", "1"]);
     assert!(said.contains("\"accel_x\":0.0") || said.contains("\"accel_x\":0,"), "{said}");
+}
+
 /// Two halves of the recording as two sensors, joined again: the model finds what it finds in one.
 #[test]
 fn sensors_that_are_joined_feed_one_pipeline() {
@@ -240,10 +238,7 @@ fn sensors_that_are_joined_feed_one_pipeline() {
     daemon.kill();
     for line in lines {
         let line: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(
-            (&line["pipeline"], &line["window"]["frames"]),
-            (&"gestures".into(), &40.into())
-        );
+        assert_eq!(line["window"]["frames"], 40);
     }
 }
 
@@ -267,13 +262,16 @@ fn what_cannot_be_joined_is_named() {
     );
 }
 
-/// The first lines of a file that is being written.
+/// The first results in a file that is being written.
 fn wait_for_lines(path: &std::path::Path, count: usize) -> Vec<String> {
     let watch = Stopwatch::start();
     loop {
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        if text.matches('\n').count() >= count {
-            return text.lines().take(count).map(str::to_owned).collect();
+        // Events stand between them.
+        let whole = text.lines().take(text.matches('\n').count());
+        let results: Vec<_> = whole.filter(|line| line.contains("\"seq\"")).take(count).collect();
+        if results.len() == count {
+            return results.into_iter().map(str::to_owned).collect();
         }
         assert!(watch.elapsed() < PATIENCE, "{text}");
         std::thread::yield_now();

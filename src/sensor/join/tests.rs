@@ -175,12 +175,14 @@ proptest! {
     ) {
         let run = |looks: Option<usize>| {
             let mut bench = Bench::new(50.0, &[100.0, 80.0]);
-            let mut next = [0u64, 0];
+            let mut next = [1u64, 1];
+            bench.gives(0, 0, 0.0, true);
+            bench.gives(1, 1, 0.0, true);
             let mut rows = Vec::new();
             for (turn, &(part, count)) in bursts.iter().enumerate() {
                 for n in next[part]..next[part] + count {
                     let ms = if part == 0 { 10 * n } else { 12 * n + 1 };
-                    bench.gives(part, ms, (n * n % 37) as f32, n == 0);
+                    bench.gives(part, ms, (n * n % 37) as f32, false);
                 }
                 next[part] += count;
                 if looks.is_some_and(|looks| turn % looks == 0) {
