@@ -78,7 +78,7 @@ fn each_wrong_value_is_named_with_what_to_write() {
         (
             "[[sensor]]",
             "driver = \"mpu650\"",
-            "sensor[0].driver: \"mpu650\" is not one of \"mpu6050\", \"lis3dh\", \"adxl345\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"vl53l0x\", \"registers\", \"gpio\", \"mqtt\", \"http\", \"command\", \"microphone\", \"camera\", \"pictures\", \"replay\"; did you mean \"mpu6050\"?",
+            "sensor[0].driver: \"mpu650\" is not one of \"mpu6050\", \"lis3dh\", \"adxl345\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"vl53l0x\", \"registers\", \"gpio\", \"mqtt\", \"http\", \"command\", \"microphone\", \"camera\", \"pictures\", \"replay\", \"join\"; did you mean \"mpu6050\"?",
         ),
         (
             "[[sensor]]",
