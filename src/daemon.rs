@@ -8,17 +8,20 @@ pub mod control;
 mod discovery;
 mod doors;
 mod in_parts;
-mod joined;
 mod live;
+mod network;
 mod outputs;
 mod over_broker;
 mod report;
+mod sampling;
 mod site;
 mod updater;
 
 pub use assemble::{Current, Loaded, fit};
 pub use commands::{Host, SetLevel, SetTap, Wanted};
+pub use network::mqtt_settings;
 pub use outputs::{make_safe, outputs};
+pub use sampling::driver_settings;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -31,32 +34,27 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, ModelSource, Secrets};
-use crate::data::{Event, EventKind, Frames, Session};
+use crate::data::{EventKind, Frames, Session};
 use crate::engine;
 use crate::health::{Heartbeats, PipelineStats, Run};
 use crate::model::{Bundle, BundleError};
-use crate::net::http::{HttpServer, Inlet};
-use crate::net::{
-    self, BacklogSettings, Identity, Link, MqttSettings, NetHandle, Protocol, SpoolSettings,
-    Subscriptions, TlsSettings,
-};
+use crate::net::http::HttpServer;
+use crate::net::{self, Link, NetHandle};
 use crate::pipeline::{Exchange, Pipeline, Publish, Switch, Taps};
-use crate::queue::{self, FrameSender};
-use crate::sensor::input::Held;
-use crate::sensor::{
-    DriverSettings, Feeds, InputSettings, JoinSettings, Part as JoinedPart, ReplaySettings,
-    Sampler, Sensor, SensorChange, SensorError, SensorSpec, SensorStats,
-};
+use crate::queue;
+use crate::sensor::{DriverSettings, Sensor, SensorError};
 use crate::sequence::Sequence;
-use crate::sink::{MqttSink, Qos, Sink, gpio};
+use crate::sink::{Qos, Sink, gpio};
 use crate::storage::{DirStorage, FileName, Storage};
 use crate::store::Store;
 use crate::window::Windower;
 use commands::{Board, Commands, Piped, Tap};
 use control::{Answers, Control};
-use live::{Live, Shown};
+use live::Live;
+use network::start_net;
 use outputs::{SinkPart, Workers};
 use report::Reporter;
+use sampling::{Fan, Inputs, feed_joined, start_sampler, tell};
 use site::{Fed, Slot};
 use updater::{Opened, Updater};
 
@@ -239,7 +237,7 @@ impl Daemon {
         if parts.iter().all(|part| matches!(part.state, PartState::Failed { .. })) {
             bail!("no pipeline can run; `edgerun check` says more");
         }
-        joined::feed(&mut fans);
+        feed_joined(&mut fans);
         let (mut samplers, mut sensors, mut live) = (Vec::new(), Vec::new(), Vec::new());
         for fan in fans.into_iter().filter(|fan| !fan.queues.is_empty()) {
             let (thread, part, shown) = start_sampler(fan, &around, link.clone(), &stop)?;
@@ -394,132 +392,6 @@ pub(crate) fn explained(error: &anyhow::Error) -> String {
     })
 }
 
-/// A sensor and the pipelines that it feeds.
-struct Fan {
-    name: String,
-    settings: DriverSettings,
-    spec: Result<SensorSpec, String>,
-    stuck_after: Option<Duration>,
-    queues: Vec<FrameSender>,
-    pipelines: Vec<Arc<str>>,
-}
-
-/// What the network fills for sensors.
-#[derive(Default)]
-struct Inputs {
-    held: Vec<Held>,
-    inlets: Vec<Inlet>,
-}
-
-impl Inputs {
-    fn of(fans: &[Fan]) -> Self {
-        let mut inputs = Self::default();
-        for fan in fans {
-            match &fan.settings {
-                DriverSettings::Input(InputSettings::Mqtt(_, held)) => {
-                    inputs.held.push(held.clone());
-                }
-                DriverSettings::Input(InputSettings::Http(_, rows)) => {
-                    inputs.inlets.push(Inlet { sensor: fan.name.clone(), rows: rows.clone() });
-                }
-                _ => {}
-            }
-        }
-        inputs
-    }
-}
-
-/// The driver's plain settings.
-pub fn driver_settings(driver: &config::Driver) -> DriverSettings {
-    match driver {
-        config::Driver::Fifo(chip) => DriverSettings::Fifo(chip.clone()),
-        config::Driver::Polled(chip) => DriverSettings::Polled(chip.clone()),
-        config::Driver::Gpio(lines) => DriverSettings::Gpio(lines.clone()),
-        config::Driver::Input(input) => DriverSettings::Input(match input {
-            config::Input::Mqtt(input) => InputSettings::mqtt(input.clone()),
-            config::Input::Http(input) => InputSettings::http(input.clone()),
-            config::Input::Command(input) => InputSettings::Command(input.clone()),
-        }),
-        config::Driver::Microphone(settings) => DriverSettings::Microphone(settings.clone()),
-        config::Driver::Camera(camera) => DriverSettings::Camera(camera.clone()),
-        config::Driver::Pictures(folder) => DriverSettings::Pictures(folder.clone()),
-        config::Driver::Replay(replay) => DriverSettings::Replay(ReplaySettings {
-            path: replay.path.clone(),
-            rate_hz: replay.rate.map(|rate| rate.hz()),
-            repeat: replay.repeat,
-            channels: Vec::new(),
-            channel: replay.channel,
-        }),
-        config::Driver::Join(join) => {
-            let part = |(name, driver): &(config::SensorName, config::Driver)| JoinedPart {
-                name: name.as_str().to_owned(),
-                settings: driver_settings(driver),
-            };
-            let parts = join.parts.iter().map(part).collect();
-            let feeds = Feeds::default();
-            DriverSettings::Join(JoinSettings { parts, rate_hz: join.rate.hz(), feeds })
-        }
-    }
-}
-
-/// The MQTT settings of `config`; `None` without a broker.
-pub fn mqtt_settings(config: &Config, secrets: &Secrets) -> Option<MqttSettings> {
-    let mqtt = config.mqtt.as_ref()?;
-    let id = config.device.id.as_str();
-    let tls = mqtt.url.tls().then(|| TlsSettings {
-        ca: mqtt.ca.clone(),
-        client_cert: mqtt.client.as_ref().map(|client| client.certificate.clone()),
-        client_key: secrets.mqtt_client_key.clone(),
-        alpn: mqtt.alpn.clone(),
-    });
-    Some(MqttSettings {
-        tls,
-        websocket: mqtt.url.websocket().map(str::to_owned),
-        protocol: match mqtt.protocol {
-            config::Protocol::V311 => Protocol::V311,
-            config::Protocol::V5 => Protocol::V5,
-        },
-        username: mqtt.login.as_ref().map(|login| login.username.clone()),
-        password: secrets.mqtt_password.clone(),
-        keep_alive: mqtt.keep_alive,
-        prefix: mqtt.prefix.clone(),
-        ..MqttSettings::new(mqtt.url.host(), mqtt.url.port(), id)
-    })
-}
-
-fn start_net(
-    config: &Config,
-    secrets: &Secrets,
-    session: &Session,
-    around: &Surroundings,
-    inputs: Vec<Held>,
-) -> anyhow::Result<Option<NetHandle>> {
-    let Some(mut settings) = mqtt_settings(config, secrets) else { return Ok(None) };
-    let spool = config.mqtt.as_ref().map(|mqtt| mqtt.spool).unwrap_or_default();
-    settings.backlog = BacklogSettings { in_order: spool.in_order, drain_hz: spool.drain };
-    settings.spool =
-        around.spool.clone().filter(|_| spool.bytes_max > 0).map(|dir| SpoolSettings {
-            dir,
-            bytes_max: spool.bytes_max,
-            commit: spool.commit,
-            each: spool.sync == config::Sync::Each,
-        });
-    let identity = Identity {
-        device: config.device.id.as_str().to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        session: session.clone(),
-        since: around.clock.wall(),
-    };
-    let groups = config.device.groups.iter().map(|group| group.as_str().to_owned()).collect();
-    let repository = config.ota.repository.as_ref();
-    let files = repository.is_some_and(|repository| repository.url == config::OVER_BROKER);
-    let commands = config.mqtt.as_ref().map(|mqtt| mqtt.commands.clone()).unwrap_or_default();
-    inputs.iter().for_each(|held| held.feed(around.clock.clone()));
-    let models = config.store_models();
-    let subscriptions = Subscriptions { models, groups, files, commands, inputs };
-    Ok(Some(net::start(settings, identity, subscriptions)?))
-}
-
 /// A pipeline that was started.
 struct Started {
     state: PartState,
@@ -652,94 +524,6 @@ fn open_sequence(storage: Arc<dyn Storage>, pipeline: &str) -> anyhow::Result<Se
     let name = FileName::new(format!("seq-{pipeline}"))
         .ok_or_else(|| anyhow!("{pipeline:?} is too long to keep a sequence number under"))?;
     Ok(Sequence::open(storage, name, net::random_number()?))
-}
-
-fn start_sampler(
-    fan: Fan,
-    around: &Surroundings,
-    link: Option<Link>,
-    stop: &Arc<AtomicBool>,
-) -> anyhow::Result<(JoinHandle<()>, report::SensorPart, Shown)> {
-    let Fan { name, settings, spec, stuck_after, queues, pipelines } = fan;
-    let spec = spec.map_err(|why| anyhow!("sensor {name}: {why}"))?;
-    let (driver, is_private) = (settings.driver(), settings.is_private());
-    let (open, clock) = (around.open_sensor.clone(), around.clock.clone());
-    let open = {
-        let clock = clock.clone();
-        move || open(&settings, &clock)
-    };
-    let sensor: Arc<str> = Arc::from(name.as_str());
-    let mut publisher = link.map(|link| link.publisher());
-    let changed = {
-        let clock = clock.clone();
-        move |change: SensorChange| {
-            let kind = match change {
-                SensorChange::Lost { reason } => {
-                    log::warn!("sensor {sensor} lost: {reason}");
-                    EventKind::SensorLost { sensor: sensor.clone(), reason }
-                }
-                SensorChange::Stuck { reason } => {
-                    log::warn!("sensor {sensor} stuck: {reason}");
-                    EventKind::SensorStuck { sensor: sensor.clone(), reason }
-                }
-                SensorChange::OutOfRange { channel, value } => {
-                    log::warn!("sensor {sensor}: {channel} is out of range: {value}");
-                    EventKind::SensorOutOfRange { sensor: sensor.clone(), channel, value }
-                }
-                SensorChange::InRange { channel, after } => {
-                    log::info!("sensor {sensor}: {channel} is in range after {after:.1?}");
-                    EventKind::SensorInRange { sensor: sensor.clone(), channel, after }
-                }
-                SensorChange::Back { after } => {
-                    log::info!("sensor {sensor} is back after {after:.1?}");
-                    EventKind::SensorBack { sensor: sensor.clone(), after }
-                }
-            };
-            tell(publisher.as_mut(), &pipelines, clock.as_ref(), &kind);
-        }
-    };
-    let (stats, tap) = (Arc::new(SensorStats::default()), Arc::default());
-    let shown = Shown {
-        name: name.clone(),
-        driver,
-        spec: spec.clone(),
-        stats: stats.clone(),
-        is_private,
-        tap: Arc::<live::Tap>::clone(&tap),
-    };
-    let sampler = Sampler {
-        name: Arc::from(name.as_str()),
-        spec: spec.clone(),
-        stuck_after,
-        clock,
-        open: Box::new(open),
-        frames: Box::new({
-            let tap = tap.clone();
-            move |frames| {
-                queues.iter().for_each(|queue| queue.push(frames));
-                tap.push(frames);
-            }
-        }),
-        changes: Box::new(changed),
-        stats: stats.clone(),
-        stop: stop.clone(),
-    };
-    let thread = sampler.spawn().with_context(|| format!("sensor {name}"))?;
-    Ok((thread, report::SensorPart { name, driver, spec, stats }, shown))
-}
-
-fn tell(
-    publisher: Option<&mut MqttSink>,
-    pipelines: &[Arc<str>],
-    clock: &dyn Clock,
-    kind: &EventKind,
-) {
-    let Some(publisher) = publisher else { return };
-    for pipeline in pipelines {
-        let event = Event { pipeline: pipeline.clone(), time: clock.wall(), kind: kind.clone() };
-        // What a full queue gave up is counted there and shown in health.
-        publisher.event(event).ok();
-    }
 }
 
 #[cfg(test)]

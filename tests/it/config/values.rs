@@ -83,7 +83,7 @@ fn each_wrong_value_is_named_with_what_to_write() {
         (
             "[[sensor]]",
             "driver = \"lidar\"",
-            "sensor[0].driver: \"lidar\" is not one of \"mpu6050\", \"lis3dh\", \"adxl345\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"vl53l0x\", \"registers\", \"gpio\", \"mqtt\", \"http\", \"command\", \"microphone\", \"camera\", \"pictures\", \"replay\"",
+            "sensor[0].driver: \"lidar\" is not one of \"mpu6050\", \"lis3dh\", \"adxl345\", \"bme280\", \"bmp280\", \"sht3x\", \"ads1115\", \"ads1015\", \"opt3001\", \"vl53l0x\", \"registers\", \"gpio\", \"mqtt\", \"http\", \"command\", \"microphone\", \"camera\", \"pictures\", \"replay\", \"join\"",
         ),
         (
             "[[sensor]]",
