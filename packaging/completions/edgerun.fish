@@ -134,7 +134,7 @@ debug\t''
 trace\t''"
 complete -c edgerun -n "__fish_edgerun_using_subcommand bundle; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c edgerun -n "__fish_edgerun_using_subcommand bundle; and __fish_seen_subcommand_from init" -s V -l version -d 'Print version'
-complete -c edgerun -n "__fish_edgerun_using_subcommand bundle; and __fish_seen_subcommand_from golden" -l input -d 'Sensor rows: .npy or .npz with `x`, float32 [windows, frames, channels] in the recipe\'s units' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand bundle; and __fish_seen_subcommand_from golden" -l input -d 'What the sensor gives: .npy or .npz with `x`, float32 [windows, frames, channels] in the recipe\'s units, or uint8 [windows, height, width, 3] of pictures' -r -F
 complete -c edgerun -n "__fish_edgerun_using_subcommand bundle; and __fish_seen_subcommand_from golden" -l windows -d 'How many windows are kept, from the first on' -r
 complete -c edgerun -n "__fish_edgerun_using_subcommand bundle; and __fish_seen_subcommand_from golden" -l log-level -d 'What is logged to standard error; wins over EDGERUN_LOG' -r -f -a "off\t''
 error\t''
