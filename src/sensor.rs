@@ -10,6 +10,7 @@ pub mod camera;
 mod driver;
 pub mod fifo;
 pub mod gpio;
+mod gravity;
 pub mod input;
 mod join;
 #[cfg(target_os = "linux")]

@@ -23,9 +23,6 @@ const POLL_PERIOD_MIN: Duration = Duration::from_millis(5);
 /// A chip whose values may stay the same for ever is frozen when no frame comes for this long.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// Standard gravity, m/s² (CGPM 1901).
-pub(crate) const GRAVITY: f32 = 9.806_65;
-
 /// Channels of an accelerometer.
 pub(super) const ACCELERATION: [Channel; 3] = [
     Channel::new("accel_x", "m/s²"),

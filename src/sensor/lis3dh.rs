@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::bus::{Dialect, Port, SpiDialect, fault, identify};
-use super::fifo::{ACCELERATION, Chip, GRAVITY, Memory, Model};
+use super::fifo::{ACCELERATION, Chip, Memory, Model};
+use super::gravity::GRAVITY;
 use super::polled::Wait;
 use super::{BadSetting, Channel, SensorError};
 

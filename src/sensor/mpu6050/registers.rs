@@ -58,7 +58,7 @@ pub(crate) const FRAME_BYTES: usize = 12;
 /// Values of one frame.
 pub(crate) const CHANNELS: usize = 6;
 
-pub(crate) use crate::sensor::fifo::GRAVITY;
+pub(crate) use crate::sensor::gravity::GRAVITY;
 
 /// Full scale of the accelerometer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! The chip of edgerun's own tests: the very same files, linked here.
 
+mod gravity;
 pub(crate) mod mpu6050 {
     pub(crate) mod registers;
 }

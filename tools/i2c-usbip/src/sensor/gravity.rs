@@ -1,0 +1,1 @@
+../../../../src/sensor/gravity.rs
