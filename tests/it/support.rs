@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long anything may take before a test gives up. Only a failing test waits this long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Whether `program` of Debian's `package` is there. Where it is not, says that the test is left out, or
 /// fails it where `scripts/test` has seen to every part.
