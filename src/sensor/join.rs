@@ -76,12 +76,27 @@ impl JoinSettings {
 
     /// All channels; one that several parts have is called `PART.CHANNEL`.
     pub(super) fn spec(&self) -> Result<SensorSpec, SensorError> {
-        let specs: Vec<SensorSpec> =
-            self.parts.iter().map(|part| part.settings.spec()).collect::<Result<_, _>>()?;
+        Ok(self.joined(&self.specs()?))
+    }
+
+    /// What each part gives. Reads the parts' recordings.
+    fn specs(&self) -> Result<Vec<SensorSpec>, SensorError> {
+        let specs = self.parts.iter().map(|part| {
+            let spec = part.settings.spec()?;
+            if spec.gives_pictures() {
+                let why = format!("{} gives pictures, which cannot be joined", part.name);
+                return Err(SensorError::Unusable(why));
+            }
+            Ok(spec)
+        });
+        specs.collect()
+    }
+
+    fn joined(&self, specs: &[SensorSpec]) -> SensorSpec {
         let of =
             |name: &str| specs.iter().flat_map(|s| &s.channels).filter(|c| c.name == name).count();
         let mut channels = Vec::new();
-        for (part, spec) in self.parts.iter().zip(&specs) {
+        for (part, spec) in self.parts.iter().zip(specs) {
             for channel in &spec.channels {
                 let name = match of(&channel.name) {
                     1 => channel.name.clone(),
@@ -90,11 +105,12 @@ impl JoinSettings {
                 channels.push(Channel { name, ..channel.clone() });
             }
         }
-        Ok(SensorSpec { channels, rate_hz: self.rate_hz })
+        SensorSpec { channels, rate_hz: self.rate_hz }
     }
 
     pub(super) fn open(&self, clock: Arc<dyn Clock>) -> Result<Join, SensorError> {
-        let spec = self.spec()?;
+        let specs = self.specs()?;
+        let spec = self.joined(&specs);
         let feeds = self.feeds.0.lock().unwrap_or_else(PoisonError::into_inner).len();
         if feeds != self.parts.len() {
             let names: Vec<_> = self.parts.iter().map(|part| part.name.as_str()).collect();
@@ -103,11 +119,8 @@ impl JoinSettings {
                 names.join(" and ")
             )));
         }
-        let lanes = self.parts.iter().map(|part| {
-            let SensorSpec { channels, rate_hz } = part.settings.spec()?;
-            Ok(Lane::new(channels.len(), rate_hz, self.rate_hz))
-        });
-        let lanes: Vec<Lane> = lanes.collect::<Result<_, SensorError>>()?;
+        let lane = |part: &SensorSpec| Lane::new(part.channels.len(), part.rate_hz, self.rate_hz);
+        let lanes = specs.iter().map(lane).collect();
         let row = vec![f32::NAN; spec.channels.len()];
         let opened = clock.monotonic();
         Ok(Join {

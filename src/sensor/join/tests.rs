@@ -1,7 +1,7 @@
 use super::*;
 use crate::clock::ManualClock;
 use crate::queue::{self, FrameSender};
-use crate::sensor::ReplaySettings;
+use crate::sensor::{PicturesSettings, ReplaySettings};
 use proptest::prelude::*;
 
 /// Parts by rate, on queues that the test fills.
@@ -165,6 +165,17 @@ fn channels_that_several_have_are_told_apart() {
     assert_eq!(names, ["room.temperature", "humidity", "duct.temperature", "flow"]);
     let error = settings.open(Arc::new(ManualClock::new())).err().unwrap().to_string();
     assert_eq!(error, "room and duct are joined by the daemon: without one, look at each of them");
+}
+
+#[test]
+fn pictures_are_no_channels_to_be_joined() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.jpg"), "not looked into").unwrap();
+    let folder = PicturesSettings { path: dir.path().into(), rate_hz: 1.0, repeat: false };
+    let eye = Part { name: "eye".into(), settings: DriverSettings::Pictures(folder) };
+    let settings = JoinSettings { parts: vec![eye], rate_hz: 5.0, feeds: Feeds::default() };
+    let error = settings.spec().unwrap_err().to_string();
+    assert_eq!(error, "eye gives pictures, which cannot be joined");
 }
 
 proptest! {
