@@ -13,14 +13,13 @@ use std::time::Duration;
 
 use edges::Edges;
 
+use super::pace::Pace;
 use super::{BadSetting, Channel, Sensor, SensorError, SensorSpec};
 use crate::clock::Clock;
 use crate::data::{Frames, Stamp};
 
 /// Kernels before 5.10 keep 16 edges of a line: looked at this often, up to 1.6 kHz are counted there.
 const POLL_COUNTING: Duration = Duration::from_millis(10);
-/// Frames that are further apart than this many periods do not follow each other.
-const GAP_PERIODS: f64 = 1.5;
 const RATES_HZ: std::ops::RangeInclusive<f64> = 1.0 / 3600.0..=1000.0;
 const DEBOUNCE_MAX: Duration = Duration::from_secs(1);
 /// What one request for lines can hold.
@@ -196,9 +195,9 @@ pub struct Gpio {
     lines: Vec<Watched>,
     clock: Arc<dyn Clock>,
     spec: SensorSpec,
-    counting: bool,
-    due: Option<Duration>,
-    last: Option<Duration>,
+    /// Between two reads: more often than a frame is due where edges are counted.
+    poll: Duration,
+    pace: Pace,
     values: Vec<f32>,
 }
 
@@ -235,7 +234,10 @@ impl Gpio {
         }
         let counting = lines.iter().any(|watched| watched.edges.is_some());
         let values = vec![0.0; lines.len()];
-        Ok(Self { lines, clock, spec, counting, due: None, last: None, values })
+        let period = spec.period();
+        let poll = if counting { period.min(POLL_COUNTING) } else { period };
+        let pace = Pace::new(period, poll);
+        Ok(Self { lines, clock, spec, poll, pace, values })
     }
 }
 
@@ -245,8 +247,7 @@ impl Sensor for Gpio {
     }
 
     fn poll_period(&self) -> Duration {
-        let period = self.spec.period();
-        if self.counting { period.min(POLL_COUNTING) } else { period }
+        self.poll
     }
 
     fn read(&mut self, out: &mut Frames) -> Result<usize, SensorError> {
@@ -256,13 +257,10 @@ impl Sensor for Gpio {
             line.edges(&mut |seen| edges.saw(seen, at))?;
             edges.settle(at);
         }
-        let (period, poll) = (self.spec.period(), self.poll_period().min(Duration::from_secs(1)));
-        // A poll that comes a little early is the one that was meant.
-        if self.due.is_some_and(|due| at + poll / 2 < due) {
+        if !self.pace.is_due(at) {
             return Ok(0);
         }
-        let due = self.due.map_or(at, |due| due.max(at.saturating_sub(period)));
-        self.due = Some(due + period);
+        self.pace.begin(at);
         let wall = self.clock.wall();
         for (value, Watched { line, measure, edges }) in self.values.iter_mut().zip(&mut self.lines)
         {
@@ -274,9 +272,7 @@ impl Sensor for Gpio {
                 (Measure::Count | Measure::Rate, None) => f32::NAN,
             };
         }
-        let gap_before =
-            self.last.is_none_or(|last| at.saturating_sub(last) > period.mul_f64(GAP_PERIODS));
-        self.last = Some(at);
+        let gap_before = self.pace.is_gap(at);
         out.push(&self.values, Stamp { at, wall, gap_before });
         Ok(1)
     }

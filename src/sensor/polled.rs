@@ -15,6 +15,7 @@ use super::ads1x15::Ads1x15;
 use super::bme280::Bme280;
 use super::bus::{Dialect, Place, Port, fault};
 use super::opt3001::Opt3001;
+use super::pace::Pace;
 use super::register_map::RegisterMap;
 use super::sht3x::Sht3x;
 use super::vl53l0x::Vl53l0x;
@@ -24,8 +25,6 @@ use crate::data::{Frames, Stamp};
 
 /// No measurement may take longer than this beyond what the chip says: its stamp would be wrong.
 const LATE: Duration = Duration::from_millis(500);
-/// Frames that are further apart than this many periods do not follow each other.
-const GAP_PERIODS: f64 = 1.5;
 /// Slower than this is no sampling.
 const RATE_MIN_HZ: f64 = 1.0 / 3600.0;
 
@@ -206,9 +205,7 @@ pub struct Polled {
     spec: SensorSpec,
     takes: Duration,
     values: Vec<f32>,
-    /// When the next measurement is due; polls come at least once a second.
-    due: Option<Duration>,
-    last: Option<Duration>,
+    pace: Pace,
 }
 
 impl Polled {
@@ -228,10 +225,9 @@ impl Polled {
             port,
             clock,
             values: vec![f32::NAN; spec.channels.len()],
+            pace: Pace::new(spec.period(), spec.period()),
             spec,
             takes: model.takes(),
-            due: None,
-            last: None,
         };
         let Self { chip, port, clock, .. } = &mut polled;
         chip.start(port.as_mut(), &Wait(clock.as_ref()))?;
@@ -246,13 +242,10 @@ impl Sensor for Polled {
 
     fn read(&mut self, out: &mut Frames) -> Result<usize, SensorError> {
         let at = self.clock.monotonic();
-        let period = self.spec.period();
-        // A poll that comes a little early is the one that was meant.
-        if self.due.is_some_and(|due| at + period.min(Duration::from_secs(1)) / 2 < due) {
+        if !self.pace.is_due(at) {
             return Ok(0);
         }
-        let due = self.due.map_or(at, |due| due.max(at.saturating_sub(period)));
-        self.due = Some(due + period);
+        self.pace.begin(at);
         let wall = self.clock.wall();
         self.values.fill(f32::NAN);
         let Self { chip, port, clock, values, .. } = self;
@@ -264,9 +257,7 @@ impl Sensor for Polled {
                 format!("it took {took:.1?} instead of {usual:.1?}: bus or chip are too slow");
             return Err(fault("measuring", why));
         }
-        let gap_before =
-            self.last.is_none_or(|last| at.saturating_sub(last) > period.mul_f64(GAP_PERIODS));
-        self.last = Some(at);
+        let gap_before = self.pace.is_gap(at);
         out.push(&self.values, Stamp { at, wall, gap_before });
         Ok(1)
     }

@@ -6,10 +6,8 @@ use std::time::Duration;
 use super::{Field, Held, InputSpec};
 use crate::clock::Clock;
 use crate::data::{Frames, Stamp};
+use crate::sensor::pace::Pace;
 use crate::sensor::{Sensor, SensorError, SensorSpec};
-
-/// Frames that are further apart than this many periods do not follow each other.
-const GAP_PERIODS: f64 = 1.5;
 
 /// Settings of the driver.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +27,7 @@ struct Sampled {
     stale_after: Duration,
     clock: Arc<dyn Clock>,
     values: Vec<f32>,
-    due: Option<Duration>,
-    last: Option<Duration>,
+    pace: Pace,
 }
 
 pub(super) fn open(
@@ -38,15 +35,15 @@ pub(super) fn open(
     held: &Held,
     clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn Sensor>, SensorError> {
+    let spec = input.spec.sensor();
     let mut sampled = Sampled {
         held: held.clone(),
-        spec: input.spec.sensor(),
+        pace: Pace::new(spec.period(), spec.period()),
+        spec,
         topics: held.topics().join(", "),
         stale_after: input.spec.stale_after,
         values: vec![f32::NAN; input.fields.len()],
         clock,
-        due: None,
-        last: None,
     };
     // One that was lost for want of messages stays lost until there is one.
     sampled.look()?;
@@ -85,19 +82,14 @@ impl Sensor for Sampled {
     /// A frame of what is held, once in a period; none before the first message.
     fn read(&mut self, out: &mut Frames) -> Result<usize, SensorError> {
         let at = self.clock.monotonic();
-        let period = self.spec.period();
-        // A poll that comes a little early is the one that was meant.
-        if self.due.is_some_and(|due| at + period.min(Duration::from_secs(1)) / 2 < due) {
+        if !self.pace.is_due(at) {
             return Ok(0);
         }
         if !self.look()? {
             return Ok(0);
         }
-        let due = self.due.map_or(at, |due| due.max(at.saturating_sub(period)));
-        self.due = Some(due + period);
-        let gap_before =
-            self.last.is_none_or(|last| at.saturating_sub(last) > period.mul_f64(GAP_PERIODS));
-        self.last = Some(at);
+        self.pace.begin(at);
+        let gap_before = self.pace.is_gap(at);
         out.push(&self.values, Stamp { at, wall: self.clock.wall(), gap_before });
         Ok(1)
     }
