@@ -11,6 +11,7 @@ pub mod pictures;
 
 // seams: the outside world, replaceable in tests
 pub mod clock;
+pub mod https;
 pub mod queue;
 pub mod sequence;
 pub mod spool;

@@ -2,17 +2,16 @@
 //!
 //! Source: github.com/smallstep/certificates, `api/api.go` (routes, `RootResponse`) and `api/sign.go`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::identity::certificates;
 use crate::data::Secret;
+use crate::https;
 
 /// Where a certificate is asked for.
 #[derive(Clone, Debug)]
@@ -185,19 +184,15 @@ impl Enrolment {
 
 /// `None`: whoever answers is listened to.
 fn agent(authorities: Option<&[CertificateDer<'static>]>) -> Agent {
-    let roots = authorities.unwrap_or_default();
-    let roots: Vec<_> = roots.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-    let tls = TlsConfig::builder()
-        .root_certs(RootCerts::from(roots))
+    let tls = https::tls(authorities.unwrap_or_default())
         .disable_verification(authorities.is_none())
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .build();
     Agent::config_builder()
         .tls_config(tls)
         .https_only(true)
         .max_redirects(0)
         .http_status_as_error(false)
-        .user_agent(concat!("edgerun/", env!("CARGO_PKG_VERSION")))
+        .user_agent(https::USER_AGENT)
         .timeout_global(Some(PATIENCE))
         .build()
         .into()

@@ -2,20 +2,18 @@
 //! environment is used: results go where the configuration says, or nowhere.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use ureq::Agent;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, header};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::{Failure, Post};
 use crate::data::Secret;
+use crate::https;
 
 /// As much of an answer is read, so that the connection can be used again.
 const ANSWER_BYTES_MAX: u64 = 16 << 10;
-const HEADER_BYTES_MAX: usize = 32 << 10;
 
 /// Where results go.
 #[derive(Clone, Debug)]
@@ -58,23 +56,14 @@ impl HttpPost {
             Ok::<_, String>((name, value))
         });
         let secret = secret.transpose()?;
-        let roots: Vec<_> =
-            settings.authorities.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-        // ureq would take the process's provider, which nobody may have set: ours is given.
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::from(roots))
-            .unversioned_rustls_crypto_provider(Arc::new(
-                rustls::crypto::aws_lc_rs::default_provider(),
-            ))
-            .build();
         let config = Agent::config_builder()
-            .tls_config(tls)
+            .tls_config(https::tls(&settings.authorities).build())
             .https_only(settings.url.starts_with("https:"))
             .max_redirects(0)
             .proxy(None)
             .http_status_as_error(false)
-            .max_response_header_size(HEADER_BYTES_MAX)
-            .user_agent(concat!("edgerun/", env!("CARGO_PKG_VERSION")))
+            .max_response_header_size(https::HEADER_BYTES_MAX)
+            .user_agent(https::USER_AGENT)
             .timeout_global(Some(settings.timeout));
         Ok(Self { agent: config.build().into(), url: settings.url, secret })
     }

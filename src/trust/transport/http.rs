@@ -1,18 +1,16 @@
 //! A repository on a web server or in a bucket.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use ureq::http::{HeaderMap, StatusCode, header};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Proxy};
 
 use super::{Body, FetchError, RepositoryPath, Source};
+use crate::https;
 
 /// Redirects that are followed, as to a bucket's own address.
 const REDIRECTS_MAX: u32 = 4;
-const HEADER_BYTES_MAX: usize = 32 << 10;
 
 /// How to reach the server.
 #[derive(Clone, Debug)]
@@ -61,24 +59,15 @@ impl HttpSource {
         if parsed.query().is_some() || parsed.fragment().is_some() {
             return Err(format!("{url}: the address of a folder has no ? and no #"));
         }
-        let roots: Vec<_> =
-            settings.authorities.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-        // ureq would take the process's provider, which nobody may have set: ours is given.
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::from(roots))
-            .unversioned_rustls_crypto_provider(Arc::new(
-                rustls::crypto::aws_lc_rs::default_provider(),
-            ))
-            .build();
         let mut config = Agent::config_builder()
-            .tls_config(tls)
+            .tls_config(https::tls(&settings.authorities).build())
             // Also for redirects: what began with TLS stays with it.
             .https_only(secure)
             .max_redirects(REDIRECTS_MAX)
             .max_redirects_will_error(true)
             .http_status_as_error(false)
-            .max_response_header_size(HEADER_BYTES_MAX)
-            .user_agent(concat!("edgerun/", env!("CARGO_PKG_VERSION")))
+            .max_response_header_size(https::HEADER_BYTES_MAX)
+            .user_agent(https::USER_AGENT)
             .timeout_resolve(Some(settings.connect_timeout))
             .timeout_connect(Some(settings.connect_timeout))
             .timeout_recv_response(Some(settings.read_timeout))
