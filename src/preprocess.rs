@@ -11,6 +11,7 @@ mod filter;
 pub mod image;
 mod median;
 mod missing;
+mod real_fft;
 mod resample;
 mod scaling;
 mod spectral;
@@ -237,6 +238,13 @@ fn transform(step: impl Transform + 'static, made: &Layout) -> Stage {
 
 fn stream(step: impl Stream + 'static, given: &Layout, made: &Layout) -> Stage {
     Stage::Stream(Running::new(step, given, made))
+}
+
+/// Copies column `index` of `rows`, `[rows, columns]`, from the first row on; as many values as `into` has.
+fn copy_column(rows: &[f32], columns: usize, index: usize, into: &mut [f32]) {
+    for (kept, value) in into.iter_mut().zip(rows.iter().skip(index).step_by(columns)) {
+        *kept = *value;
+    }
 }
 
 /// The step made ready for rows laid out as `given`, of which it makes `made`.

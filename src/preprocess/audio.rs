@@ -5,7 +5,6 @@ mod hopping;
 mod mel;
 mod micro_frontend;
 mod preemphasis;
-mod real_fft;
 mod spectrogram;
 
 pub(super) use cepstrum::Dct;

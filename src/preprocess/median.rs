@@ -1,7 +1,7 @@
 //! `median` and `hampel`: what lies far from its neighbours.
 
 use super::statistics::median;
-use super::{InPlace, PreprocessError};
+use super::{InPlace, PreprocessError, copy_column};
 use crate::model::{Hampel, Layout, Median};
 
 /// Half of what a normal distribution's spread is in median distances: `1 / Φ⁻¹(3/4)`.
@@ -28,10 +28,7 @@ impl Columns {
     /// Replaces each value of `rows` by what `f` makes of the column, its row and room for neighbours.
     fn each(&mut self, rows: &mut [f32], f: impl Fn(&[f32], usize, &mut Vec<f32>) -> f32) {
         for index in 0..self.columns {
-            let values = rows.iter().skip(index).step_by(self.columns);
-            for (kept, value) in self.column.iter_mut().zip(values) {
-                *kept = *value;
-            }
+            copy_column(rows, self.columns, index, &mut self.column);
             let values = rows.iter_mut().skip(index).step_by(self.columns);
             for (row, value) in values.enumerate() {
                 *value = f(&self.column, row, &mut self.neighbours);

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use rustfft::num_complex::Complex32;
 use rustfft::{Fft, FftPlannerScalar};
 
-/// A real FFT of an even length.
+/// A real FFT.
 ///
-/// Two real samples are taken as one complex number, so that the complex FFT has half the length. `FftPlannerScalar` and not
-/// the planner that looks for vector units: those round otherwise, and a bundle's golden vectors hold on all boards.
+/// Of an even length, two real samples are taken as one complex number, so that the complex FFT has half the length.
+/// `FftPlannerScalar` and not the planner that looks for vector units: those round otherwise, and a bundle's golden vectors
+/// hold on all boards.
 pub(super) struct RealFft {
+    length: usize,
     fft: Arc<dyn Fft<f32>>,
     packed: Vec<Complex32>,
     scratch: Vec<Complex32>,
-    /// `exp(-2πik / length)` for k to a quarter of the length.
+    /// `exp(-2πik / length)` for k to a quarter of an even length.
     twiddles: Vec<Complex32>,
 }
 
@@ -22,25 +24,43 @@ impl RealFft {
     /// One of `length` samples.
     ///
     /// # Panics
-    /// When `length` is odd or 0: the recipe is checked.
+    /// When `length` is 0: the recipe is checked.
     pub(super) fn new(length: usize) -> Self {
-        assert!(length > 0 && length.is_multiple_of(2), "checked by the recipe");
-        let half = length / 2;
-        let fft = FftPlannerScalar::new().plan_fft_forward(half);
+        assert!(length > 0, "checked by the recipe");
+        let complex = if length.is_multiple_of(2) { length / 2 } else { length };
+        let fft = FftPlannerScalar::new().plan_fft_forward(complex);
         let twiddle = |k: usize| {
             let phase = -2.0 * PI * k as f64 / length as f64;
             Complex32::new(libm::cos(phase) as f32, libm::sin(phase) as f32)
         };
         Self {
-            packed: vec![Complex32::default(); half],
+            length,
+            packed: vec![Complex32::default(); complex],
             scratch: vec![Complex32::default(); fft.get_inplace_scratch_len()],
-            twiddles: (0..=half / 2).map(twiddle).collect(),
+            twiddles: (0..=length / 4).map(twiddle).collect(),
             fft,
         }
     }
 
     /// Gives `power(k, |X[k]|²)` for k from 0 to half the length, where X is the spectrum of `samples`, `[length]`.
-    pub(super) fn powers(&mut self, samples: &[f32], mut power: impl FnMut(usize, f32)) {
+    pub(super) fn powers(&mut self, samples: &[f32], power: impl FnMut(usize, f32)) {
+        match self.length.is_multiple_of(2) {
+            true => self.powers_of_pairs(samples, power),
+            false => self.powers_one_by_one(samples, power),
+        }
+    }
+
+    fn powers_one_by_one(&mut self, samples: &[f32], mut power: impl FnMut(usize, f32)) {
+        for (packed, sample) in self.packed.iter_mut().zip(samples) {
+            *packed = Complex32::new(*sample, 0.0);
+        }
+        self.fft.process_with_scratch(&mut self.packed, &mut self.scratch);
+        for (k, value) in self.packed.iter().enumerate().take(self.length / 2 + 1) {
+            power(k, value.norm_sqr());
+        }
+    }
+
+    fn powers_of_pairs(&mut self, samples: &[f32], mut power: impl FnMut(usize, f32)) {
         for (packed, pair) in self.packed.iter_mut().zip(samples.chunks_exact(2)) {
             *packed = Complex32::new(pair[0], pair[1]);
         }
@@ -69,7 +89,7 @@ mod tests {
 
     #[test]
     fn powers_are_those_of_the_plain_sum() {
-        for length in [2_usize, 4, 6, 10, 16, 30, 512, 480] {
+        for length in [1_usize, 2, 3, 4, 6, 10, 15, 16, 30, 51, 512, 480] {
             let samples: Vec<f32> =
                 (0..length).map(|n| ((n * n * 7 + n) % 23) as f32 / 23.0 - 0.4).collect();
             let plain = |k: usize| {

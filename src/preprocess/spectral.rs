@@ -1,13 +1,9 @@
 //! `spectrum`, `band_power` and `spectral_shape`: what a window holds at which frequency.
 
-use std::sync::Arc;
-
-use rustfft::num_complex::Complex32;
-use rustfft::{Fft, FftPlannerScalar};
-
-use super::Transform;
 use super::detrend::level;
+use super::real_fft::RealFft;
 use super::taper::weights;
+use super::{Transform, copy_column};
 use crate::model::{BandPower, Layout, Scaling, Shape, SpectralShape, Spectrum, Trend, Welch};
 
 /// Share of the power that lies up to the roll-off.
@@ -25,10 +21,8 @@ struct Analyser {
     to_power: f64,
     /// Between two bins, Hz; 0 where nobody knows.
     distance: f64,
-    fft: Arc<dyn Fft<f32>>,
+    fft: RealFft,
     segment: Vec<f32>,
-    transformed: Vec<Complex32>,
-    scratch: Vec<Complex32>,
     /// `[bins]` of the column that was asked for last.
     bins: Vec<f64>,
 }
@@ -40,7 +34,6 @@ impl Analyser {
         let sum: f64 = taper.iter().sum();
         let squares: f64 = taper.iter().map(|w| w * w).sum();
         let rate_hz = given.rate_hz.unwrap_or(0.0);
-        let fft = FftPlannerScalar::new().plan_fft_forward(segment);
         Self {
             columns: given.columns.len(),
             rows: given.rows,
@@ -51,33 +44,24 @@ impl Analyser {
             to_power: 1.0 / (sum * sum),
             distance: rate_hz / segment as f64,
             segment: vec![0.0; segment],
-            transformed: vec![Complex32::default(); segment],
-            scratch: vec![Complex32::default(); fft.get_inplace_scratch_len()],
             bins: vec![0.0; segment / 2 + 1],
-            fft,
+            fft: RealFft::new(segment),
         }
     }
 
-    /// `f` of each bin's complex value, the mean over all segments, in [`Self::bins`].
-    fn average(&mut self, input: &[f32], column: usize, f: impl Fn(Complex32) -> f64) {
+    /// `f` of each bin's squared magnitude, the mean over all segments, in [`Self::bins`].
+    fn average(&mut self, input: &[f32], column: usize, f: impl Fn(f64) -> f64) {
         let length = self.segment.len();
         self.bins.fill(0.0);
         let mut count = 0.0;
         for first in (0..=self.rows - length).step_by(length - self.overlap) {
-            let values = input.iter().skip(first * self.columns + column).step_by(self.columns);
-            for (kept, value) in self.segment.iter_mut().zip(values) {
-                *kept = *value;
-            }
+            copy_column(&input[first * self.columns..], self.columns, column, &mut self.segment);
             level(&mut self.segment, 0, 1, self.detrend);
-            let tapered =
-                self.segment.iter().zip(&self.taper).map(|(x, w)| Complex32::new(x * w, 0.0));
-            for (place, value) in self.transformed.iter_mut().zip(tapered) {
-                *place = value;
+            for (value, weight) in self.segment.iter_mut().zip(&self.taper) {
+                *value *= weight;
             }
-            self.fft.process_with_scratch(&mut self.transformed, &mut self.scratch);
-            for (sum, value) in self.bins.iter_mut().zip(&self.transformed) {
-                *sum += f(*value);
-            }
+            let bins = &mut self.bins;
+            self.fft.powers(&self.segment, |bin, square| bins[bin] += f(f64::from(square)));
             count += 1.0;
         }
         for sum in &mut self.bins {
@@ -87,10 +71,7 @@ impl Analyser {
 
     /// One-sided powers of a column: what lies at negative frequencies is added to its positive twin.
     fn powers(&mut self, input: &[f32], column: usize, scale: f64) -> &[f64] {
-        self.average(input, column, |x| {
-            let (re, im) = (f64::from(x.re), f64::from(x.im));
-            re * re + im * im
-        });
+        self.average(input, column, |square| square);
         let last = self.bins.len() - 1;
         // Neither 0 nor, with an even length, half the rate has a twin.
         let alone = |bin| bin == 0 || (bin == last && self.segment.len().is_multiple_of(2));
@@ -117,7 +98,7 @@ impl Transform for Spectra {
         let analyser = &mut self.analyser;
         for column in 0..analyser.columns {
             match self.scaling {
-                Scaling::Magnitude => analyser.average(input, column, |x| f64::from(x.norm())),
+                Scaling::Magnitude => analyser.average(input, column, f64::sqrt),
                 Scaling::Density => _ = analyser.powers(input, column, analyser.to_density),
                 Scaling::Power => _ = analyser.powers(input, column, analyser.to_power),
             }

@@ -1,6 +1,6 @@
 //! `statistics`: moments and extremes of each column, summed in f64.
 
-use super::Transform;
+use super::{Transform, copy_column};
 use crate::model::{Layout, Statistic, Statistics};
 
 pub(super) struct Counter {
@@ -21,10 +21,7 @@ impl Transform for Counter {
     fn apply(&mut self, input: &[f32], output: &mut [f32]) {
         let columns = output.chunks_exact_mut(self.of.len()).take(self.columns);
         for (index, out) in columns.enumerate() {
-            let values = input.iter().skip(index).step_by(self.columns);
-            for (kept, value) in self.column.iter_mut().zip(values) {
-                *kept = *value;
-            }
+            copy_column(input, self.columns, index, &mut self.column);
             let moments = Moments::of(&self.column);
             for (out, statistic) in out.iter_mut().zip(&self.of) {
                 *out = moments.get(*statistic, &mut self.column) as f32;

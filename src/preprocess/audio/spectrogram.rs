@@ -2,9 +2,9 @@
 
 use super::hopping::Features;
 use super::mel::MelFilters;
-use super::real_fft::RealFft;
 use crate::model::{Layout, Like, Spectrogram, SpectrumOf};
 use crate::preprocess::Transform;
+use crate::preprocess::real_fft::RealFft;
 use crate::preprocess::taper;
 
 /// One window's samples → its spectrum, or energies in bands.

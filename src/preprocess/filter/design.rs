@@ -3,7 +3,8 @@
 //! Oppenheim and Schafer, *Discrete-Time Signal Processing*, chapter 7; the same filters as `scipy.signal.butter`.
 
 use std::f64::consts::PI;
-use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use rustfft::num_complex::Complex64;
 
 use crate::model::{Cutoff, Filter, Pass};
 
@@ -47,12 +48,12 @@ pub(super) fn butterworth(settings: &Filter, rate_hz: f64) -> Vec<Section> {
     // Frequencies in units of a sampling of 2 a second, as the bilinear transformation bends them.
     let warped = |hz: f64| 4.0 * libm::tan(PI * hz / rate_hz);
     let order = settings.order as usize;
-    let prototype: Vec<Complex> = (0..order)
+    let prototype: Vec<Complex64> = (0..order)
         .map(|k| {
             let angle = PI * (2 * k + 1) as f64 / (2 * order) as f64;
             // Left half plane; the middle one of an odd order is exactly real.
             let middle = 2 * k + 1 == order;
-            Complex(-libm::sin(angle), if middle { 0.0 } else { libm::cos(angle) })
+            Complex64::new(-libm::sin(angle), if middle { 0.0 } else { libm::cos(angle) })
         })
         .collect();
     let (low, high) = match settings.cutoff_hz {
@@ -60,45 +61,43 @@ pub(super) fn butterworth(settings: &Filter, rate_hz: f64) -> Vec<Section> {
         Cutoff::Two([low, high]) => (warped(low), warped(high)),
     };
     let (width, middle) = (high - low, (low * high).sqrt());
-    let origin = Complex(0.0, 0.0);
-    let (zeros, poles): (Vec<Complex>, Vec<Complex>) = match settings.pass {
+    let origin = Complex64::new(0.0, 0.0);
+    let (zeros, poles): (Vec<Complex64>, Vec<Complex64>) = match settings.pass {
         Pass::Low => (vec![], prototype.iter().map(|p| *p * low).collect()),
-        Pass::High => {
-            (vec![origin; order], prototype.iter().map(|p| Complex(low, 0.0) / *p).collect())
-        }
+        Pass::High => (vec![origin; order], prototype.iter().map(|p| low / *p).collect()),
         Pass::Band => {
             let poles = prototype.iter().flat_map(|p| split(*p * (width / 2.0), middle));
             (vec![origin; order], poles.collect())
         }
         Pass::Stop => {
-            let poles =
-                prototype.iter().flat_map(|p| split(Complex(width / 2.0, 0.0) / *p, middle));
-            let zeros = [Complex(0.0, middle), Complex(0.0, -middle)];
+            let poles = prototype.iter().flat_map(|p| split(width / 2.0 / *p, middle));
+            let zeros = [Complex64::new(0.0, middle), Complex64::new(0.0, -middle)];
             ((0..order).flat_map(|_| zeros).collect(), poles.collect())
         }
     };
-    let bilinear = |s: Complex| (Complex(4.0, 0.0) + s) / (Complex(4.0, 0.0) - s);
-    let mut digital_zeros: Vec<Complex> = zeros.iter().copied().map(bilinear).collect();
+    let bilinear = |s: Complex64| (4.0 + s) / (4.0 - s);
+    let mut digital_zeros: Vec<Complex64> = zeros.iter().copied().map(bilinear).collect();
     // Zeros at infinity come to lie at half the rate.
-    digital_zeros.resize(poles.len(), Complex(-1.0, 0.0));
-    let digital_poles: Vec<Complex> = poles.into_iter().map(bilinear).collect();
+    digital_zeros.resize(poles.len(), Complex64::new(-1.0, 0.0));
+    let digital_poles: Vec<Complex64> = poles.into_iter().map(bilinear).collect();
     let mut sections = pair(digital_zeros, digital_poles);
     scale(&mut sections, settings, rate_hz);
     sections
 }
 
 /// The two poles that a pole of the prototype becomes in a band around `middle`.
-fn split(p: Complex, middle: f64) -> [Complex; 2] {
-    let root = (p * p - Complex(middle * middle, 0.0)).sqrt();
+fn split(p: Complex64, middle: f64) -> [Complex64; 2] {
+    let root = root(p * p - middle * middle);
     [p + root, p - root]
 }
 
 /// Sections out of zeros and poles that are conjugate pairs or real, the poles nearest to the unit circle last.
-fn pair(zeros: Vec<Complex>, poles: Vec<Complex>) -> Vec<Section> {
-    let couples = |roots: Vec<Complex>| {
-        let mut complex: Vec<Complex> = roots.iter().copied().filter(|r| r.1 > REAL).collect();
-        let mut real: Vec<f64> = roots.iter().filter(|r| r.1.abs() <= REAL).map(|r| r.0).collect();
-        complex.sort_by(|a, b| a.norm().total_cmp(&b.norm()));
+fn pair(zeros: Vec<Complex64>, poles: Vec<Complex64>) -> Vec<Section> {
+    let couples = |roots: Vec<Complex64>| {
+        let mut complex: Vec<Complex64> = roots.iter().copied().filter(|r| r.im > REAL).collect();
+        let mut real: Vec<f64> =
+            roots.iter().filter(|r| r.im.abs() <= REAL).map(|r| r.re).collect();
+        complex.sort_by(|a, b| a.norm_sqr().total_cmp(&b.norm_sqr()));
         real.sort_by(f64::total_cmp);
         (complex, real)
     };
@@ -107,7 +106,7 @@ fn pair(zeros: Vec<Complex>, poles: Vec<Complex>) -> Vec<Section> {
     let mut real_poles = real_poles;
     let mut sections = Vec::new();
     // A polynomial's coefficients after the leading 1.
-    let of_pair = |root: Complex| [-2.0 * root.0, root.norm()];
+    let of_pair = |one: Complex64| [-2.0 * one.re, one.norm_sqr()];
     let of_two = |a: f64, b: f64| [-(a + b), a * b];
     let mut numerator = || {
         if let Some(zero) = complex_zeros.pop() {
@@ -146,8 +145,8 @@ const REAL: f64 = 1e-12;
 /// Brings the gain to 1 where the filter passes all: each section by itself, so that none overflows the next.
 fn scale(sections: &mut [Section], settings: &Filter, rate_hz: f64) {
     let z = match (settings.pass, settings.cutoff_hz) {
-        (Pass::Low | Pass::Stop, _) => Complex(1.0, 0.0),
-        (Pass::High, _) => Complex(-1.0, 0.0),
+        (Pass::Low | Pass::Stop, _) => Complex64::new(1.0, 0.0),
+        (Pass::High, _) => Complex64::new(-1.0, 0.0),
         // The middle of a band, where the bilinear transformation puts it.
         (Pass::Band, cutoff) => {
             let (low, high) = match cutoff {
@@ -156,78 +155,25 @@ fn scale(sections: &mut [Section], settings: &Filter, rate_hz: f64) {
             };
             let half = |hz: f64| libm::tan(PI * hz / rate_hz);
             let angle = 2.0 * libm::atan((half(low) * half(high)).sqrt());
-            Complex(libm::cos(angle), libm::sin(angle))
+            Complex64::new(libm::cos(angle), libm::sin(angle))
         }
     };
-    let back = Complex(1.0, 0.0) / z;
+    let back = 1.0 / z;
     for section in sections {
-        let [b0, b1, b2] = section.b.map(|b| Complex(b, 0.0));
+        let [b0, b1, b2] = section.b.map(|b| Complex64::new(b, 0.0));
         let above = b0 + b1 * back + b2 * back * back;
-        let [a1, a2] = section.a.map(|a| Complex(a, 0.0));
-        let below = Complex(1.0, 0.0) + a1 * back + a2 * back * back;
-        let gain = (above / below).norm().sqrt();
+        let [a1, a2] = section.a.map(|a| Complex64::new(a, 0.0));
+        let below = 1.0 + a1 * back + a2 * back * back;
+        let gain = (above / below).norm_sqr().sqrt();
         section.b = section.b.map(|b| b / gain);
     }
 }
 
-/// Real and imaginary part; as much of complex numbers as a design needs.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Complex(f64, f64);
-
-impl Complex {
-    /// The square of the absolute value.
-    fn norm(self) -> f64 {
-        self.0 * self.0 + self.1 * self.1
-    }
-
-    /// The root with a real part of at least 0.
-    fn sqrt(self) -> Self {
-        let length = self.norm().sqrt();
-        let real = ((length + self.0) / 2.0).max(0.0).sqrt();
-        let imaginary = ((length - self.0) / 2.0).max(0.0).sqrt();
-        Self(real, imaginary.copysign(self.1))
-    }
-}
-
-impl Add for Complex {
-    type Output = Self;
-    fn add(self, other: Self) -> Self {
-        Self(self.0 + other.0, self.1 + other.1)
-    }
-}
-
-impl Sub for Complex {
-    type Output = Self;
-    fn sub(self, other: Self) -> Self {
-        self + -other
-    }
-}
-
-impl Neg for Complex {
-    type Output = Self;
-    fn neg(self) -> Self {
-        Self(-self.0, -self.1)
-    }
-}
-
-impl Mul for Complex {
-    type Output = Self;
-    fn mul(self, other: Self) -> Self {
-        Self(self.0 * other.0 - self.1 * other.1, self.0 * other.1 + self.1 * other.0)
-    }
-}
-
-impl Mul<f64> for Complex {
-    type Output = Self;
-    fn mul(self, other: f64) -> Self {
-        Self(self.0 * other, self.1 * other)
-    }
-}
-
-impl Div for Complex {
-    type Output = Self;
-    fn div(self, other: Self) -> Self {
-        let by = other.norm();
-        self * Self(other.0 / by, -other.1 / by)
-    }
+/// The root with a real part of at least 0: by roots alone, which round alike on every machine, not by angles as
+/// `Complex64::sqrt`.
+fn root(of: Complex64) -> Complex64 {
+    let length = of.norm_sqr().sqrt();
+    let real = ((length + of.re) / 2.0).max(0.0).sqrt();
+    let imaginary = ((length - of.re) / 2.0).max(0.0).sqrt();
+    Complex64::new(real, imaginary.copysign(of.im))
 }
