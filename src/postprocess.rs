@@ -71,6 +71,16 @@ enum Held {
     Outside(bool),
 }
 
+impl Held {
+    /// Where the label that holds stands among `names`; `None` without one.
+    fn place_among(&self, names: &[Arc<str>]) -> Option<usize> {
+        match self {
+            Self::Label(Some(held)) => names.iter().position(|name| name == held),
+            Self::Label(None) | Self::Nothing | Self::Anomalous(_) | Self::Outside(_) => None,
+        }
+    }
+}
+
 /// How often in a row something else than what holds was seen.
 #[derive(Clone, Debug, PartialEq)]
 struct Settling<T>(Option<(T, u32)>);

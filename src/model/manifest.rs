@@ -65,6 +65,25 @@ pub enum ManifestError {
     Value { key: String, why: String },
 }
 
+/// What is wrong with a part of the manifest: its key there, empty for the part as a whole, and why.
+#[derive(Debug, PartialEq)]
+pub(super) struct BadKey {
+    pub(super) key: &'static str,
+    pub(super) why: String,
+}
+
+impl BadKey {
+    pub(super) fn new(key: &'static str, why: impl Into<String>) -> Self {
+        Self { key, why: why.into() }
+    }
+
+    /// As the error of the manifest, of its part `of`.
+    pub(super) fn of(self, of: &str) -> ManifestError {
+        let dot = if self.key.is_empty() { "" } else { "." };
+        ManifestError::Value { key: format!("{of}{dot}{}", self.key), why: self.why }
+    }
+}
+
 mod raw {
     use super::{Golden, postprocess, recipe, update_limits};
     use serde::Deserialize;

@@ -14,7 +14,7 @@ mod vector;
 
 use serde::Deserialize;
 
-use super::manifest::{ManifestError, wrong};
+use super::manifest::{BadKey, ManifestError, wrong};
 use crate::data::TensorSpec;
 pub use action::Action;
 pub use anomaly::{Adapt, Anomaly, Score};
@@ -33,19 +33,6 @@ pub struct Postprocess {
     pub output: usize,
     /// The task with its settings.
     pub kind: PostprocessKind,
-}
-
-/// What is wrong with a key of `[postprocess]`.
-#[derive(Debug, PartialEq)]
-struct BadKey {
-    key: &'static str,
-    why: String,
-}
-
-impl BadKey {
-    fn new(key: &'static str, why: impl Into<String>) -> Self {
-        Self { key, why: why.into() }
-    }
 }
 
 /// A task: its settings.
@@ -127,7 +114,7 @@ impl Raw {
             Ok(()) => Ok(Postprocess { output, kind }),
             // Labels stand at the manifest's top.
             Err(BadKey { key: "labels", why }) => wrong("labels", why),
-            Err(BadKey { key, why }) => wrong(format!("postprocess.{key}"), why),
+            Err(bad) => Err(bad.of("postprocess")),
         }
     }
 }

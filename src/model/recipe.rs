@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::manifest::{ManifestError, wrong};
+use super::manifest::{BadKey, ManifestError, wrong};
 use crate::data::TensorSpec;
 pub use arrangement::{Difference, Features, Lags, Select};
 pub use audio::{
@@ -117,19 +117,6 @@ pub enum Reach {
     Stream,
     /// The window as a whole.
     Window,
-}
-
-/// What is wrong with a step: its key, empty for the step as a whole, and why.
-#[derive(Debug, PartialEq)]
-struct BadKey {
-    key: &'static str,
-    why: String,
-}
-
-impl BadKey {
-    fn new(key: &'static str, why: impl Into<String>) -> Self {
-        Self { key, why: why.into() }
-    }
 }
 
 /// A kind of step: its settings, which know what they do to rows.
@@ -308,26 +295,17 @@ impl Recipe {
         let mut layouts = vec![Layout { rows: frames, columns, rate_hz }];
         let mut whole = None;
         for (index, step) in steps.iter_mut().enumerate() {
-            let bad = |bad: BadKey| {
-                let dot = if bad.key.is_empty() { "" } else { "." };
-                let key = format!("preprocess.step[{index}]{dot}{}", bad.key);
-                wrong(key, bad.why)
-            };
             match (step.reach(), whole) {
                 (Reach::Window, _) => whole = whole.or(Some(step.as_str())),
                 (Reach::Stream, Some(before)) => {
                     let why = format!("goes on from window to window: put it before `{before}`");
-                    return bad(BadKey::new("do", why));
+                    return Err(BadKey::new("do", why).of(&format!("preprocess.step[{index}]")));
                 }
                 (Reach::Row | Reach::Stream, _) => {}
             }
-            let fitted = match step.fit(&layouts[index]) {
-                Ok(fitted) => fitted,
-                Err(key) => {
-                    let dot = if key.key.is_empty() { "" } else { "." };
-                    return wrong(format!("preprocess.step[{index}]{dot}{}", key.key), key.why);
-                }
-            };
+            let fitted = step
+                .fit(&layouts[index])
+                .map_err(|bad| bad.of(&format!("preprocess.step[{index}]")))?;
             if fitted.columns.len() > COLUMNS_MAX
                 || !(1..=ELEMENTS_MAX).contains(&fitted.elements())
             {

@@ -42,10 +42,7 @@ impl Choice {
     }
 
     fn go_on_from(&mut self, held: &Held) {
-        self.chosen = match held {
-            Held::Label(Some(held)) => self.names.iter().position(|name| name == held),
-            _ => None,
-        };
+        self.chosen = held.place_among(&self.names);
         self.settling = Settling::default();
     }
 }

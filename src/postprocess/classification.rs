@@ -116,10 +116,7 @@ impl Task for Classifier {
     }
 
     fn go_on_from(&mut self, held: &Held) {
-        self.label = match held {
-            Held::Label(Some(held)) => self.labels.iter().position(|label| label == held),
-            Held::Label(None) | Held::Nothing | Held::Anomalous(_) | Held::Outside(_) => None,
-        };
+        self.label = held.place_among(&self.labels);
         self.settling = Settling::default();
         self.scores.forget();
         self.kept = 0;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{BadKey, Settings, held, one, within};
+use super::{BadKey, Settings, held, labelled, one, within};
 use crate::data::TensorSpec;
 
 /// Settings of a classification.
@@ -94,12 +94,6 @@ impl Settings for Classification {
         {
             return Err(BadKey::new("background", "leaves no label that could be found"));
         }
-        let name = &outputs[output].name;
-        if !labels.is_empty() && labels.len() != classes {
-            let found = labels.len();
-            let why = format!("{found} labels for the {classes} classes of `{name}`");
-            return Err(BadKey::new("labels", why));
-        }
-        Ok(())
+        labelled(&outputs[output], labels, "classes")
     }
 }
