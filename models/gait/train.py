@@ -16,14 +16,14 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
 FOLDER = Path(__file__).resolve().parent
 sys.path[:0] = [str(FOLDER.parent), str(FOLDER.parent / "gestures")]
 import bundle
-from train import CHANNELS, FRAMES, LABELS, LIMITS, RATE_HZ, recordings, tensor_table, windows
+from tflite import Int8Model, tensor_table, to_int8
+from train import CHANNELS, FRAMES, LABELS, LIMITS, RATE_HZ, recordings, windows
 
 F32 = np.float32
 COMPONENTS = 2
@@ -51,8 +51,8 @@ def scores(weights, x):
     return ((x - x @ weights @ weights.T) ** 2).mean(1)
 
 
-def to_int8(weights, x):
-    """The .tflite file: two dense layers, everything int8, ranges from `x`."""
+def network(weights):
+    """Two dense layers: to the components and back."""
     layers = tf.keras.layers
     count = len(weights)
     model = tf.keras.Sequential(
@@ -60,39 +60,7 @@ def to_int8(weights, x):
     )
     model.layers[0].set_weights([weights])
     model.layers[1].set_weights([weights.T])
-    serve = tf.compat.v1.wrap_function(
-        lambda x: tf.identity(model(x, training=False), name="y"), [tf.TensorSpec([1, count], tf.float32, name="x")]
-    ).prune("x:0", "y:0")
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve])
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([row[None]] for row in x)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
-    return converter.convert()
-
-
-class Int8Model:
-    """The .tflite file in LiteRT."""
-
-    def __init__(self, path):
-        self.interpreter = Interpreter(model_path=str(path), num_threads=1)
-        self.interpreter.allocate_tensors()
-        (self.input,) = self.interpreter.get_input_details()
-        (self.output,) = self.interpreter.get_output_details()
-
-    def __call__(self, x):
-        """Standardised features [n, features] through the model: int8 [n, features]."""
-        found = []
-        for row in bundle.quantize_i8(x, *self.input["quantization"]):
-            self.interpreter.set_tensor(self.input["index"], row[None])
-            self.interpreter.invoke()
-            found.append(self.interpreter.get_tensor(self.output["index"])[0])
-        return np.stack(found)
-
-    def scores(self, x, y):
-        """As edgerun: mean squared difference of the real input and the dequantized output."""
-        scale, zero_point = self.output["quantization"]
-        return ((x - (y.astype(F32) - F32(zero_point)) * F32(scale)) ** 2).mean(1)
+    return model
 
 
 def main():
@@ -121,10 +89,12 @@ def main():
     features = bundle.run_recipe(steps, test_x)[:, 0]
     path = FOLDER / "gait.tflite"
     # Other movements' values as well: the range must hold what is to be told from a walk.
-    path.write_bytes(to_int8(components(seen), np.concatenate([seen, np.full_like(seen[:2], 8), np.full_like(seen[:2], -8)])))
+    ends = [np.full_like(seen[:2], 8), np.full_like(seen[:2], -8)]
+    path.write_bytes(to_int8(network(components(seen)), np.concatenate([seen, *ends])))
     int8 = Int8Model(path)
     found = int8(features)
-    score = int8.scores(features, found)
+    # As edgerun: mean squared difference of the real input and the dequantized output.
+    score = ((features - int8.real(found)) ** 2).mean(1)
     normal = test_y == WALKING
     alarm = score > limit
     auc = float(roc_auc_score(~normal, score))

@@ -17,11 +17,11 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 import bundle
+from tflite import Int8Model, tensor_table, to_int8
 
 LABELS = ["standing", "running", "walking", "badminton"]  # the archive's order
 CHANNELS = [{"name": f"accel_{axis}", "unit": "m/s²"} for axis in "xyz"] + [
@@ -121,57 +121,6 @@ def train(x, y, version):
     return model
 
 
-def to_int8(model, x):
-    """The .tflite file: weights, activations, input and output int8, batch 1, ranges from standardised windows `x`."""
-
-    serve = tf.compat.v1.wrap_function(
-        lambda x: tf.identity(model(x, training=False), name="y"),
-        [tf.TensorSpec([1, FRAMES, len(CHANNELS)], tf.float32, name="x")],
-    ).prune("x:0", "y:0")  # a tf.function would call its output Identity
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve])
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([window[None]] for window in x)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
-    return converter.convert()
-
-
-class Int8Model:
-    """The .tflite file in LiteRT as its users run it: XNNPACK where it takes the op, one thread."""
-
-    def __init__(self, path):
-        self.interpreter = Interpreter(model_path=str(path), num_threads=1)
-        self.interpreter.allocate_tensors()
-        (self.input,) = self.interpreter.get_input_details()
-        (self.output,) = self.interpreter.get_output_details()
-
-    def __call__(self, steps, x):
-        """Sensor-side windows [n, 40, 6] through the recipe and the model; int8 [n, 4]."""
-        tensors = bundle.quantize_i8(bundle.run_recipe(steps, x), *self.input["quantization"])
-        found = []
-        for tensor in tensors:
-            self.interpreter.set_tensor(self.input["index"], tensor[None])
-            self.interpreter.invoke()
-            found.append(self.interpreter.get_tensor(self.output["index"])[0])
-        return np.stack(found)
-
-    def probabilities(self, y):
-        """Dequantized outputs, float32."""
-        scale, zero_point = self.output["quantization"]
-        return (y.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
-
-
-def tensor_table(name, detail):
-    """A tensor's entry in the manifest."""
-    scale, zero_point = detail["quantization"]
-    return {
-        "name": name,
-        "dtype": np.dtype(detail["dtype"]).name,
-        "shape": detail["shape"].tolist(),
-        "quantization": {"scale": np.float32(scale), "zero_point": zero_point},
-    }
-
-
 def golden_windows(y, found):
     """Which 24 windows to keep: of each class the three that the model is least sure of, where a wrong kernel shows
     first, and three spread over the rest."""
@@ -203,7 +152,7 @@ def write(number, version):
     path.write_bytes(to_int8(model, standardised))
 
     int8 = Int8Model(path)
-    found = int8(steps, test_x)
+    found = int8(bundle.run_recipe(steps, test_x))
     classes = found.argmax(1)
     metrics = bundle.classification_metrics(
         test_y,
@@ -212,7 +161,7 @@ def write(number, version):
         f"BasicMotions, the archive's test split: 40 recordings, windows of {FRAMES} rows, stride {TEST_STRIDE}; "
         "int8 model through the recipe",
     )
-    at_registers = int8(steps, through_registers(test_x)).argmax(1)
+    at_registers = int8(bundle.run_recipe(steps, through_registers(test_x))).argmax(1)
     metrics["accuracy_register_level"] = float((at_registers == test_y).mean())
     assert metrics["accuracy"] > 0.97 and metrics["accuracy_register_level"] > 0.97, metrics
     bundle.write_metrics(version.folder, metrics)
@@ -249,7 +198,7 @@ def write(number, version):
     bundle.write_golden(version.folder, test_x[chosen], [found[chosen]])
 
     float_classes = model.predict(bundle.run_recipe(steps, test_x), verbose=0).argmax(1)
-    top = int8.probabilities(found).max(1)
+    top = int8.real(found).max(1)
     print(f"{number}: {path.stat().st_size} bytes")
     print(f"accuracy on {len(test_y)} windows: float {(float_classes == test_y).mean():.4f}, ", end="")
     print(f"int8 {metrics['accuracy']:.4f}, through registers {metrics['accuracy_register_level']:.4f}")
