@@ -19,6 +19,7 @@ pub mod lis3dh;
 mod microphone;
 pub mod mpu6050;
 pub mod opt3001;
+mod pace;
 pub mod pictures;
 pub mod polled;
 pub mod register_map;

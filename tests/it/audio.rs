@@ -9,9 +9,7 @@ use edgerun::arrays;
 use edgerun::clock::Clock;
 use edgerun::config::{Config, Machine, ModelSource};
 use edgerun::daemon::{Loaded, driver_settings, fit};
-use edgerun::data::{
-    ClockState, DType, EventKind, Finding, Tensor, TensorData, TensorSpec, Timestamp,
-};
+use edgerun::data::{ClockState, EventKind, Finding, Tensor, TensorData, Timestamp};
 use edgerun::model::{Bundle, Manifest, Recipe};
 use edgerun::pipeline::{Pipeline, Publish, Switch, Taps};
 use edgerun::preprocess::Preprocessor;
@@ -21,17 +19,8 @@ use edgerun::sink::{Kept, Memory};
 use edgerun::storage::{FileName, MemoryStorage};
 use edgerun::window::Windower;
 
+use crate::support::cases::{self, HEAD};
 use crate::zoo::zoo;
-
-const HEAD: &str = r#"
-    name = "m"
-    version = "1.0.0"
-    edgerun = "0.1.0"
-    model = "m.onnx"
-    input = [{ name = "x", dtype = "float32", shape = [1, 1] }]
-    output = [{ name = "y", dtype = "float32", shape = [1, 1] }]
-    postprocess = { kind = "regression" }
-"#;
 
 /// Log-mel energies of 32 ms windows every 16 ms.
 const LOG_MEL: &str = r#"
@@ -51,13 +40,8 @@ fn parsed(frames: usize, steps: &str) -> Result<Recipe, String> {
 fn preprocessor(frames: usize, steps: &str) -> (Preprocessor, Tensor, [usize; 2]) {
     let recipe = parsed(frames, steps).unwrap();
     let made = [recipe.made().rows, recipe.made().columns.len()];
-    let spec = TensorSpec {
-        name: "x".into(),
-        dtype: DType::F32,
-        shape: made.to_vec(),
-        quantization: None,
-    };
-    (Preprocessor::new(&recipe, &spec), Tensor::zeros(&spec), made)
+    let (preprocessor, input) = cases::preprocessor(&recipe);
+    (preprocessor, input, made)
 }
 
 /// What `steps` make of all of `samples` at once.

@@ -4,6 +4,7 @@ use edgerun::clock::Stopwatch;
 use serde_json::Value;
 use std::process::Output;
 
+use crate::sinks::until;
 use crate::support::PATIENCE;
 use crate::support::daemon::Board;
 
@@ -234,9 +235,9 @@ fn sensors_that_are_joined_feed_one_pipeline() {
         text(&checked)
     );
     let mut daemon = board.run(&[]);
-    let lines = wait_for_lines(&board.path("out.jsonl"), 3);
+    let text = until(&board.path("out.jsonl"), |text| results(text).len() >= 3);
     daemon.kill();
-    for line in lines {
+    for line in results(&text) {
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(line["window"]["frames"], 40);
     }
@@ -262,18 +263,8 @@ fn what_cannot_be_joined_is_named() {
     );
 }
 
-/// The first results in a file that is being written.
-fn wait_for_lines(path: &std::path::Path, count: usize) -> Vec<String> {
-    let watch = Stopwatch::start();
-    loop {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        // Events stand between them.
-        let whole = text.lines().take(text.matches('\n').count());
-        let results: Vec<_> = whole.filter(|line| line.contains("\"seq\"")).take(count).collect();
-        if results.len() == count {
-            return results.into_iter().map(str::to_owned).collect();
-        }
-        assert!(watch.elapsed() < PATIENCE, "{text}");
-        std::thread::yield_now();
-    }
+/// The results in a file that is being written; events stand between them.
+fn results(text: &str) -> Vec<String> {
+    let whole = text.lines().take(text.matches('\n').count());
+    whole.filter(|line| line.contains("\"seq\"")).map(str::to_owned).collect()
 }

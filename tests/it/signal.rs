@@ -1,95 +1,15 @@
 //! Recipes give what the references of the field give: `tests/data/signal/*.toml` with the `.npz` beside it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use edgerun::arrays::{self, Array};
-use edgerun::data::{DType, Tensor, TensorData, TensorSpec};
-use edgerun::model::{Manifest, Recipe};
-use edgerun::preprocess::Preprocessor;
-use serde::Deserialize;
+use edgerun::data::Tensor;
+use edgerun::model::Manifest;
 
 use crate::allocations::allocations;
-
-const HEAD: &str = r#"
-    name = "m"
-    version = "1.0.0"
-    edgerun = "0.1.0"
-    model = "m.onnx"
-    input = [{ name = "x", dtype = "float32", shape = [1, 1] }]
-    output = [{ name = "y", dtype = "float32", shape = [1, 1] }]
-    postprocess = { kind = "regression" }
-"#;
-
-#[derive(Deserialize)]
-struct File {
-    case: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    name: String,
-    /// Of the largest expected value.
-    tolerance: f64,
-    frames: usize,
-    rate: Option<String>,
-    channels: usize,
-    /// The rows' name in the file of arrays.
-    rows: String,
-    step: toml::Value,
-}
-
-impl Case {
-    fn recipe(&self) -> Recipe {
-        let channel = |n| toml::Table::from_iter([("name".to_owned(), format!("c{n}").into())]);
-        let channels: Vec<toml::Value> = (0..self.channels).map(|n| channel(n).into()).collect();
-        let mut preprocess = toml::Table::new();
-        preprocess.insert("frames".into(), i64::try_from(self.frames).unwrap().into());
-        if let Some(rate) = &self.rate {
-            preprocess.insert("rate".into(), rate.as_str().into());
-        }
-        preprocess.insert("channels".into(), channels.into());
-        preprocess.insert("step".into(), self.step.clone());
-        let mut text: toml::Table = HEAD.parse().unwrap();
-        text.insert("preprocess".into(), preprocess.into());
-        let text = toml::to_string(&text).unwrap();
-        let manifest = Manifest::parse(&text).unwrap_or_else(|why| panic!("{}: {why}", self.name));
-        manifest.recipe
-    }
-}
-
-fn preprocessor(recipe: &Recipe) -> (Preprocessor, Tensor) {
-    let shape = vec![recipe.made().rows, recipe.made().columns.len()];
-    let spec = TensorSpec { name: "x".into(), dtype: DType::F32, shape, quantization: None };
-    (Preprocessor::new(recipe, &spec), Tensor::zeros(&spec))
-}
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/signal")
-}
+use crate::support::cases::{self, Case, HEAD, preprocessor};
 
 fn cases() -> Vec<(Case, Vec<f32>, Tensor)> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|ending| ending != "toml") {
-            continue;
-        }
-        let file: File = toml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        let found = arrays::read(&path.with_extension("npz")).unwrap();
-        for case in file.case {
-            let find = |name: &str| {
-                let at = found.iter().find(|Array { name: n, .. }| n == name);
-                at.unwrap_or_else(|| panic!("no {name}")).tensor.clone()
-            };
-            let (x, y) = (find(&case.rows), find(&case.name));
-            let TensorData::F32(rows) = x.data() else {
-                panic!("{}: x is {}", case.name, x.dtype())
-            };
-            all.push((case, rows.clone(), y));
-        }
-    }
-    assert!(!all.is_empty());
-    all
+    cases::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/signal"))
 }
 
 #[test]
@@ -132,11 +52,14 @@ fn recipes_give_what_the_references_give() {
 /// What a step remembers, it remembers across windows: overlapping windows see what one long window sees.
 #[test]
 fn a_stream_is_filtered_once_however_its_windows_overlap() {
-    for (case, x, y) in cases().into_iter().filter(|(case, ..)| case.name.starts_with("filter_")) {
+    for (mut case, x, y) in
+        cases().into_iter().filter(|(case, ..)| case.name.starts_with("filter_"))
+    {
         let expected: Vec<f32> = y.data().to_f64().unwrap().iter().map(|&y| y as f32).collect();
         let peak = expected.iter().fold(0.0f32, |peak, y| peak.max(y.abs()));
         let (length, stride) = (50, 20);
-        let recipe = Case { frames: length, ..case }.recipe();
+        case.frames = length;
+        let recipe = case.recipe();
         let columns = recipe.channels.len();
         let (mut preprocessor, mut input) = preprocessor(&recipe);
         for start in (0..=x.len() / columns - length).step_by(stride) {

@@ -2,6 +2,7 @@
 //! misbehaves on request, certificates.
 
 pub(crate) mod brokers;
+pub(crate) mod cases;
 pub(crate) mod certificates;
 pub(crate) mod daemon;
 pub(crate) mod device;
