@@ -149,23 +149,25 @@ impl Spool {
         gone: &mut Gone,
     ) -> Result<Option<Index>, SpoolError> {
         while self.bytes() + self.lane(lane).growth(bodies) > self.bytes_max {
-            let dropped = self.results.drop_oldest();
-            if let Some(range) = self.written(dropped)? {
-                gone.push((Lane::Result, range));
-                continue;
-            }
-            let dropped = match lane {
-                // No event goes for a result.
-                Lane::Result => return Ok(None),
-                Lane::Event => self.events.drop_oldest(),
-            };
-            match self.written(dropped)? {
-                Some(range) => gone.push((Lane::Event, range)),
-                None => return Ok(None), // more than everything
+            // No event goes for a result; with neither left it is more than everything.
+            let is_event = lane == Lane::Event;
+            let dropped = self.drop_oldest(Lane::Result, gone)?
+                || (is_event && self.drop_oldest(Lane::Event, gone)?);
+            if !dropped {
+                return Ok(None);
             }
         }
         let first = self.lane_mut(lane).append(bodies);
         self.written(first).map(Some)
+    }
+
+    /// Makes room by the oldest messages of `lane`; `false` when there are none. They are in `gone` before their room is
+    /// taken: a disk that fails there may have taken it all the same.
+    fn drop_oldest(&mut self, lane: Lane, gone: &mut Gone) -> Result<bool, SpoolError> {
+        let Some(range) = self.lane_mut(lane).give_up_oldest() else { return Ok(false) };
+        gone.push((lane, range));
+        let freed = self.lane_mut(lane).free();
+        self.written(freed).map(|()| true)
     }
 
     /// Messages of `lane` from `from` on, as many as lie together.

@@ -331,20 +331,20 @@ impl Log {
         self.write(&buffer)
     }
 
-    /// Gives the oldest segment up, with all that is not finished in it: which that is. `None` without segments.
-    pub(super) fn drop_oldest(&mut self) -> io::Result<Option<Range<Index>>> {
-        let Some(oldest) = self.segments.front() else { return Ok(None) };
+    /// Gives the oldest segment up, with all that is not finished in it: which that is, before [`Log::free`] takes its
+    /// room. `None` without segments.
+    pub(super) fn give_up_oldest(&mut self) -> Option<Range<Index>> {
+        let oldest = self.segments.front()?;
         let gone = self.floor.max(oldest.first)..self.segments.get(1).map_or(self.end, |s| s.first);
         if self.segments.len() == 1 {
             self.open = None;
         }
         self.floor = gone.end;
-        self.free()?;
-        Ok(Some(gone))
+        Some(gone)
     }
 
     /// Removes segments that hold nothing but what is finished; the first one becomes the spare.
-    fn free(&mut self) -> io::Result<()> {
+    pub(super) fn free(&mut self) -> io::Result<()> {
         while let Some(oldest) = self.segments.front() {
             let end = self.segments.get(1).map_or(self.end, |next| next.first);
             let is_open = self.segments.len() == 1 && self.open.is_some();
