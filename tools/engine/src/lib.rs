@@ -9,6 +9,8 @@ pub mod arrays;
 pub mod clock;
 pub mod data;
 pub mod engine;
+#[cfg(feature = "trust")]
+pub mod https;
 pub mod model;
 #[cfg(feature = "trust")]
 pub mod storage;
