@@ -136,6 +136,9 @@ macro_rules! steps {
         }
 
         impl Step {
+            /// All that a manifest may write after `do =`.
+            pub const NAMES: &[&str] = &[$($word),*];
+
             /// As the manifest writes it after `do =`.
             pub fn as_str(&self) -> &'static str {
                 match self { $(Self::$kind(_) => $word,)* }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{bail, ensure};
 
 use crate::data::{DType, Signature, TensorSpec};
-use crate::model::PictureLayout;
+use crate::model::{PictureLayout, Step};
 
 /// What a model answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -178,6 +178,10 @@ fn recipe(to: &mut String, input: &TensorSpec) -> std::fmt::Result {
     writeln!(to, "  # {{ do = \"clip\", low = -10.0, high = 10.0 }},")?;
     writeln!(to, "  # {{ do = \"scale\", factor = 0.5, offset = 0.0 }},")?;
     writeln!(to, "  # {{ do = \"standardise\", mean = 0.0, std = 1.0 }},")?;
+    writeln!(to, "  # All there are, with their keys in docs/recipes.md:")?;
+    for names in Step::NAMES.chunks(10) {
+        writeln!(to, "  #   {}", names.join(", "))?;
+    }
     writeln!(to, "]")
 }
 
