@@ -79,6 +79,14 @@ pub fn decode(bytes: &[u8], into: Vec<u8>) -> Result<Picture, PictureError> {
     decoded.unwrap_or_else(|_| Err(PictureError::Damaged("the decoder gave it up".into())))
 }
 
+/// A PNG file of `picture`, lossless; quickly rather than as small as can be.
+///
+/// # Errors
+/// None that a [`Picture`] should cause.
+pub fn encode(picture: &Picture) -> Result<Vec<u8>, PictureError> {
+    png::encode(picture)
+}
+
 /// Memory for `width` x `height` pixels, zeroed where it was not there.
 fn room(width: usize, height: usize, mut into: Vec<u8>) -> Result<Vec<u8>, PictureError> {
     let pixels = width.checked_mul(height).filter(|pixels| *pixels <= PIXELS_MAX);

@@ -469,7 +469,7 @@ complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -s V -l version -d 'Print version'
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -f -a "list" -d 'Shows the configured sensors with their channels, or with --drivers what there can be; opens nothing'
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -f -a "read" -d 'Shows values live, with the rate that is reached and its jitter'
-complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -f -a "record" -d 'Records a sensor into a .csv or .npy file, which the driver `replay` and training read'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -f -a "record" -d 'Records a sensor into a .csv or .npy file, a camera into a folder: what the drivers `replay` and `pictures`, and training, read'
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and not __fish_seen_subcommand_from list read record help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration' -r -F
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from list" -l state -d 'Where state is kept; wins over the configuration' -r -F
@@ -496,7 +496,7 @@ trace\t''"
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from read" -l json -d 'Prints JSON'
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from read" -s h -l help -d 'Print help'
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from read" -s V -l version -d 'Print version'
-complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -s o -l output -d 'The file, .csv or .npy' -r -F
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -s o -l output -d 'The file, .csv or .npy; of a camera the folder' -r -F
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -l for -d 'Ends after this many seconds; Ctrl-C ends it, too' -r
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -l frames -d 'Ends after this many frames' -r
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -s c -l config -d 'The configuration' -r -F
@@ -507,13 +507,13 @@ warn\t''
 info\t''
 debug\t''
 trace\t''"
-complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -l force -d 'Replaces a file that is there'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -l force -d 'Replaces what is there'
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -l json -d 'Prints JSON'
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -s h -l help -d 'Print help'
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from record" -s V -l version -d 'Print version'
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from help" -f -a "list" -d 'Shows the configured sensors with their channels, or with --drivers what there can be; opens nothing'
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from help" -f -a "read" -d 'Shows values live, with the rate that is reached and its jitter'
-complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from help" -f -a "record" -d 'Records a sensor into a .csv or .npy file, which the driver `replay` and training read'
+complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from help" -f -a "record" -d 'Records a sensor into a .csv or .npy file, a camera into a folder: what the drivers `replay` and `pictures`, and training, read'
 complete -c edgerun -n "__fish_edgerun_using_subcommand sensors; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c edgerun -n "__fish_edgerun_using_subcommand outputs" -s c -l config -d 'The configuration' -r -F
 complete -c edgerun -n "__fish_edgerun_using_subcommand outputs" -l state -d 'Where state is kept; wins over the configuration' -r -F
@@ -595,4 +595,4 @@ complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_su
 complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from ota" -f -a "check" -d 'Asks the repository now, not only every hour'
 complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from sensors" -f -a "list" -d 'Shows the configured sensors with their channels, or with --drivers what there can be; opens nothing'
 complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from sensors" -f -a "read" -d 'Shows values live, with the rate that is reached and its jitter'
-complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from sensors" -f -a "record" -d 'Records a sensor into a .csv or .npy file, which the driver `replay` and training read'
+complete -c edgerun -n "__fish_edgerun_using_subcommand help; and __fish_seen_subcommand_from sensors" -f -a "record" -d 'Records a sensor into a .csv or .npy file, a camera into a folder: what the drivers `replay` and `pictures`, and training, read'

@@ -33,7 +33,7 @@ enum Command {
     List(list::Args),
     /// Shows values live, with the rate that is reached and its jitter
     Read(read::Args),
-    /// Records a sensor into a .csv or .npy file, which the driver `replay` and training read
+    /// Records a sensor into a .csv or .npy file, a camera into a folder: what the drivers `replay` and `pictures`, and training, read
     Record(record::Args),
 }
 

@@ -114,6 +114,24 @@ impl Frames {
         self.pictures.drain(..count.min(self.pictures.len()));
     }
 
+    /// Forgets all but the `count` oldest frames.
+    pub fn truncate(&mut self, count: usize) {
+        self.values.truncate(count * self.channels);
+        self.stamps.truncate(count);
+        self.pictures.truncate(count);
+    }
+
+    /// Appends all frames of a batch of the same sensor.
+    ///
+    /// # Panics
+    /// When they have other channels: the caller built it, so it is a bug.
+    pub fn append(&mut self, others: &Self) {
+        assert_eq!(self.channels, others.channels, "batches of one sensor have the same channels");
+        self.values.extend_from_slice(&others.values);
+        self.stamps.extend_from_slice(&others.stamps);
+        self.pictures.extend_from_slice(&others.pictures);
+    }
+
     /// The oldest frame does not follow what was before it.
     pub fn mark_gap(&mut self) {
         if let Some(stamp) = self.stamps.first_mut() {
@@ -147,6 +165,12 @@ mod tests {
         assert_eq!((frames.len(), frames.stamps()[0].at), (2, Duration::from_secs(2)));
         assert_eq!(frames.picture(0).map(|picture| picture.width()), Some(2));
         assert!(frames.frame(1).0.is_empty() && frames.picture(2).is_none());
+        let mut more = frames.clone();
+        more.append(&frames);
+        more.truncate(3);
+        let widths = (0..4).map(|n| more.picture(n).map(|picture| picture.width()));
+        assert_eq!(widths.collect::<Vec<_>>(), [Some(2), Some(3), Some(2), None]);
+        assert_eq!(more.len(), 3);
         frames.clear();
         assert!(frames.picture(0).is_none());
     }

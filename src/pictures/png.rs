@@ -2,7 +2,10 @@
 
 use std::io::Cursor;
 
-use png::{ColorType, Decoder, DecodingError, Limits, Transformations};
+use png::{
+    BitDepth, ColorType, Compression, Decoder, DecodingError, Encoder, EncodingError, Limits,
+    Transformations,
+};
 
 use super::{PictureError, finished, room};
 use crate::data::{PIXELS_MAX, Picture};
@@ -34,6 +37,23 @@ pub(super) fn decode(bytes: &[u8], into: Vec<u8>) -> Result<Picture, PictureErro
         };
     }
     finished(width, height, into)
+}
+
+pub(super) fn encode(picture: &Picture) -> Result<Vec<u8>, PictureError> {
+    let mut file = Vec::new();
+    write(picture, &mut file).map_err(|error| PictureError::Damaged(format!("PNG: {error}")))?;
+    Ok(file)
+}
+
+fn write(picture: &Picture, file: &mut Vec<u8>) -> Result<(), EncodingError> {
+    // No more than 16 megapixels.
+    let mut encoder = Encoder::new(file, picture.width() as u32, picture.height() as u32);
+    encoder.set_color(ColorType::Rgb);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(Compression::Fast);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(picture.bytes())?;
+    writer.finish()
 }
 
 fn damaged(error: DecodingError) -> PictureError {

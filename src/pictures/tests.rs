@@ -27,6 +27,15 @@ fn file(name: &str) -> Vec<u8> {
 }
 
 #[test]
+fn a_picture_is_the_same_after_encoding() {
+    for (width, height) in [(1, 1), (7, 3), (64, 48)] {
+        let bytes = (0..3 * width * height).map(|n| (n * n / 7) as u8).collect();
+        let picture = Picture::new(width, height, bytes).unwrap();
+        assert!(decode(&encode(&picture).unwrap(), Vec::new()).unwrap() == picture);
+    }
+}
+
+#[test]
 fn files_hold_what_pillow_reads_in_them() {
     let read = arrays::unpack(&std::fs::read(folder().join("files.npz")).unwrap()).unwrap();
     for (name, bytes) in files() {

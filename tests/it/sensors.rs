@@ -1,6 +1,8 @@
 //! What a sensor gives can be seen, and recorded so that it can be played again.
 
 use edgerun::clock::Stopwatch;
+use edgerun::data::Picture;
+use edgerun::pictures;
 use serde_json::Value;
 use std::process::Output;
 
@@ -92,6 +94,66 @@ fn what_is_there_is_not_written_over_and_mistakes_are_named() {
         let output = board.output(&[&["sensors"], arguments].concat());
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(text(&output).contains(words), "{arguments:?}: {}", text(&output));
+    }
+}
+
+#[test]
+fn a_recording_of_pictures_is_a_folder_that_is_played_again() {
+    let board = Board::new(
+        r#"
+[[sensor]]
+name = "eye"
+driver = "pictures"
+path = "seen"
+rate = "200 Hz"
+
+[[sensor]]
+name = "again"
+driver = "pictures"
+path = "recorded"
+rate = "200 Hz"
+
+[[pipeline]]
+name = "wine"
+model = "{models}/wine-tree"
+
+[http]
+listen = "127.0.0.1:0"
+"#,
+    );
+    std::fs::create_dir(board.path("seen")).unwrap();
+    let picture = |n: u8| Picture::new(2, 1, vec![n, 0, 255, 1, n, 128]).unwrap();
+    for n in 0..3 {
+        let file = board.path(&format!("seen/{n}.png"));
+        std::fs::write(file, pictures::encode(&picture(n)).unwrap()).unwrap();
+    }
+    let recorded = |folder: &str| -> Vec<Picture> {
+        let file = |n| board.path(&format!("{folder}/{n:06}.png"));
+        let files = (0..3).map(|n| std::fs::read(file(n)).unwrap());
+        files.map(|bytes| pictures::decode(&bytes, Vec::new()).unwrap()).collect()
+    };
+    let to = |folder: &str| board.path(folder).to_str().unwrap().to_owned();
+    let said = good(&board, &["record", "eye", "-o", &to("recorded")]);
+    assert!(said.contains("recorded: 3 frames of eye at 200 Hz, 0 gaps"), "{said}");
+    assert_eq!(recorded("recorded"), [0, 1, 2].map(picture));
+    good(&board, &["record", "again", "-o", &to("twice")]);
+    assert_eq!(recorded("twice"), [0, 1, 2].map(picture));
+    // An older recording goes, other files stay.
+    std::fs::write(board.path("twice/notes"), "").unwrap();
+    good(&board, &["record", "eye", "-o", &to("twice"), "--frames", "1", "--force"]);
+    let mut names: Vec<_> = std::fs::read_dir(board.path("twice"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["000000.png", "notes"]);
+    for (output, words) in [
+        (to("twice"), "has something in it already; use another name or --force"),
+        (to("film.csv"), "must be a folder's name, without an extension"),
+    ] {
+        let refused = board.output(&["sensors", "record", "eye", "-o", &output]);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(text(&refused).contains(words), "{}", text(&refused));
     }
 }
 

@@ -1,23 +1,27 @@
-//! `edgerun sensors record`: a sensor's frames in a file.
+//! `edgerun sensors record`: a sensor's frames in a file, a camera's pictures in a folder.
 
-use std::io::{BufWriter, Write};
+mod csv;
+mod folder;
+mod npy;
+
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use serde_json::json;
 
+use self::csv::Csv;
+use self::folder::Folder;
+use self::npy::Npy;
 use super::daemon::Daemon;
 use super::sampling::{Inbox, Sampled};
 use super::{Outcome, named};
-use crate::arrays;
 use crate::cli::{logger, stop_on_signal};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::data::{Frames, Tensor, TensorData};
-use crate::sensor::SensorSpec;
-use crate::storage::{Disk as _, DiskFile, OsDisk, folder_of};
+use crate::data::Frames;
 
 /// Arguments of `edgerun sensors record`.
 #[derive(clap::Args)]
@@ -25,7 +29,7 @@ pub(super) struct Args {
     /// Which; may be left out where there is only one
     name: Option<String>,
 
-    /// The file, .csv or .npy
+    /// The file, .csv or .npy; of a camera the folder
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
 
@@ -37,14 +41,20 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     frames: Option<usize>,
 
-    /// Replaces a file that is there
+    /// Replaces what is there
     #[arg(long)]
     force: bool,
 }
 
 const LOOK: Duration = Duration::from_millis(100);
-/// What the driver `replay` reads at most, and what fits into memory.
-const NPY_BYTES_MAX: usize = 256 << 20;
+
+/// Where frames go.
+trait Recording {
+    fn write(&mut self, frames: &Frames) -> anyhow::Result<()>;
+
+    /// All is written: what was kept so far gets its name.
+    fn end(self: Box<Self>) -> anyhow::Result<()>;
+}
 
 pub(super) fn run(
     config: &Config,
@@ -56,23 +66,14 @@ pub(super) fn run(
     let sensors = named(config, &names)?;
     let [sensor] = sensors.as_slice() else { bail!("say which sensor: one file holds one") };
     let file = args.output.display();
-    if args.output.exists() && !args.force {
+    if args.output.is_file() && !args.force {
         bail!("{file} is there already; use another name or --force");
     }
-    let extension = args.output.extension().and_then(|e| e.to_str()).unwrap_or_default();
     let stop = stop_on_signal()?;
     let daemon = Daemon::of(config)?;
     let mut sampled = Sampled::start(sensor, daemon.as_ref(), &stop)?;
-    let begun = match extension.to_ascii_lowercase().as_str() {
-        _ if sampled.spec.gives_pictures() => Err(anyhow::anyhow!(
-            "{} gives pictures, which neither .csv nor .npy holds",
-            sampled.name
-        )),
-        "csv" => Csv::begin(&args.output, &sampled.spec).map(Recording::Csv),
-        "npy" => Ok(Recording::Npy { values: Vec::new(), path: args.output.clone() }),
-        _ => Err(anyhow::anyhow!("{file} is neither .csv nor .npy")),
-    };
-    let result = begun.and_then(|recording| go_on(&mut sampled, recording, args, &stop));
+    let result =
+        begin(&sampled, args).and_then(|recording| go_on(&mut sampled, recording, args, &stop));
     stop.store(true, Ordering::Relaxed);
     sampled.finish()?;
     let Recorded { frames, gaps, dropped } = result?;
@@ -87,8 +88,8 @@ pub(super) fn run(
     } else {
         writeln!(out, "{file}: {frames} frames of {} at {rate_hz} Hz, {gaps} gaps", sampled.name)?;
     }
-    if gaps > 0 && extension.eq_ignore_ascii_case("npy") {
-        logger::say(&format!("{file}: an array cannot hold the gaps; .csv does"));
+    if gaps > 0 && !is_csv(&args.output) {
+        logger::say(&format!("{file}: the gaps are not in it; only .csv holds them"));
     }
     if dropped > 0 {
         logger::say(&format!(
@@ -104,25 +105,43 @@ struct Recorded {
     dropped: usize,
 }
 
-enum Recording {
-    Csv(Csv),
-    /// Rows of all channels; an array's length stands before its values.
-    Npy {
-        values: Vec<f32>,
-        path: PathBuf,
-    },
+/// What `args.output` is to become.
+fn begin(sampled: &Sampled, args: &Args) -> anyhow::Result<Box<dyn Recording>> {
+    let file = args.output.display();
+    let extension = args.output.extension().unwrap_or_default();
+    Ok(match sampled.spec.gives_pictures() {
+        true if sampled.by_daemon() => bail!(
+            "the running daemon has {}, and hands out no pictures; `systemctl stop edgerun` frees it",
+            sampled.name
+        ),
+        true if extension.is_empty() || args.output.is_dir() => {
+            Box::new(Folder::begin(&args.output, args.force)?)
+        }
+        true => bail!(
+            "{} gives pictures: {file} must be a folder's name, without an extension",
+            sampled.name
+        ),
+        false if is_csv(&args.output) => Box::new(Csv::begin(&args.output, &sampled.spec)?),
+        false if extension.eq_ignore_ascii_case("npy") => {
+            Box::new(Npy::begin(&args.output, sampled.spec.channels.len()))
+        }
+        false => bail!("{file} is neither .csv nor .npy"),
+    })
+}
+
+fn is_csv(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
 fn go_on(
     sampled: &mut Sampled,
-    mut recording: Recording,
+    mut recording: Box<dyn Recording>,
     args: &Args,
     stop: &std::sync::atomic::AtomicBool,
 ) -> anyhow::Result<Recorded> {
     let clock = SystemClock;
     let begin = clock.monotonic();
     let end = args.seconds.map(|s| begin + Duration::try_from_secs_f64(s).unwrap_or_default());
-    let channels = sampled.spec.channels.len();
     let mut done = Recorded { frames: 0, gaps: 0, dropped: 0 };
     loop {
         clock.sleep_until(clock.monotonic() + LOOK);
@@ -134,101 +153,17 @@ fn go_on(
         news.iter().for_each(|what| log::warn!("sensor {}: {what}", sampled.name));
         done.dropped += dropped;
         if let Some(most) = args.frames {
-            frames = first(&frames, most - done.frames);
+            frames.truncate(most - done.frames);
         }
         // The beginning of the recording is no gap in it.
         let begins = usize::from(done.frames == 0);
         done.gaps += frames.stamps().iter().skip(begins).filter(|stamp| stamp.gap_before).count();
         done.frames += frames.len();
-        match &mut recording {
-            Recording::Csv(csv) => csv.write(&frames)?,
-            Recording::Npy { values, path } => {
-                if 4 * (values.len() + frames.values().len()) > NPY_BYTES_MAX {
-                    bail!("{}: more than 256 MiB; record into .csv", path.display());
-                }
-                values.extend_from_slice(frames.values());
-            }
-        }
+        recording.write(&frames)?;
         if over || args.frames == Some(done.frames) {
             break;
         }
     }
-    match recording {
-        Recording::Csv(csv) => csv.end()?,
-        Recording::Npy { values, path } => {
-            let rows = Tensor::new(
-                vec![values.len() / channels.max(1), channels],
-                TensorData::F32(values),
-            )?;
-            arrays::write(&path, &[("x", &rows)])?;
-        }
-    }
+    recording.end()?;
     Ok(done)
-}
-
-fn first(frames: &Frames, count: usize) -> Frames {
-    let mut some = Frames::new(frames.channels(), count.min(frames.len()));
-    for (values, stamp) in frames.iter().take(count) {
-        some.push(values, stamp);
-    }
-    some
-}
-
-/// A recording as text; it has its name only when it is whole.
-struct Csv {
-    file: BufWriter<Box<dyn DiskFile>>,
-    path: PathBuf,
-    part: PathBuf,
-    period: Duration,
-    /// The newest frame's time on the sensor's clock and in the file.
-    last: Option<(Duration, Duration)>,
-}
-
-impl Csv {
-    fn begin(path: &Path, spec: &SensorSpec) -> anyhow::Result<Self> {
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        let file =
-            OsDisk.create(&part).with_context(|| format!("cannot write {}", part.display()))?;
-        let mut file = BufWriter::new(file);
-        let columns = spec.channels.iter().map(|channel| match channel.unit.is_empty() {
-            true => channel.name.to_string(),
-            false => format!("{} [{}]", channel.name, channel.unit),
-        });
-        let columns: Vec<String> = columns.collect();
-        writeln!(file, "time_s,{}", columns.join(","))?;
-        Ok(Self { file, path: path.to_owned(), part, period: spec.period(), last: None })
-    }
-
-    fn write(&mut self, frames: &Frames) -> anyhow::Result<()> {
-        for (values, stamp) in frames.iter() {
-            let time = match self.last {
-                None => Duration::ZERO,
-                Some((at, time)) => {
-                    let step = stamp.at.saturating_sub(at);
-                    // Who reads it finds a gap by a step of more than one and a half periods.
-                    time + if stamp.gap_before { step.max(self.period * 2) } else { step }
-                }
-            };
-            self.last = Some((stamp.at, time));
-            write!(self.file, "{:.6}", time.as_secs_f64())?;
-            for value in values {
-                match value.is_finite() {
-                    true => write!(self.file, ",{value}")?,
-                    false => write!(self.file, ",")?,
-                }
-            }
-            writeln!(self.file)?;
-        }
-        Ok(())
-    }
-
-    fn end(mut self) -> anyhow::Result<()> {
-        self.file.flush()?;
-        self.file.get_mut().sync()?;
-        OsDisk.rename(&self.part, &self.path)?;
-        OsDisk.sync_folder(folder_of(&self.path))?;
-        Ok(())
-    }
 }

@@ -19,6 +19,8 @@ use crate::sensor::{
 
 /// Frames that may wait to be written or shown; beyond that the oldest go, and are counted.
 const WAITING_MAX: usize = 1 << 16;
+/// As many pictures: a megabyte each, mostly.
+const PICTURES_WAITING_MAX: usize = 16;
 
 /// One sensor at work.
 pub(super) struct Sampled {
@@ -98,6 +100,11 @@ impl Sampled {
         Ok(Self { name, spec, work: Work::Own(own) })
     }
 
+    /// Whether a running daemon samples it.
+    pub(super) fn by_daemon(&self) -> bool {
+        matches!(self.work, Work::Daemon(_))
+    }
+
     /// Takes all that waits.
     pub(super) fn take(&mut self) -> Inbox {
         match &mut self.work {
@@ -165,10 +172,9 @@ impl Inbox {
     }
 
     fn take(&mut self, batch: &Frames) {
-        for (values, stamp) in batch.iter() {
-            self.frames.push(values, stamp);
-        }
-        let over = self.frames.len().saturating_sub(WAITING_MAX);
+        self.frames.append(batch);
+        let most = if batch.channels() == 0 { PICTURES_WAITING_MAX } else { WAITING_MAX };
+        let over = self.frames.len().saturating_sub(most);
         self.frames.forget_first(over);
         self.dropped += over;
     }
