@@ -215,6 +215,91 @@ sandbox() {
     is_healthy
 }
 
+# with_devices FILE BUNDLE…: FILE behind the board's configuration, the bundles that it names, and what docs/sensors.md and
+# docs/sinks.md tell owners to let the unit reach.
+with_devices() {
+    local config=$1 bundle
+    shift
+    rm -rf "$run/bundles"
+    for bundle; do
+        mkdir -p "$run/bundles/$bundle"
+        cp "tests/board/$bundle/manifest.toml" "$run/bundles/$bundle/"
+        unzip -qd "$run/bundles/$bundle" tests/data/conformance/unary.zip "$(sed -n 's/^model = "\(.*\)"$/\1/p' "tests/board/$bundle/manifest.toml")"
+    done
+    tar -cC "$run/bundles" . | board 'tar -xC /etc/edgerun --no-same-owner && chmod -R a+rX /etc/edgerun/*/'
+    board 'set -e
+        groupadd --system --force gpio
+        printf "%s\n" "SUBSYSTEM==\"gpio\", KERNEL==\"gpiochip*\", GROUP=\"gpio\", MODE=\"0660\"" >/etc/udev/rules.d/61-gpio.rules
+        udevadm control --reload; udevadm trigger --settle --subsystem-match=gpio
+        mkdir -p /etc/systemd/system/edgerun.service.d
+        printf "[Service]\nSupplementaryGroups=audio video gpio\nDeviceAllow=char-alsa rw\nDeviceAllow=char-video4linux rw\nDeviceAllow=char-gpiochip rw\nExecStopPost=-/usr/bin/edgerun outputs --safe --config /etc/edgerun/edgerun.toml\n" \
+            >/etc/systemd/system/edgerun.service.d/devices.conf
+        cp -p /etc/edgerun/edgerun.toml /etc/edgerun/edgerun.toml.own'
+    board 'cat >>/etc/edgerun/edgerun.toml' <"$config"
+    board 'systemctl daemon-reload && systemctl restart edgerun && edgerun sensors list'
+}
+
+own_configuration() {
+    board 'set -e
+        mv /etc/edgerun/edgerun.toml.own /etc/edgerun/edgerun.toml
+        rm -r /etc/systemd/system/edgerun.service.d /etc/edgerun/*/manifest.toml
+        systemctl daemon-reload; systemctl restart edgerun'
+    is_healthy
+}
+
+# A sound card and a camera of the board's kernel, each with a signal that is known, each taken away and given back.
+sound_and_pictures() {
+    board 'cat >/usr/local/bin/tone && chmod 755 /usr/local/bin/tone' <"$run/tone"
+    board 'set -e; modprobe snd-aloop; modprobe vivid n_devs=1; udevadm settle
+        systemd-run --quiet --unit=tone /usr/local/bin/tone /dev/snd/pcmC0D0p; cat /proc/asound/pcm; ls /dev/video0'
+    with_devices tests/board/devices.toml ear eye
+    # The third of seventeen bands has 1 kHz in it.
+    hear 240 result/ear '.result.vector | index(max) == 2 and max > 0.9' | jq -r '"heard: \(.result.vector[2] * 100 | round) % of the power about 1 kHz"'
+    # Colour bars: white and yellow at the left, blue and black at the right. The top of the picture has writing on it.
+    hear 240 result/eye '.result.vector | .[45] > 150 and .[46] > 150 and .[57] < 40 and .[58] < 40' |
+        jq -r '"seen: \(.result.vector[45:60] | map(round))"'
+    hear_after 120 event/ear '.event == "sensor_stuck"' 'systemctl stop tone' | jq -r .reason
+    hear_after 90 event/ear '.event == "sensor_back"' 'systemd-run --quiet --unit=tone /usr/local/bin/tone /dev/snd/pcmC0D0p' |
+        jq -r '"back after \(.after_ms) ms"'
+    hear_after 90 event/eye '.event == "sensor_lost"' 'echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind' | jq -r .reason
+    hear_after 90 event/eye '.event == "sensor_back"' 'echo vivid.0 >/sys/bus/platform/drivers/vivid/bind' | jq -r '"back after \(.after_ms) ms"'
+    is_healthy
+    own_configuration
+    board 'systemctl stop tone'
+}
+
+# The emulated machine has a GPIO chip when its kernel gets a device tree. The power button is on its line 3, held by a
+# driver, which gives it away here: qemu presses it.
+gpio() {
+    local pressed
+    power_cut -machine acpi=off
+    board 'set -e; test -c /dev/gpiochip0
+        if test -e /sys/bus/platform/drivers/gpio-keys/gpio-keys; then echo gpio-keys >/sys/bus/platform/drivers/gpio-keys/unbind; fi'
+    with_devices tests/board/gpio.toml lines
+    hear 240 result/lines '.result.vector | add == 0' >/dev/null
+    for pressed in 1 2 3; do
+        vm_tell system_powerdown
+        hear 60 result/lines ".result.vector | add == $pressed" >/dev/null
+    done
+    printf 'pressed three times, counted three times\n'
+    hear 120 event/gestures '.event == "label_changed" and .to == "running"' >/dev/null
+    line_is hi
+    hear 120 event/gestures '.event == "label_changed" and .from == "running"' >/dev/null
+    line_is lo
+    hear 120 event/gestures '.event == "label_changed" and .to == "running"' >/dev/null
+    line_is hi
+    board 'systemctl kill --signal=KILL edgerun'
+    line_is lo
+    is_healthy
+    own_configuration
+}
+
+# The level that the kernel drives line 0 with, as soon as it is that.
+line_is() {
+    board "timeout 20 sh -c 'until grep -q \"gpio-.*edgerun.* out $1\" /sys/kernel/debug/gpio; do sleep 0.2; done' ||
+        { cat /sys/kernel/debug/gpio; exit 1; }; grep edgerun.*out /sys/kernel/debug/gpio"
+}
+
 # What the whole board writes in ten reports' time of doing its job; sectors have 512 bytes.
 flash() {
     local sectors seconds then since

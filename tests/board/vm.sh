@@ -42,6 +42,21 @@ hear() {
     ((code == 0)) || fail "in $1 s nothing on $2 was: $3; last: $(mosquitto_sub -p $mqtt_port -W 1 -C 1 -t "$topic/$2" 2>/dev/null)"
 }
 
+# hear_after SECONDS TOPIC FILTER COMMAND…: as `hear`, of what is said from the moment on in which COMMAND begins on the board.
+hear_after() {
+    local seconds=$1 on="$topic/$2" filter=$3 said from pid code=0
+    shift 3
+    from=$(($(wc -l <"$run/mqtt.log") + 1))
+    board "$@"
+    exec {said}< <(exec timeout "$seconds" tail -n "+$from" -f "$run/mqtt.log")
+    pid=$!
+    jq -nRce --unbuffered "first(inputs | select(contains(\" $on \")) | sub(\"^[^{]*\"; \"\") | fromjson | select($filter))" \
+        <&"$said" || code=$?
+    kill "$pid" 2>/dev/null || true
+    exec {said}<&-
+    ((code == 0)) || fail "in $seconds s after \"$*\" nothing on $on was: $filter"
+}
+
 tell() { mosquitto_pub -p $mqtt_port -q 1 "$@"; }
 
 # The board does its job. It never knows the time for sure, since nobody in its network tells it; it may say for ten
