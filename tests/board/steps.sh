@@ -116,11 +116,9 @@ network() {
 }
 
 sensor_off() {
-    board 'touch /run/i2c-usbip.removed'
-    hear 60 event/gestures '.event == "sensor_lost"' | jq -r .reason
+    hear_after 60 event/gestures '.event == "sensor_lost"' 'touch /run/i2c-usbip.removed' | jq -r .reason
     hear 90 health '.problems | any(.code == "sensor_lost")' >/dev/null
-    board 'rm /run/i2c-usbip.removed'
-    hear 120 event/gestures '.event == "sensor_back"' | jq -r '"back after \(.after_ms) ms"'
+    hear_after 120 event/gestures '.event == "sensor_back"' 'rm /run/i2c-usbip.removed' | jq -r '"back after \(.after_ms) ms"'
     is_healthy
 }
 

@@ -49,7 +49,7 @@ impl Recording for Folder {
             let part = file.with_extension("part");
             // A picture is whole or not there; what the disk has not got yet when the power goes is lost.
             fs::write(&part, pictures::encode(picture)?)
-                .and_then(|()| fs::rename(&part, &file))
+                .and_then(|()| OsDisk.rename(&part, &file))
                 .with_context(|| format!("cannot write {}", file.display()))?;
             self.next += 1;
         }
