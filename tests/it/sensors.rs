@@ -85,8 +85,10 @@ fn what_is_there_is_not_written_over_and_mistakes_are_named() {
     let board = board();
     let file = |name: &str| board.path(name).to_str().unwrap().to_owned();
     let taken = file("recording.csv");
+    std::fs::create_dir(board.path("folder.csv")).unwrap();
     for (arguments, words) in [
         (&["record", "imu", "-o", &taken][..], "is there already"),
+        (&["record", "imu", "-o", &file("folder.csv"), "--force"], "folder.csv is a folder"),
         (&["record", "-o", "x.csv"], "say which sensor"),
         (&["record", "imu", "-o", &file("x.txt")], "is neither .csv nor .npy"),
         (&["read", "imo"], "there is no sensor \"imo\"; there are: imu, air"),

@@ -121,6 +121,8 @@ fn begin(sampled: &Sampled, args: &Args) -> anyhow::Result<Box<dyn Recording>> {
             "{} gives pictures: {file} must be a folder's name, without an extension",
             sampled.name
         ),
+        // Found now, not when a recording of an hour gets its name.
+        false if args.output.is_dir() => bail!("{file} is a folder; name a .csv or .npy file"),
         false if is_csv(&args.output) => Box::new(Csv::begin(&args.output, &sampled.spec)?),
         false if extension.eq_ignore_ascii_case("npy") => {
             Box::new(Npy::begin(&args.output, sampled.spec.channels.len()))
