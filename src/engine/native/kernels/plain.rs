@@ -43,10 +43,13 @@ impl Isa {
 /// Adds each of `x` to each of `sums`, which wrap.
 #[inline(always)]
 pub(crate) fn add_bytes<const N: usize>(sums: &mut [i32; N], x: &[i8; N]) {
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
     if let (sums, []) = sums.as_chunks_mut() {
         for (sums, x) in sums.iter_mut().zip(x.as_chunks().0) {
+            #[cfg(target_arch = "aarch64")]
             super::neon::add_bytes(sums, x);
+            #[cfg(target_arch = "x86_64")]
+            x86::add_bytes(sums, x);
         }
         return;
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use bytemuck::Pod;
 
 use super::super::shared::scaling::Clamp;
-use crate::engine::native::kernels::add_bytes;
+use crate::engine::native::kernels::{add_bytes, nearest_within};
 
 /// Values under a window into one.
 pub(super) trait Fold: Copy + Send + Sync + fmt::Debug + 'static {
@@ -67,6 +67,15 @@ impl Average {
     fn byte(&self, mean: i32) -> i8 {
         ((mean - self.origin).clamp(-128, 127) as i8).clamp(self.low, self.high)
     }
+
+    /// Of windows larger than any that is common: kept out of the way of the others' registers.
+    #[cold]
+    #[inline(never)]
+    fn finish_many(&self, folded: &[i32], count: i32, y: &mut [i8]) {
+        for (y, &folded) in y.iter_mut().zip(folded) {
+            *y = self.finish(folded, count);
+        }
+    }
 }
 
 impl Fold for Average {
@@ -89,17 +98,16 @@ impl Fold for Average {
     #[inline(always)]
     fn finish_all(&self, folded: &[i32], count: i32, y: &mut [i8]) {
         if count >= FEW {
-            for (y, &folded) in y.iter_mut().zip(folded) {
-                *y = self.finish(folded, count);
-            }
-            return;
+            return self.finish_many(folded, count, y);
         }
         // The same quotients: at most 256 with steps of 2^-15 between them.
         let (half, divisor) = (count / 2, count as f32);
+        let bound = |bound: i8| (i32::from(bound) + self.origin) as f32;
+        let (low, high) = (bound(self.low), bound(self.high));
         for (y, &folded) in y.iter_mut().zip(folded) {
             let sum = self.sum(folded, count);
             let sum = sum + if sum > 0 { half } else { -half };
-            *y = self.byte((sum as f32 / divisor) as i32);
+            *y = (nearest_within((sum as f32 / divisor).trunc(), low, high) - self.origin) as i8;
         }
     }
 }
