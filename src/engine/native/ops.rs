@@ -317,6 +317,8 @@ pub(super) struct Step {
     pub(super) in_place: bool,
     /// Bytes of scratch.
     pub(super) scratch: usize,
+    /// Threads that it is cut for. Where there are several, its kernel may get more scratch than it asked for.
+    pub(super) threads: usize,
     /// Bytes of packed constants.
     pub(super) weight_bytes: usize,
     /// Multiply-accumulates of one run.
@@ -335,6 +337,7 @@ impl Step {
             updates: Vec::new(),
             in_place: false,
             scratch: 0,
+            threads: 1,
             weight_bytes: 0,
             macs: 0,
             work: work as u64,

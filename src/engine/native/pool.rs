@@ -7,6 +7,7 @@
 
 mod desk;
 mod queue;
+mod rooms;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -16,6 +17,7 @@ use std::thread::{self, JoinHandle};
 
 use self::desk::Desk;
 use self::queue::Queue;
+pub(crate) use self::rooms::Rooms;
 use crate::engine::threads::THREADS_MAX;
 
 /// Most parts of what is shared: one for each thread at least.
@@ -158,14 +160,14 @@ impl Team<'_> {
     }
 
     /// `work` on each of `parts`, at most [`PARTS_MAX`], on as many threads at once as there are `rooms`
-    /// and threads; each thread has one room for all that it does.
+    /// and threads; each thread has one room for all that it does, the caller the first one.
     ///
     /// # Panics
     /// When a part does, after all have ended.
     pub(crate) fn share<P: Send, R: Send>(
         &self,
         parts: impl ExactSizeIterator<Item = P> + Send,
-        mut rooms: impl Iterator<Item = R> + Send,
+        mut rooms: impl DoubleEndedIterator<Item = R> + Send,
         work: impl Fn(P, &mut R) + Sync,
     ) {
         if self.lent == 0 || parts.len() < 2 {
@@ -176,7 +178,7 @@ impl Team<'_> {
         let first = |thread| {
             let (queue, rooms) = &mut *lock(&left);
             // Without a room no part is taken.
-            let room = rooms.next()?;
+            let room = if thread == 0 { rooms.next() } else { rooms.next_back() }?;
             Some((room, queue.next(thread)?))
         };
         let next = |thread| lock(&left).0.next(thread);

@@ -188,7 +188,7 @@ impl Border {
         let all = y.len();
         let end = |i: usize| if i + 1 == count { all } else { rows(i).end * row };
         let ys = stretches(y, (0..count).map(|i| end(i) - rows(i).start * row));
-        team.share((0..count).zip(ys), iter::repeat(()), |(i, y), ()| stripe(rows(i), y));
+        team.share((0..count).zip(ys), iter::repeat_n((), count), |(i, y), ()| stripe(rows(i), y));
     }
 
     /// `rows` of the bordered image, where a value takes `size` places. `copy` may write beyond a line

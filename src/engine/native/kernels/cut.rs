@@ -12,7 +12,7 @@ use super::output::Output;
 use super::parts::Product;
 use super::table::Table;
 use crate::engine::native::plan::ALIGN;
-use crate::engine::native::pool::{Team, stretches};
+use crate::engine::native::pool::{Rooms, Team, stretches};
 
 /// One of the products; `[height, width]` everywhere.
 #[derive(Clone, Debug)]
@@ -202,8 +202,7 @@ impl<G: Product> Bands<G> {
         work: impl Fn(&Part<G>, &mut [Y], &mut [u8]) + Sync,
     ) {
         let bands = self.all.iter().zip(stretches(y, self.all.iter().map(|band| band.len)));
-        let rooms = stretches(scratch, iter::repeat_n(self.room(), self.threads));
-        team.share(bands, rooms, |(band, y), room| {
+        team.share(bands, Rooms::new(scratch, self.threads), |(band, y), room| {
             band.parts.iter().for_each(|part| work(part, y, room));
         });
     }

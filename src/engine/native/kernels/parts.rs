@@ -1,13 +1,12 @@
 //! A layer's work in parts that several threads take, each part a stretch of the output.
 
-use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::depthwise::walk::Walk;
 use super::table::Table;
 use crate::engine::native::plan::ALIGN;
-use crate::engine::native::pool::{PARTS_MAX, Team, stretches};
+use crate::engine::native::pool::{PARTS_MAX, Rooms, Team, stretches};
 
 /// Parts for each thread where there is enough for them: whoever is late takes fewer.
 const TURNS: usize = 4;
@@ -129,8 +128,7 @@ impl<G: Product> Parts<G> {
         }
         let len = |part: &Part<G>| part.outs.rows() * part.gemm.n();
         let parts = self.all.iter().zip(stretches(y, self.all.iter().map(len)));
-        let rooms = stretches(scratch, iter::repeat_n(self.room(), self.threads));
-        team.share(parts, rooms, |(part, y), room| work(part, y, room));
+        team.share(parts, Rooms::new(scratch, self.threads), |(part, y), room| work(part, y, room));
     }
 }
 
@@ -196,19 +194,18 @@ impl<K: Lined> AllLines<K> {
         &self.all[0].kernel
     }
 
-    /// `work` on each part with its stretch of `y` and its thread's room, of so much of `scratch`.
+    /// `work` on each part with its stretch of `y` and its thread's room in `scratch`.
     pub(super) fn run<Y: Send, S: Send>(
         &self,
         team: &Team<'_>,
         y: &mut [Y],
-        (room, scratch): (usize, &mut [S]),
+        scratch: &mut [S],
         work: impl Fn(&Lines<K>, &mut [Y], &mut [S]) + Sync,
     ) {
         if let [part] = &self.all[..] {
             return work(part, y, scratch);
         }
         let parts = self.all.iter().zip(stretches(y, self.all.iter().map(|part| part.len)));
-        let rooms = stretches(scratch, iter::repeat_n(room, self.threads));
-        team.share(parts, rooms, |(part, y), room| work(part, y, room));
+        team.share(parts, Rooms::new(scratch, self.threads), |(part, y), room| work(part, y, room));
     }
 }

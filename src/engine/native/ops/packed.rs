@@ -52,7 +52,7 @@ pub(in super::super) fn step<K: Packed>(
     };
     let (scratch, weight_bytes) = (scratch_for::<u8>(scratch)?, kernel.bytes());
     let work = macs.saturating_add(x + y);
-    Ok(Step { scratch, weight_bytes, macs, work, ..Step::new(kernel, 0) }.into())
+    Ok(Step { scratch, threads, weight_bytes, macs, work, ..Step::new(kernel, 0) }.into())
 }
 
 macro_rules! packed {

@@ -24,7 +24,7 @@ fn is_helper() -> bool {
 /// Shares two parts between the calling thread and one helper: both are at them at the same time.
 fn both(team: &Team<'_>, work: impl Fn() + Sync) {
     let met = Barrier::new(2);
-    team.share(0..2, iter::repeat(()), |_, ()| {
+    team.share(0..2, iter::repeat_n((), 2), |_, ()| {
         met.wait();
         work();
     });
@@ -64,7 +64,7 @@ fn a_single_core_has_no_helpers() {
     let team = pool.begin(3, &[]);
     assert_eq!(team.threads(), 1);
     let mut parts = [0; 9];
-    team.share(parts.iter_mut(), iter::repeat(()), |part, ()| *part += 1);
+    team.share(parts.iter_mut(), iter::repeat_n((), 4), |part, ()| *part += 1);
     assert_eq!(parts, [1; 9]);
 }
 

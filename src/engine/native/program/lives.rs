@@ -123,13 +123,23 @@ impl Lives {
             let bytes = if span.is_some() { value.bytes() } else { 0 };
             blocks.push(Block { bytes, first, last });
         }
+        // What threads share has one scratch for the whole run, away from all values: each thread finds its part of it
+        // in its cache, where another's would have to be fetched, though nobody reads any more what is in there.
+        let most =
+            steps.iter().filter(|(_, step)| step.threads > 1).map(|(_, step)| step.scratch).max();
+        blocks.push(Block { bytes: most.unwrap_or(0), first: 0, last: END });
         for (i, (_, step)) in steps.iter().enumerate() {
-            blocks.push(Block { bytes: step.scratch, first: i + 1, last: i + 1 });
+            let bytes = if step.threads > 1 { 0 } else { step.scratch };
+            blocks.push(Block { bytes, first: i + 1, last: i + 1 });
         }
         let layout = plan::layout(&blocks)?;
         let span = |(&at, block): (&usize, &Block)| at..at + block.bytes;
         let mut values: Vec<Span> = layout.offsets.iter().zip(&blocks).map(span).collect();
-        let scratch = values.split_off(graph.values.len());
+        let mut scratch = values.split_off(graph.values.len());
+        let shared = scratch.remove(0);
+        for (own, _) in scratch.iter_mut().zip(steps).filter(|(_, (_, step))| step.threads > 1) {
+            own.clone_from(&shared);
+        }
         let live_bytes = plan::live_bytes(&blocks, steps.len() + 1);
         Ok(Places { values, scratch, arena_bytes: layout.bytes, live_bytes })
     }
