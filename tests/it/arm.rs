@@ -1,7 +1,8 @@
 //! The binary for 64-bit ARM gives the very bytes that the one for this machine gives.
 //!
 //! `scripts/test` builds it and names it in `$EDGERUN_ARM_BINARY`; qemu's user mode runs it. Bytes are
-//! compared where our own engine runs; float models on tract keep to the tolerance of their golden vectors.
+//! compared where our own engine runs. Float models on tract, which only `scripts/test --full` builds for ARM
+//! (`$EDGERUN_ARM_TRACT_BINARY`), keep to the tolerance of their golden vectors.
 
 use std::{
     fs,
@@ -22,14 +23,17 @@ use crate::{
     zoo::zoo,
 };
 
-/// The binary; `None` where the run was told to do without.
-fn arm_binary() -> Option<PathBuf> {
-    let path = std::env::var_os("EDGERUN_ARM_BINARY");
+/// The binary that `name` in the environment names; `None` where the run was told to do without.
+fn arm_binary(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os(name);
     if path.is_none() {
-        eprintln!("left out: scripts/test builds the binary and sets EDGERUN_ARM_BINARY");
+        eprintln!("left out: scripts/test builds the binary and sets {name}");
     }
     path.map(PathBuf::from)
 }
+
+const LITE: &str = "EDGERUN_ARM_BINARY";
+const TRACT: &str = "EDGERUN_ARM_TRACT_BINARY";
 
 /// `n` tensors like `spec` as one with another leading dimension.
 fn stack(spec: &TensorSpec, rows: &[Tensor]) -> Tensor {
@@ -110,7 +114,7 @@ fn shipped(name: &str) -> (PathBuf, Bundle) {
 
 #[test]
 fn arm_gives_the_golden_bytes_of_the_gesture_model() {
-    let Some(arm) = arm_binary() else { return };
+    let Some(arm) = arm_binary(LITE) else { return };
     let (model, bundle) = shipped("gestures");
     let (input, expected) = golden(&bundle);
     let outputs = infer_on_both(&arm, &model, &[(&bundle.manifest.inputs[0].name, &input)]);
@@ -119,7 +123,7 @@ fn arm_gives_the_golden_bytes_of_the_gesture_model() {
 
 #[test]
 fn arm_keeps_to_the_tolerance_of_the_classic_models() {
-    let Some(arm) = arm_binary() else { return };
+    let Some(arm) = arm_binary(TRACT) else { return };
     for name in ["diabetes-linear", "cancer-logistic", "wine-tree"] {
         let (model, bundle) = shipped(name);
         let (input, expected) = golden(&bundle);
@@ -139,7 +143,7 @@ fn arm_keeps_to_the_tolerance_of_the_classic_models() {
 
 #[test]
 fn arm_agrees_on_the_models_of_mlperf_tiny() {
-    let (Some(arm), Some(zoo)) = (arm_binary(), zoo()) else { return };
+    let (Some(arm), Some(zoo)) = (arm_binary(LITE), zoo()) else { return };
     for name in
         ["ad01_int8", "kws_ref_model", "pretrainedResnet_quant", "str_ww_ref_model", "vww_96_int8"]
     {
