@@ -71,7 +71,8 @@ impl Threads {
         self.cores.get(1..).unwrap_or_default()
     }
 
-    /// Into how many threads' parts an operator of so many multiply-accumulates is cut.
+    /// Into how many threads' parts an operator that takes as long as so many multiply-accumulates of a matrix
+    /// product is cut.
     pub(super) fn for_work(&self, macs: u64) -> usize {
         if macs < self.shared_from { 1 } else { self.count }
     }

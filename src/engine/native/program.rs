@@ -111,7 +111,7 @@ pub(super) fn compile_resolved(
                 (macs, weight_bytes) = (step.macs, weight_bytes + step.weight_bytes);
                 moved_bytes = moved(graph, node, &step);
                 work = work.saturating_add(step.work);
-                threads = target.threads.for_work(step.work).max(threads);
+                threads = step.threads.max(threads);
                 if work > WORK_MAX {
                     let why =
                         format!("up to here one run takes {work} steps of at most {WORK_MAX}");

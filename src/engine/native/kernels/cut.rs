@@ -1,7 +1,6 @@
 //! Convolutions cut into several products over one bordered input: groups of channels, and the phases
 //! of transposed convolutions.
 
-use std::iter;
 use std::sync::Arc;
 
 use super::border::{Border, Form};

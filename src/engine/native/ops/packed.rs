@@ -13,6 +13,8 @@ use crate::engine::native::memory::Memory;
 
 /// A kernel with its constants.
 pub(in super::super) trait Packed: Kernel + Sized + 'static {
+    /// How many multiply-accumulates of a matrix product take as long as one of its own, at least.
+    const SLOWNESS: u64;
     /// Bytes of the constants.
     fn bytes(&self) -> usize;
     /// Cuts its work into parts for so many threads, before its scratch is asked for.
@@ -41,7 +43,7 @@ pub(in super::super) fn step<K: Packed>(
 ) -> Result<Compiled, Refusal> {
     let (x, y) = (site.input(0)?.elements() as u64, site.output()?.elements() as u64);
     let macs = y.saturating_mul(k as u64);
-    let threads = site.threads.for_work(macs);
+    let threads = site.threads.for_work(macs.saturating_mul(K::SLOWNESS));
     if let Some(kernel) = kernel.as_mut().filter(|_| threads > 1) {
         kernel.split(threads);
     }
@@ -56,8 +58,10 @@ pub(in super::super) fn step<K: Packed>(
 }
 
 macro_rules! packed {
-    ($($kernel:ident of $value:ty, scratch of $scratch:ty;)*) => {$(
+    ($($kernel:ident of $value:ty, scratch of $scratch:ty, slowness $slowness:literal;)*) => {$(
         impl Packed for $kernel {
+            const SLOWNESS: u64 = $slowness;
+
             fn bytes(&self) -> usize {
                 self.bytes()
             }
@@ -82,12 +86,12 @@ macro_rules! packed {
 }
 
 packed! {
-    Conv of i8, scratch of u8;
-    CutConv of i8, scratch of u8;
-    FloatCutConv of f32, scratch of f32;
-    DepthwiseConv of i8, scratch of u8;
-    FloatConv of f32, scratch of f32;
-    FloatDepthwiseConv of f32, scratch of f32;
-    HybridConv of f32, scratch of u8;
-    HybridDepthwiseConv of f32, scratch of f32;
+    Conv of i8, scratch of u8, slowness 1;
+    CutConv of i8, scratch of u8, slowness 1;
+    FloatCutConv of f32, scratch of f32, slowness 1;
+    DepthwiseConv of i8, scratch of u8, slowness 2;
+    FloatConv of f32, scratch of f32, slowness 1;
+    FloatDepthwiseConv of f32, scratch of f32, slowness 1;
+    HybridConv of f32, scratch of u8, slowness 1;
+    HybridDepthwiseConv of f32, scratch of f32, slowness 1;
 }
