@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
-use crate::clock::Stopwatch;
+use crate::clock::CpuWatch;
 use crate::engine::{self, Options};
 use crate::model::Bundle;
 use crate::predict::Predictor;
@@ -80,7 +80,7 @@ fn repeating(count: i32) -> anyhow::Result<Bundle> {
     bundle(&better_manifest().replace(BETTER, "1.4.0"), &model, better_golden())
 }
 
-/// The shortest of a few runs.
+/// Of the processor's time, the shortest of a few runs: what else the machine does now, and not later, is not in it.
 fn seconds(bundle: &Bundle) -> anyhow::Result<f64> {
     let manifest = &bundle.manifest;
     let (path, shapes) = (Path::new(&manifest.model), manifest.input_shapes());
@@ -89,7 +89,7 @@ fn seconds(bundle: &Bundle) -> anyhow::Result<f64> {
     let rows = vec![0.0; manifest.recipe.elements()];
     let mut shortest = f64::INFINITY;
     for _ in 0..5 {
-        let watch = Stopwatch::start();
+        let watch = CpuWatch::start();
         predictor.predict(&rows)?;
         shortest = shortest.min(watch.elapsed().as_secs_f64());
     }
