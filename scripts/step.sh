@@ -25,6 +25,9 @@ step_failed() {
 }
 trap step_failed EXIT
 
+# The version of Cargo.toml.
+version() { sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1; }
+
 fail() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2
     exit 1

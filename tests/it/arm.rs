@@ -23,6 +23,9 @@ use crate::{
     zoo::zoo,
 };
 
+const LITE: &str = "EDGERUN_ARM_BINARY";
+const TRACT: &str = "EDGERUN_ARM_TRACT_BINARY";
+
 /// The binary that `name` in the environment names; `None` where the run was told to do without.
 fn arm_binary(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os(name);
@@ -31,9 +34,6 @@ fn arm_binary(name: &str) -> Option<PathBuf> {
     }
     path.map(PathBuf::from)
 }
-
-const LITE: &str = "EDGERUN_ARM_BINARY";
-const TRACT: &str = "EDGERUN_ARM_TRACT_BINARY";
 
 /// `n` tensors like `spec` as one with another leading dimension.
 fn stack(spec: &TensorSpec, rows: &[Tensor]) -> Tensor {

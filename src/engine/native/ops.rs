@@ -328,6 +328,11 @@ pub(super) struct Step {
 }
 
 impl Step {
+    /// Whether several threads do it.
+    pub(super) fn is_shared(&self) -> bool {
+        self.threads > 1
+    }
+
     /// A step that reads the first input and has neither weights nor scratch; `work` elementary
     /// steps.
     pub(super) fn new(kernel: impl Kernel + 'static, work: usize) -> Self {

@@ -17,7 +17,7 @@ use std::thread::{self, JoinHandle};
 
 use self::desk::Desk;
 use self::queue::Queue;
-pub(crate) use self::rooms::Rooms;
+pub(crate) use self::rooms::{Rooms, room};
 use crate::engine::threads::THREADS_MAX;
 
 /// Most parts of what is shared: one for each thread at least.

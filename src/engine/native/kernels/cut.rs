@@ -10,8 +10,7 @@ use super::isa::Isa;
 use super::output::Output;
 use super::parts::Product;
 use super::table::Table;
-use crate::engine::native::plan::ALIGN;
-use crate::engine::native::pool::{Rooms, Team, stretches};
+use crate::engine::native::pool::{self, Rooms, Team, stretches};
 
 /// One of the products; `[height, width]` everywhere.
 #[derive(Clone, Debug)]
@@ -186,10 +185,10 @@ impl<G: Product> Bands<G> {
         self.products().map(G::bytes).sum()
     }
 
-    /// Scratch of a thread; where there are several, they share no cache line.
+    /// Scratch of a thread.
     fn room(&self) -> usize {
         let most = self.products().map(G::scratch).max().unwrap_or(0);
-        if self.threads == 1 { most } else { most.next_multiple_of(ALIGN) }
+        pool::room(most, self.threads)
     }
 
     /// `work` on each product of each band, with its rows of `y` and its thread's scratch.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::depthwise::walk::Walk;
 use super::table::Table;
-use crate::engine::native::plan::ALIGN;
-use crate::engine::native::pool::{PARTS_MAX, Rooms, Team, stretches};
+use crate::engine::native::pool::{self, PARTS_MAX, Rooms, Team, stretches};
 
 /// Parts for each thread where there is enough for them: whoever is late takes fewer.
 const TURNS: usize = 4;
@@ -108,10 +107,10 @@ impl<G: Product> Parts<G> {
         self.room().checked_mul(self.threads)
     }
 
-    /// Scratch of a thread; where there are several, they share no cache line.
+    /// Scratch of a thread.
     fn room(&self) -> usize {
         let most = self.all.iter().map(|part| part.gemm.scratch()).max().unwrap_or(0);
-        if self.threads == 1 { most } else { most.next_multiple_of(ALIGN) }
+        pool::room(most, self.threads)
     }
 
     /// `work` on each part with its stretch of `y` and its thread's scratch.
@@ -179,10 +178,10 @@ impl<K: Lined> AllLines<K> {
         self.all = parts.map(part).collect();
     }
 
-    /// What a thread needs for any part where these lines need `of`; threads share no cache line.
+    /// What a thread needs for any part where these lines need `of`.
     pub(super) fn room(&self, of: impl Fn(Range<usize>) -> usize) -> usize {
         let most = self.all.iter().map(|part| of(part.lines.clone())).max().unwrap_or(0);
-        if self.threads == 1 { most } else { most.next_multiple_of(ALIGN) }
+        pool::room(most, self.threads)
     }
 
     pub(super) fn threads(&self) -> usize {

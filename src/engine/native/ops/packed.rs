@@ -14,7 +14,7 @@ use crate::engine::native::memory::Memory;
 /// A kernel with its constants.
 pub(in super::super) trait Packed: Kernel + Sized + 'static {
     /// How many multiply-accumulates of a matrix product take as long as one of its own, at least.
-    const SLOWNESS: u64;
+    const SLOWNESS: u64 = 1;
     /// Bytes of the constants.
     fn bytes(&self) -> usize;
     /// Cuts its work into parts for so many threads, before its scratch is asked for.
@@ -58,9 +58,9 @@ pub(in super::super) fn step<K: Packed>(
 }
 
 macro_rules! packed {
-    ($($kernel:ident of $value:ty, scratch of $scratch:ty, slowness $slowness:literal;)*) => {$(
+    ($($kernel:ident of $value:ty, scratch of $scratch:ty $(, slowness $slowness:literal)?;)*) => {$(
         impl Packed for $kernel {
-            const SLOWNESS: u64 = $slowness;
+            $(const SLOWNESS: u64 = $slowness;)?
 
             fn bytes(&self) -> usize {
                 self.bytes()
@@ -86,12 +86,12 @@ macro_rules! packed {
 }
 
 packed! {
-    Conv of i8, scratch of u8, slowness 1;
-    CutConv of i8, scratch of u8, slowness 1;
-    FloatCutConv of f32, scratch of f32, slowness 1;
+    Conv of i8, scratch of u8;
+    CutConv of i8, scratch of u8;
+    FloatCutConv of f32, scratch of f32;
     DepthwiseConv of i8, scratch of u8, slowness 2;
-    FloatConv of f32, scratch of f32, slowness 1;
-    FloatDepthwiseConv of f32, scratch of f32, slowness 1;
-    HybridConv of f32, scratch of u8, slowness 1;
-    HybridDepthwiseConv of f32, scratch of f32, slowness 1;
+    FloatConv of f32, scratch of f32;
+    FloatDepthwiseConv of f32, scratch of f32;
+    HybridConv of f32, scratch of u8;
+    HybridDepthwiseConv of f32, scratch of f32;
 }

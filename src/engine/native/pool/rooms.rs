@@ -11,8 +11,13 @@ pub(crate) struct Rooms<'s, T> {
     left: usize,
 }
 
+/// Scratch for each of `threads` that need so much of it: several share no cache line.
+pub(crate) fn room(needed: usize, threads: usize) -> usize {
+    if threads == 1 { needed } else { needed.next_multiple_of(ALIGN) }
+}
+
 impl<'s, T> Rooms<'s, T> {
-    /// Of all of `scratch`.
+    /// Of all of `scratch`: [`room`] for each thread, or more.
     pub(crate) fn new(scratch: &'s mut [T], threads: usize) -> Self {
         let room = scratch.len() / threads;
         let room = if threads == 1 { room } else { room / ALIGN * ALIGN };

@@ -125,19 +125,21 @@ impl Lives {
         }
         // What threads share has one scratch for the whole run, away from all values: each thread finds its part of it
         // in its cache, where another's would have to be fetched, though nobody reads any more what is in there.
-        let most =
-            steps.iter().filter(|(_, step)| step.threads > 1).map(|(_, step)| step.scratch).max();
-        blocks.push(Block { bytes: most.unwrap_or(0), first: 0, last: END });
+        let mut shared = Block { bytes: 0, first: 0, last: END };
         for (i, (_, step)) in steps.iter().enumerate() {
-            let bytes = if step.threads > 1 { 0 } else { step.scratch };
-            blocks.push(Block { bytes, first: i + 1, last: i + 1 });
+            let mut own = Block { bytes: step.scratch, first: i + 1, last: i + 1 };
+            if step.is_shared() {
+                shared.bytes = shared.bytes.max(std::mem::take(&mut own.bytes));
+            }
+            blocks.push(own);
         }
+        blocks.push(shared);
         let layout = plan::layout(&blocks)?;
         let span = |(&at, block): (&usize, &Block)| at..at + block.bytes;
         let mut values: Vec<Span> = layout.offsets.iter().zip(&blocks).map(span).collect();
         let mut scratch = values.split_off(graph.values.len());
-        let shared = scratch.remove(0);
-        for (own, _) in scratch.iter_mut().zip(steps).filter(|(_, (_, step))| step.threads > 1) {
+        let shared = scratch.pop().unwrap_or_default();
+        for (own, _) in scratch.iter_mut().zip(steps).filter(|(_, (_, step))| step.is_shared()) {
             own.clone_from(&shared);
         }
         let live_bytes = plan::live_bytes(&blocks, steps.len() + 1);
