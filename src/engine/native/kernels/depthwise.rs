@@ -285,7 +285,6 @@ fn fours_lanes(isa: Isa, filters: &DepthwiseFilters<'_>, channels: usize) -> Opt
     let takes = kernel == [3, 3]
         && stride == [1, 1]
         && dilation == [1, 1]
-        && output[0] >= 2
         && output[1] >= 2
         && channels >= lanes
         && filters.weights.iter().all(fits);

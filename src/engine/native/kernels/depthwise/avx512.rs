@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;
+use std::array::from_fn;
 
 use super::super::gemm::{
     parts_avx512 as parts, requantize_avx512 as requantize, store_part_avx512 as store_part,
@@ -166,15 +167,40 @@ unsafe fn any<const TILE: usize>(of: &Depthwise, block: &Block, x: *const i8, y:
 
 /// All outputs of a window of 3 by 3 with a stride of 1; see [`super::fours`].
 ///
-/// Columns of four rows stay in registers while the window slides over them. `TWICE`: weights are the
-/// sum of two; otherwise the second ones are not read.
+/// `TWICE`: weights are the sum of two; otherwise the second ones are not read.
 ///
 /// # Safety
-/// As for [`run`]; `b` has two outputs at least, and a block of lanes.
+/// As for [`run`]; there is a block of lanes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(super) unsafe fn run_fours<const TWICE: bool>(
     of: &Depthwise,
     weights: [&[i8]; 2],
+    x: *const i8,
+    y: *mut i8,
+) {
+    let count = of.walk.b.count;
+    // SAFETY: as the caller says.
+    unsafe {
+        for pair in 0..count / 2 {
+            rows_fours::<TWICE, 2>(of, weights, 2 * pair, x, y);
+        }
+        if count % 2 == 1 {
+            rows_fours::<TWICE, 1>(of, weights, count - 1, x, y);
+        }
+    }
+}
+
+/// `ROWS` rows of outputs, two or one, from `row` on.
+///
+/// Columns of the rows under them stay in registers while the window slides over them.
+///
+/// # Safety
+/// As for [`run_fours`]; these rows are outputs.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn rows_fours<const TWICE: bool, const ROWS: usize>(
+    of: &Depthwise,
+    weights: [&[i8]; 2],
+    row: usize,
     x: *const i8,
     y: *mut i8,
 ) {
@@ -184,71 +210,67 @@ pub(super) unsafe fn run_fours<const TWICE: bool>(
     let bytes = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     let bytes = _mm512_broadcast_i32x4(bytes);
     let flip = _mm512_set1_epi8(-128);
-    // The last pair of rows ends with the outputs.
-    for pair in 0..b.count.div_ceil(2) {
-        let row = (2 * pair).min(b.count - 2);
-        for (block, [first, constant, _]) in of.walk.blocks().enumerate() {
-            // SAFETY: as the caller says; blocks lie in the lanes and in the constants.
-            unsafe {
-                let load = |weights: &[i8]| -> [[__m512i; 2]; 3] {
-                    let w = weights.as_ptr().add(block * 3 * 2 * 64);
-                    std::array::from_fn(|column| {
-                        [0, 1].map(|row| _mm512_loadu_si512(w.add((column * 2 + row) * 64).cast()))
-                    })
-                };
-                let w = load(weights[0]);
-                let more = if TWICE { load(weights[1]) } else { w };
-                let bias = _mm512_loadu_si512(of.bias.as_ptr().add(constant).cast());
-                let scale = _mm512_loadu_ps(of.scales.as_ptr().add(constant));
-                let mut at = x.add(row * b.step + first);
-                let mut to = y.add(row * b.step_out + first);
-                let mut column = || {
-                    let rows =
-                        [0, 1, 2, 3].map(|i| _mm_loadu_si128(at.wrapping_add(i * b.tap).cast()));
-                    at = at.wrapping_add(a.tap);
-                    let rows01 =
-                        _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(rows[0]), rows[1]);
-                    let rows23 =
-                        _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(rows[2]), rows[3]);
-                    let all = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(rows01), rows23);
-                    let all = _mm512_shuffle_epi8(_mm512_permutexvar_epi32(dwords, all), bytes);
-                    _mm512_xor_si512(all, flip)
-                };
-                let mut output = |x0: __m512i, x1: __m512i, x2: __m512i| {
-                    let mut sums = [bias; 2];
-                    for (row, sum) in sums.iter_mut().enumerate() {
-                        for (column, x) in [x0, x1, x2].into_iter().enumerate() {
-                            *sum = _mm512_dpbusd_epi32(*sum, x, w[column][row]);
-                            if TWICE {
-                                *sum = _mm512_dpbusd_epi32(*sum, x, more[column][row]);
-                            }
+    for (block, [first, constant, _]) in of.walk.blocks().enumerate() {
+        // SAFETY: as the caller says; blocks lie in the lanes and in the constants.
+        unsafe {
+            let load = |weights: &[i8]| -> [[__m512i; ROWS]; 3] {
+                let w = weights.as_ptr().add(block * 3 * 2 * 64);
+                from_fn(|column| {
+                    from_fn(|row| _mm512_loadu_si512(w.add((column * 2 + row) * 64).cast()))
+                })
+            };
+            let w = load(weights[0]);
+            let more = if TWICE { load(weights[1]) } else { w };
+            let bias = _mm512_loadu_si512(of.bias.as_ptr().add(constant).cast());
+            let scale = _mm512_loadu_ps(of.scales.as_ptr().add(constant));
+            let mut at = x.add(row * b.step + first);
+            let mut to = y.add(row * b.step_out + first);
+            let mut column = || {
+                // A single row of outputs has no weights for the fourth.
+                let rows = [0, 1, 2, ROWS + 1];
+                let rows = rows.map(|i| _mm_loadu_si128(at.wrapping_add(i * b.tap).cast()));
+                at = at.wrapping_add(a.tap);
+                let rows01 = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(rows[0]), rows[1]);
+                let rows23 = _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(rows[2]), rows[3]);
+                let all = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(rows01), rows23);
+                let all = _mm512_shuffle_epi8(_mm512_permutexvar_epi32(dwords, all), bytes);
+                _mm512_xor_si512(all, flip)
+            };
+            let mut output = |x0: __m512i, x1: __m512i, x2: __m512i| {
+                let mut sums = [bias; ROWS];
+                for (row, sum) in sums.iter_mut().enumerate() {
+                    for (column, x) in [x0, x1, x2].into_iter().enumerate() {
+                        *sum = _mm512_dpbusd_epi32(*sum, x, w[column][row]);
+                        if TWICE {
+                            *sum = _mm512_dpbusd_epi32(*sum, x, more[column][row]);
                         }
                     }
-                    let sums = [sums[0], sums[1], sums[0], sums[1]];
-                    let [upper, lower, ..] = parts(requantize(of.output, sums, [scale; 4]));
-                    _mm_storeu_si128(to.cast(), upper);
-                    _mm_storeu_si128(to.wrapping_add(b.step_out).cast(), lower);
-                    to = to.wrapping_add(a.step_out);
-                };
-                let (mut x0, mut x1) = (column(), column());
-                let mut left = a.count;
-                // Three at a time, so that columns need not move between registers.
-                while left >= 3 {
-                    let x2 = column();
-                    output(x0, x1, x2);
+                }
+                let sums = [0, 1, 0, 1].map(|row: usize| sums[row.min(ROWS - 1)]);
+                let rows = parts(requantize(of.output, sums, [scale; 4]));
+                for (row, &values) in rows.iter().enumerate().take(ROWS) {
+                    _mm_storeu_si128(to.wrapping_add(row * b.step_out).cast(), values);
+                }
+                to = to.wrapping_add(a.step_out);
+            };
+            let (mut x0, mut x1) = (column(), column());
+            let mut left = a.count;
+            // Three at a time, so that columns need not move between registers.
+            while left >= 3 {
+                let x2 = column();
+                output(x0, x1, x2);
+                x0 = column();
+                output(x1, x2, x0);
+                x1 = column();
+                output(x2, x0, x1);
+                left -= 3;
+            }
+            if left > 0 {
+                let x2 = column();
+                output(x0, x1, x2);
+                if left > 1 {
                     x0 = column();
                     output(x1, x2, x0);
-                    x1 = column();
-                    output(x2, x0, x1);
-                    left -= 3;
-                }
-                if left > 0 {
-                    let x2 = column();
-                    output(x0, x1, x2);
-                    if left > 1 {
-                        x0 = column();
-                        output(x1, x2, x0);
-                    }
                 }
             }
         }
