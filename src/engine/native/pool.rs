@@ -5,19 +5,21 @@
 //! cores without a thread of a run; with none it goes on alone. The thread that runs takes part and never
 //! waits for a helper that has not begun, so a busy machine costs speed and nothing else.
 
+mod apart;
 mod desk;
 mod queue;
-mod rooms;
 #[cfg(test)]
 pub(super) mod tests;
 
+use std::array;
 use std::iter;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 
+pub(crate) use self::apart::{Rooms, Stretches, room};
 use self::desk::Desk;
 use self::queue::Queue;
-pub(crate) use self::rooms::{Rooms, room};
 use crate::engine::threads::THREADS_MAX;
 
 /// Most parts of what is shared: one for each thread at least.
@@ -159,36 +161,59 @@ impl Team<'_> {
         desks.iter().enumerate().filter(|(i, _)| self.lent & 1 << i != 0).map(|(_, desk)| &**desk)
     }
 
-    /// `work` on each of `parts`, at most [`PARTS_MAX`], on as many threads at once as there are `rooms`
-    /// and threads; each thread has one room for all that it does, the caller the first one.
+    /// `work` on each of `parts`, at most [`PARTS_MAX`], with its number and its stretch, on as many threads
+    /// at once as there are `rooms` and threads; each thread has one room for all that it does, the caller
+    /// the first one.
     ///
     /// # Panics
     /// When a part does, after all have ended.
-    pub(crate) fn share<P: Send, R: Send>(
+    pub(crate) fn share<Y: Send, S: Send>(
         &self,
-        parts: impl ExactSizeIterator<Item = P> + Send,
-        mut rooms: impl DoubleEndedIterator<Item = R> + Send,
-        work: impl Fn(P, &mut R) + Sync,
+        parts: &Stretches<'_, Y>,
+        rooms: &Rooms<'_, S>,
+        work: impl Fn(usize, &mut [Y], &mut [S]) + Sync,
     ) {
-        if self.lent == 0 || parts.len() < 2 {
-            let mut room = rooms.next().expect("room for one thread");
-            return parts.for_each(|part| work(part, &mut room));
+        let count = parts.count();
+        assert!(count <= PARTS_MAX, "operators are cut into few parts");
+        let threads = self.threads().min(rooms.count()).min(count).max(1);
+        let own = |thread: usize| thread * count / threads..(thread + 1) * count / threads;
+        let first = Queue::new(own(0));
+        let helpers = self.desks().take(threads - 1);
+        for (thread, desk) in (1..).zip(helpers.clone()) {
+            desk.queue.fill(own(thread));
         }
-        let left = Mutex::new((Queue::new(parts, self.threads()), rooms));
-        let first = |thread| {
-            let (queue, rooms) = &mut *lock(&left);
-            // Without a room no part is taken.
-            let room = if thread == 0 { rooms.next() } else { rooms.next_back() }?;
-            Some((room, queue.next(thread)?))
-        };
-        let next = |thread| lock(&left).0.next(thread);
-        desk::all(self.desks(), &|thread| {
-            let Some((mut room, first)) = first(thread) else { return };
-            work(first, &mut room);
-            while let Some(part) = next(thread) {
-                work(part, &mut room);
+        let queues = || iter::once(&first).chain(helpers.clone().map(|desk| &desk.queue));
+        let behind = || queues().max_by_key(|queue| queue.len())?.last();
+        desk::all(helpers.clone(), &|thread| {
+            let Some(own) = queues().nth(thread) else { return };
+            // SAFETY: threads have different numbers.
+            #[allow(unsafe_code)]
+            let room = unsafe { rooms.room(thread) };
+            while let Some(part) = own.first().or_else(behind) {
+                // SAFETY: queues give each number once.
+                #[allow(unsafe_code)]
+                let stretch = unsafe { parts.stretch(part) };
+                work(part, stretch, room);
             }
         });
+    }
+
+    /// `work` on `y` in as many stretches of whole rows as there are `threads`, each with the numbers of its
+    /// rows; what lies beyond the last of these `rows` of `len` values is in the last stretch.
+    pub(crate) fn share_rows<Y: Send>(
+        &self,
+        threads: usize,
+        y: &mut [Y],
+        [rows, len]: [usize; 2],
+        work: impl Fn(Range<usize>, &mut [Y]) + Sync,
+    ) {
+        let count = threads.min(self.threads()).min(rows).max(1);
+        let part = |i: usize| i * rows / count..(i + 1) * rows / count;
+        let mut ends: [usize; PARTS_MAX] = array::from_fn(|i| part(i).end * len);
+        ends[count - 1] = y.len();
+        let parts = Stretches::new(y, &ends[..count]);
+        let rooms = Rooms::new(&mut [], count);
+        self.share(&parts, &rooms, |i, y, _: &mut [u8]| work(part(i), y));
     }
 }
 
@@ -198,17 +223,4 @@ impl Drop for Team<'_> {
             lock(&pool.roster).end(self.lent);
         }
     }
-}
-
-/// `all` in stretches of these lengths, one after the other.
-pub(crate) fn stretches<T>(
-    all: &mut [T],
-    lens: impl ExactSizeIterator<Item = usize>,
-) -> impl ExactSizeIterator<Item = &mut [T]> {
-    let mut rest = all;
-    lens.map(move |len| {
-        let (stretch, after) = std::mem::take(&mut rest).split_at_mut(len);
-        rest = after;
-        stretch
-    })
 }

@@ -1,10 +1,9 @@
 //! Copies of an input in the form that a kernel reads, with room around it.
 
-use std::iter;
 use std::ops::Range;
 
 use super::isa::Set;
-use crate::engine::native::pool::{Team, stretches};
+use crate::engine::native::pool::Team;
 
 /// How kernels want 8-bit inputs to lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,13 +181,8 @@ impl Border {
     ) {
         let [height, _] = self.outer();
         let large = size_of::<Y>() * height * row >= STRIPED;
-        let count = if large { team.threads().min(height) } else { 1 };
-        let rows = |i: usize| i * height / count..(i + 1) * height / count;
-        // The last one has the slack, too.
-        let all = y.len();
-        let end = |i: usize| if i + 1 == count { all } else { rows(i).end * row };
-        let ys = stretches(y, (0..count).map(|i| end(i) - rows(i).start * row));
-        team.share((0..count).zip(ys), iter::repeat_n((), count), |(i, y), ()| stripe(rows(i), y));
+        let threads = if large { team.threads() } else { 1 };
+        team.share_rows(threads, y, [height, row], stripe);
     }
 
     /// `rows` of the bordered image, where a value takes `size` places. `copy` may write beyond a line

@@ -8,9 +8,9 @@ use super::float::{FloatFilters, FloatGemm};
 use super::gemm::{Filters, Gemm, Layout};
 use super::isa::Isa;
 use super::output::Output;
-use super::parts::Product;
+use super::parts::{Product, Split};
 use super::table::Table;
-use crate::engine::native::pool::{self, Rooms, Team, stretches};
+use crate::engine::native::pool::Team;
 
 /// One of the products; `[height, width]` everywhere.
 #[derive(Clone, Debug)]
@@ -135,35 +135,28 @@ struct Part<G> {
     outs: Table,
 }
 
-/// Some rows of the output, with what of each product lies in them.
-#[derive(Debug)]
-struct Band<G> {
-    parts: Vec<Part<G>>,
-    /// Values of the output.
-    len: usize,
-}
+/// Some rows of the output: what of each product lies in them.
+type Band<G> = Vec<Part<G>>;
 
 /// All rows of the output: one band, until it is split.
 #[derive(Debug)]
 struct Bands<G> {
-    all: Vec<Band<G>>,
-    /// Values of a row of the output.
+    split: Split<Band<G>>,
+    /// Of an image of the output, and values of a row.
+    rows: usize,
     line: usize,
-    threads: usize,
 }
 
 impl<G: Product> Bands<G> {
-    fn new(cuts: &Cuts, parts: Vec<Part<G>>) -> Self {
-        let band = Band { parts, len: cuts.images()[1] };
-        Self { all: vec![band], line: cuts.output[1] * cuts.n, threads: 1 }
+    fn new(cuts: &Cuts, all: Band<G>) -> Self {
+        let [rows, columns] = cuts.output;
+        Self { split: Split::whole(all, cuts.images()[1]), rows, line: columns * cuts.n }
     }
 
     /// Cuts it for so many threads.
     fn split(&mut self, threads: usize) {
-        self.threads = threads;
-        let [Band { parts, len }] = &self.all[..] else { return };
-        let rows = len / self.line;
-        let end = |i: usize| i * rows / threads * self.line;
+        let Some(all) = self.split.take() else { return };
+        let end = |i: usize| i * self.rows / threads * self.line;
         let band = |i: usize| {
             let places = end(i)..end(i + 1);
             let own = |Part { gemm, rows, outs }: &Part<G>| {
@@ -171,24 +164,24 @@ impl<G: Product> Bands<G> {
                 let (rows, outs) = (rows.part(within.clone(), 0), outs.part(within, places.start));
                 Part { gemm: gemm.clone(), rows, outs }
             };
-            Band { parts: parts.iter().map(own).collect(), len: places.len() }
+            (all.iter().map(own).collect(), places.len())
         };
-        self.all = (0..threads).map(band).collect();
+        self.split = Split::of((0..threads).map(band), threads);
     }
 
     /// The products, whatever band.
     fn products(&self) -> impl Iterator<Item = &G> {
-        self.all[0].parts.iter().map(|part| &*part.gemm)
+        self.split.parts()[0].iter().map(|part| &*part.gemm)
     }
 
     fn bytes(&self) -> usize {
         self.products().map(G::bytes).sum()
     }
 
-    /// Scratch of a thread.
-    fn room(&self) -> usize {
-        let most = self.products().map(G::scratch).max().unwrap_or(0);
-        pool::room(most, self.threads)
+    /// Bytes of scratch for all threads; `None` when they overflow.
+    fn scratch(&self) -> Option<usize> {
+        let most = |band: &Band<G>| band.iter().map(|part| part.gemm.scratch()).max().unwrap_or(0);
+        self.split.room(most).checked_mul(self.split.threads())
     }
 
     /// `work` on each product of each band, with its rows of `y` and its thread's scratch.
@@ -199,9 +192,8 @@ impl<G: Product> Bands<G> {
         scratch: &mut [u8],
         work: impl Fn(&Part<G>, &mut [Y], &mut [u8]) + Sync,
     ) {
-        let bands = self.all.iter().zip(stretches(y, self.all.iter().map(|band| band.len)));
-        team.share(bands, Rooms::new(scratch, self.threads), |(band, y), room| {
-            band.parts.iter().for_each(|part| work(part, y, room));
+        self.split.run(team, y, scratch, |band, y, room| {
+            band.iter().for_each(|part| work(part, y, room));
         });
     }
 }
@@ -252,7 +244,7 @@ impl CutConv {
 
     /// Bytes of scratch that a run needs; `None` when they overflow.
     pub(crate) fn scratch(&self) -> Option<usize> {
-        let own = self.bands.room().checked_mul(self.bands.threads)?;
+        let own = self.bands.scratch()?;
         let forms =
             if self.form == Form::Signed { &[self.form][..] } else { &[self.form, Form::Signed] };
         forms.iter().try_fold(own, |sum, &form| sum.checked_add(self.border.bytes(form)?))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::depthwise::walk::Walk;
 use super::table::Table;
-use crate::engine::native::pool::{self, PARTS_MAX, Rooms, Team, stretches};
+use crate::engine::native::pool::{self, PARTS_MAX, Rooms, Stretches, Team};
 
 /// Parts for each thread where there is enough for them: whoever is late takes fewer.
 const TURNS: usize = 4;
@@ -15,6 +15,67 @@ const LINES: usize = 14;
 /// Into how many parts to cut for `threads`, of what is enough for `most` of them.
 fn count(threads: usize, most: usize) -> usize {
     threads * (most / threads).clamp(1, TURNS.min(PARTS_MAX / threads))
+}
+
+/// Parts, each with a stretch of the output: one, until they are cut for several threads.
+#[derive(Debug)]
+pub(super) struct Split<P> {
+    parts: Vec<P>,
+    /// Where their stretches end.
+    ends: Vec<usize>,
+    threads: usize,
+}
+
+impl<P: Sync> Split<P> {
+    /// One part, with all `outputs`.
+    pub(super) fn whole(part: P, outputs: usize) -> Self {
+        Self { parts: vec![part], ends: vec![outputs], threads: 1 }
+    }
+
+    /// These parts, each with its number of outputs, for so many threads.
+    pub(super) fn of(parts: impl Iterator<Item = (P, usize)>, threads: usize) -> Self {
+        let mut end = 0;
+        let parts = parts.map(|(part, outputs)| {
+            end += outputs;
+            (part, end)
+        });
+        let (parts, ends) = parts.unzip();
+        Self { parts, ends, threads }
+    }
+
+    pub(super) fn parts(&self) -> &[P] {
+        &self.parts
+    }
+
+    /// The whole, to be cut, if it is not cut yet.
+    pub(super) fn take(&mut self) -> Option<P> {
+        if self.parts.len() == 1 { self.parts.pop() } else { None }
+    }
+
+    pub(super) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Scratch of a thread where a part needs `of`.
+    pub(super) fn room(&self, of: impl Fn(&P) -> usize) -> usize {
+        pool::room(self.parts.iter().map(of).max().unwrap_or(0), self.threads)
+    }
+
+    /// `work` on each part with its stretch of `y` and its thread's scratch.
+    pub(super) fn run<Y: Send, S: Send>(
+        &self,
+        team: &Team<'_>,
+        y: &mut [Y],
+        scratch: &mut [S],
+        work: impl Fn(&P, &mut [Y], &mut [S]) + Sync,
+    ) {
+        // Without a look at lengths: small layers are as short as that.
+        if let [part] = &self.parts[..] {
+            return work(part, y, scratch);
+        }
+        let (stretches, rooms) = (Stretches::new(y, &self.ends), Rooms::new(scratch, self.threads));
+        team.share(&stretches, &rooms, |i, y, room| work(&self.parts[i], y, room));
+    }
 }
 
 /// A rows-by-filters product.
@@ -45,72 +106,63 @@ pub(super) struct Part<G> {
 
 /// A product in parts: one, until it is split.
 #[derive(Debug)]
-pub(super) struct Parts<G> {
-    all: Vec<Part<G>>,
-    threads: usize,
-}
+pub(super) struct Parts<G>(Split<Part<G>>);
 
 impl<G: Product> Parts<G> {
     /// Of rows that begin at `rows` of the input; those of the output are side by side. `None` beyond
     /// the limits of a table.
     pub(super) fn new(gemm: G, rows: Table) -> Option<Self> {
-        let outs = Table::even(rows.rows(), gemm.n())?;
+        let (outs, outputs) = (Table::even(rows.rows(), gemm.n())?, rows.rows() * gemm.n());
         let whole = Part { gemm: Arc::new(gemm), rows, outs, first: [0, 0] };
-        Some(Self { all: vec![whole], threads: 1 })
+        Some(Self(Split::whole(whole, outputs)))
     }
 
     /// Cuts it for so many threads: by rows, or a single row by filters.
     pub(super) fn split(&mut self, threads: usize) {
-        self.threads = threads;
-        let [Part { gemm, rows, outs, .. }] = &self.all[..] else { return };
+        let Some(Part { gemm, rows, outs, .. }) = self.0.take() else { return };
         let count = rows.rows();
         if count > 1 {
             let parts = self::count(threads, count / gemm.share()).min(count);
             let parts = (0..parts).map(|i| {
                 let range = i * count / parts..(i + 1) * count / parts;
-                let first = range.start;
+                let (first, outputs) = (range.start, range.len() * gemm.n());
                 let outs = outs.part(range.clone(), first * gemm.n());
                 let rows = rows.part(range, 0);
-                Part { gemm: gemm.clone(), rows, outs, first: [first, 0] }
+                (Part { gemm: gemm.clone(), rows, outs, first: [first, 0] }, outputs)
             });
-            self.all = parts.collect();
-        } else if let Some(Part { gemm, rows, outs, .. }) = self.all.pop() {
-            let gemm = Arc::into_inner(gemm).expect("it is not split yet");
+            self.0 = Split::of(parts, threads);
+        } else {
+            let gemm = Arc::into_inner(gemm).expect("it was the only part");
             let mut filter = 0;
             let part = |gemm: G| {
                 let first = [0, filter];
-                filter += gemm.n();
-                Part { gemm: Arc::new(gemm), rows: rows.clone(), outs: outs.clone(), first }
+                let n = gemm.n();
+                filter += n;
+                (Part { gemm: Arc::new(gemm), rows: rows.clone(), outs: outs.clone(), first }, n)
             };
-            self.all = gemm.divided(threads).into_iter().map(part).collect();
+            self.0 = Split::of(gemm.divided(threads).into_iter().map(part), threads);
         }
     }
 
     /// What all products have in common can be asked of one.
     pub(super) fn any(&self) -> &G {
-        &self.all[0].gemm
+        &self.0.parts()[0].gemm
     }
 
     /// Bytes of the packed constants.
     pub(super) fn bytes(&self) -> usize {
         // Parts of one row's filters have their own, parts of the rows the same.
-        self.all.iter().filter(|part| part.first[0] == 0).map(|part| part.gemm.bytes()).sum()
+        self.0.parts().iter().filter(|part| part.first[0] == 0).map(|part| part.gemm.bytes()).sum()
     }
 
     /// Number of filters.
     pub(super) fn n(&self) -> usize {
-        self.all.last().map_or(0, |part| part.first[1] + part.gemm.n())
+        self.0.parts().last().map_or(0, |part| part.first[1] + part.gemm.n())
     }
 
     /// Bytes of scratch for all threads; `None` when they overflow.
     pub(super) fn scratch(&self) -> Option<usize> {
-        self.room().checked_mul(self.threads)
-    }
-
-    /// Scratch of a thread.
-    fn room(&self) -> usize {
-        let most = self.all.iter().map(|part| part.gemm.scratch()).max().unwrap_or(0);
-        pool::room(most, self.threads)
+        self.0.room(|part| part.gemm.scratch()).checked_mul(self.0.threads())
     }
 
     /// `work` on each part with its stretch of `y` and its thread's scratch.
@@ -121,13 +173,7 @@ impl<G: Product> Parts<G> {
         scratch: &mut [S],
         work: impl Fn(&Part<G>, &mut [Y], &mut [S]) + Sync,
     ) {
-        // Without a look at lengths: small layers are as short as that.
-        if let [part] = &self.all[..] {
-            return work(part, y, scratch);
-        }
-        let len = |part: &Part<G>| part.outs.rows() * part.gemm.n();
-        let parts = self.all.iter().zip(stretches(y, self.all.iter().map(len)));
-        team.share(parts, Rooms::new(scratch, self.threads), |(part, y), room| work(part, y, room));
+        self.0.run(team, y, scratch, work);
     }
 }
 
@@ -146,51 +192,41 @@ pub(super) struct Lines<K> {
     pub(super) lines: Range<usize>,
     /// Where the first window begins, counted from that of the first line of all.
     pub(super) start: usize,
-    /// Values of the output.
-    len: usize,
 }
 
 /// A depthwise convolution in parts: one, until it is split.
 #[derive(Debug)]
-pub(super) struct AllLines<K> {
-    all: Vec<Lines<K>>,
-    threads: usize,
-}
+pub(super) struct AllLines<K>(Split<Lines<K>>);
 
 impl<K: Lined> AllLines<K> {
     /// All lines, which have so many `outputs`.
     pub(super) fn new(kernel: K, outputs: usize) -> Self {
         let lines = 0..kernel.walk().lines();
-        Self { all: vec![Lines { kernel, lines, start: 0, len: outputs }], threads: 1 }
+        Self(Split::whole(Lines { kernel, lines, start: 0 }, outputs))
     }
 
     /// Cuts it for so many threads.
     pub(super) fn split(&mut self, threads: usize) {
-        self.threads = threads;
-        let [Lines { kernel, lines, .. }] = &self.all[..] else { return };
+        let Some(Lines { kernel, lines, .. }) = self.0.take() else { return };
         let parts = kernel.walk().divided(count(threads, lines.len() / LINES));
-        let part = |(walk, lines, [start, len]): (Walk, _, [usize; 2])| Lines {
-            kernel: kernel.over(walk),
-            lines,
-            start,
-            len,
+        let part = |(walk, lines, [start, outputs]): (Walk, _, [usize; 2])| {
+            (Lines { kernel: kernel.over(walk), lines, start }, outputs)
         };
-        self.all = parts.map(part).collect();
+        self.0 = Split::of(parts.map(part), threads);
     }
 
     /// What a thread needs for any part where these lines need `of`.
     pub(super) fn room(&self, of: impl Fn(Range<usize>) -> usize) -> usize {
-        let most = self.all.iter().map(|part| of(part.lines.clone())).max().unwrap_or(0);
-        pool::room(most, self.threads)
+        self.0.room(|part| of(part.lines.clone()))
     }
 
     pub(super) fn threads(&self) -> usize {
-        self.threads
+        self.0.threads()
     }
 
     /// What all parts have in common can be asked of one.
     pub(super) fn any(&self) -> &K {
-        &self.all[0].kernel
+        &self.0.parts()[0].kernel
     }
 
     /// `work` on each part with its stretch of `y` and its thread's room in `scratch`.
@@ -201,10 +237,6 @@ impl<K: Lined> AllLines<K> {
         scratch: &mut [S],
         work: impl Fn(&Lines<K>, &mut [Y], &mut [S]) + Sync,
     ) {
-        if let [part] = &self.all[..] {
-            return work(part, y, scratch);
-        }
-        let parts = self.all.iter().zip(stretches(y, self.all.iter().map(|part| part.len)));
-        team.share(parts, Rooms::new(scratch, self.threads), |(part, y), room| work(part, y, room));
+        self.0.run(team, y, scratch, work);
     }
 }

@@ -2,13 +2,15 @@
 
 use std::hint;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread::{self, Thread};
 
 use rustix::thread::{Pid, gettid};
 
 use super::lock;
+use super::queue::Queue;
 use crate::engine::threads::Affinity;
 
 /// How often a thread looks for what it waits for before it sleeps: 10 to 50 µs, longer than most
@@ -28,16 +30,31 @@ const CLOSED: u8 = 3;
 /// What is to be done, once by each thread of a run, which gets its number.
 type Job = &'static (dyn Fn(usize) + Sync);
 
-/// A helper's place. Neighbours do not share a cache line, nor the two that are fetched together.
+/// A helper's place.
+///
+/// What a job changes lies together, so that its hands over to another core are few: in a cache line of its
+/// own, apart also from the one that is fetched with it.
 #[derive(Debug, Default)]
-#[repr(align(128))]
+#[repr(C, align(128))]
 pub(super) struct Desk {
     state: AtomicU8,
-    job: Mutex<Option<Posted>>,
-    /// Whose run has the helper, and waits for it.
-    caller: Mutex<Option<Thread>>,
     /// The last job panicked.
     panicked: AtomicBool,
+    /// The helper's parts of the job.
+    pub(super) queue: Queue,
+    /// Its number among the job's threads.
+    number: AtomicUsize,
+    /// While the state is [`POSTED`] or [`BEGUN`]: where the job lies.
+    job: AtomicPtr<Job>,
+    home: Home,
+}
+
+/// What a job leaves as it is.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Home {
+    /// Whose run has the helper, and waits for it.
+    caller: Mutex<Option<Thread>>,
     helper: OnceLock<Thread>,
     place: Mutex<Option<Place>>,
 }
@@ -64,33 +81,21 @@ impl Place {
     }
 }
 
-/// A job for the thread of this number.
-struct Posted {
-    job: Job,
-    number: usize,
-}
-
-impl std::fmt::Debug for Posted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Posted").field("number", &self.number).finish_non_exhaustive()
-    }
-}
-
 impl Desk {
     /// It is the calling thread's, the helper's.
     pub(super) fn sit(&self) {
         let home = Affinity::current();
-        *lock(&self.place) = Some(Place { helper: gettid(), given: home.clone(), home });
+        *lock(&self.home.place) = Some(Place { helper: gettid(), given: home.clone(), home });
         // Hired once.
-        self.helper.set(thread::current()).ok();
+        self.home.helper.set(thread::current()).ok();
     }
 
     /// The calling thread's run has the helper from now on, which wakes up meanwhile.
     pub(super) fn lend(&self, core: Option<usize>) {
-        if let Some(place) = &mut *lock(&self.place) {
+        if let Some(place) = &mut *lock(&self.home.place) {
             place.give(core);
         }
-        *lock(&self.caller) = Some(thread::current());
+        *lock(&self.home.caller) = Some(thread::current());
         self.wake();
     }
 
@@ -101,14 +106,16 @@ impl Desk {
     }
 
     fn wake(&self) {
-        if let Some(helper) = self.helper.get() {
+        if let Some(helper) = self.home.helper.get() {
             helper.unpark();
         }
     }
 
-    fn post(&self, posted: Posted) {
+    /// Puts a job for the thread of this number there, which stays where it lies until it is recalled.
+    fn post(&self, number: usize, job: *mut Job) {
         self.panicked.store(false, Ordering::Relaxed);
-        *lock(&self.job) = Some(posted);
+        self.number.store(number, Ordering::Relaxed);
+        self.job.store(job, Ordering::Relaxed);
         self.state.store(POSTED, Ordering::Release);
         self.wake();
     }
@@ -117,11 +124,9 @@ impl Desk {
     fn recall(&self) {
         let taken =
             self.state.compare_exchange(POSTED, EMPTY, Ordering::Acquire, Ordering::Acquire);
-        if taken.is_ok() {
-            *lock(&self.job) = None;
-            return;
+        if taken.is_err() {
+            wait(|| self.state.load(Ordering::Acquire) != BEGUN);
         }
-        wait(|| self.state.load(Ordering::Acquire) != BEGUN);
     }
 
     /// The helper's life.
@@ -137,14 +142,17 @@ impl Desk {
             if begun.is_err() {
                 continue;
             }
-            let posted = lock(&self.job).take();
-            if let Some(Posted { job, number }) = posted {
-                let ended = catch_unwind(AssertUnwindSafe(|| job(number)));
-                self.panicked.store(ended.is_err(), Ordering::Relaxed);
+            let (job, number) =
+                (self.job.load(Ordering::Relaxed), self.number.load(Ordering::Relaxed));
+            // SAFETY: who posted it keeps it until the helper is no longer at it, see `recall`.
+            #[allow(unsafe_code)]
+            let job = unsafe { *job };
+            if catch_unwind(AssertUnwindSafe(|| job(number))).is_err() {
+                self.panicked.store(true, Ordering::Relaxed);
             }
             // From here on the caller may be gone, and the job with it.
             self.state.store(EMPTY, Ordering::Release);
-            if let Some(caller) = &*lock(&self.caller) {
+            if let Some(caller) = &*lock(&self.home.caller) {
                 caller.unpark();
             }
         }
@@ -174,7 +182,7 @@ pub(super) fn all<'d>(desks: impl Iterator<Item = &'d Desk> + Clone, job: &(dyn 
     let lasting = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
     let recall = Recall(desks.clone());
     for (number, desk) in (1..).zip(desks.clone()) {
-        desk.post(Posted { job: lasting, number });
+        desk.post(number, ptr::from_ref(&lasting).cast_mut());
     }
     job(0);
     drop(recall);

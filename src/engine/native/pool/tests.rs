@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, LazyLock};
 
 use super::*;
+use crate::engine::native::plan::ALIGN;
 use crate::engine::threads::{Affinity, pin};
 
 /// More threads than the machines that tests run on have cores.
@@ -21,10 +22,17 @@ fn is_helper() -> bool {
     thread::current().name().is_some_and(|name| name.starts_with("helper-"))
 }
 
+/// Shares parts of nothing between so many threads.
+fn share(team: &Team<'_>, parts: usize, threads: usize, work: impl Fn(usize) + Sync) {
+    let ends = &[0; PARTS_MAX][..parts];
+    let (parts, rooms) = (Stretches::new(&mut [], ends), Rooms::new(&mut [], threads));
+    team.share(&parts, &rooms, |part, _: &mut [()], _: &mut [()]| work(part));
+}
+
 /// Shares two parts between the calling thread and one helper: both are at them at the same time.
 fn both(team: &Team<'_>, work: impl Fn() + Sync) {
     let met = Barrier::new(2);
-    team.share(0..2, iter::repeat_n((), 2), |_, ()| {
+    share(team, 2, 2, |_| {
         met.wait();
         work();
     });
@@ -33,16 +41,33 @@ fn both(team: &Team<'_>, work: impl Fn() + Sync) {
 #[test]
 fn every_part_is_done_once_in_the_rooms_that_there_are() {
     let team = POOL.begin(7, &[]);
-    for rooms in 1..5 {
-        let counts = [const { AtomicUsize::new(0) }; PARTS_MAX];
-        let mut in_rooms = [0; 4];
-        team.share(counts.iter(), in_rooms[..rooms].iter_mut(), |count, room| {
-            count.fetch_add(1, Ordering::Relaxed);
-            **room += 1;
+    for threads in 1..5 {
+        let (mut parts, mut scratch) = ([0; PARTS_MAX], vec![0; threads * ALIGN]);
+        let ends: [usize; PARTS_MAX] = array::from_fn(|i| i + 1);
+        let rooms = Rooms::new(&mut scratch, threads);
+        team.share(&Stretches::new(&mut parts, &ends), &rooms, |number, part, room| {
+            part[0] += number + 1;
+            room[0] += 1;
         });
-        assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
-        assert_eq!(in_rooms.iter().sum::<usize>(), PARTS_MAX);
+        assert_eq!(parts, ends);
+        assert_eq!(scratch.chunks(ALIGN).map(|room| room[0]).sum::<usize>(), PARTS_MAX);
     }
+}
+
+#[test]
+fn who_is_done_helps_who_is_behind() {
+    let team = POOL.begin(1, &[]);
+    // The thread that has part 0 holds it until all the others are done.
+    let done = AtomicUsize::new(1);
+    share(&team, 8, 2, |part| {
+        if part == 0 {
+            while done.load(Ordering::Acquire) < 8 {
+                thread::yield_now();
+            }
+        } else {
+            done.fetch_add(1, Ordering::Release);
+        }
+    });
 }
 
 #[test]
@@ -64,7 +89,9 @@ fn a_single_core_has_no_helpers() {
     let team = pool.begin(3, &[]);
     assert_eq!(team.threads(), 1);
     let mut parts = [0; 9];
-    team.share(parts.iter_mut(), iter::repeat_n((), 4), |part, ()| *part += 1);
+    let ends: [usize; 9] = array::from_fn(|i| i + 1);
+    let rooms = Rooms::new(&mut [(); 0], 4);
+    team.share(&Stretches::new(&mut parts, &ends), &rooms, |_, part, _: &mut [()]| part[0] += 1);
     assert_eq!(parts, [1; 9]);
 }
 
