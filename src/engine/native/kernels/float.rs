@@ -19,7 +19,7 @@ use super::depthwise::walk::Walk;
 use super::gemm::Layout;
 use super::isa::{Isa, Set};
 use super::parts::{Lined, Product};
-use super::table::Table;
+use super::table::{PanelRows, Table};
 
 /// Filters as they come.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,7 @@ pub(crate) struct FloatGemm {
     bias: Vec<f32>,
     bounds: [f32; 2],
     /// Rows that go through all blocks together.
-    panel: usize,
+    panel: PanelRows,
 }
 
 impl FloatGemm {
@@ -141,7 +141,7 @@ impl FloatGemm {
         bias[..n].copy_from_slice(filters.bias);
         let between = layout.segments.windows(2).map(|pair| pair[1] - pair[0]);
         let deltas = layout.segments.iter().copied().take(1).chain(between).collect();
-        let panel = 24 * (4_096 / k / 24).clamp(1, 16);
+        let panel = PanelRows(24 * (4_096 / k / 24).clamp(1, 16));
         let (weights, bounds) = (Aligned::zeros(0), filters.bounds);
         Self { isa, n, layout, deltas, blocks, weights, bias, bounds, panel }
     }
@@ -175,8 +175,11 @@ impl FloatGemm {
         }
         assert!(rows.last() + self.layout.span() <= x.len(), "rows lie in the input");
         assert!(outs.last() + self.n <= y.len(), "rows lie in the output");
-        let panels = rows.offsets().chunks(self.panel).zip(outs.offsets().chunks(self.panel));
-        for (rows, outs) in panels {
+        let mut done = 0;
+        while done < rows.rows() {
+            let panel = done..done + self.panel.of(rows.rows() - done);
+            done = panel.end;
+            let (rows, outs) = (&rows.offsets()[panel.clone()], &outs.offsets()[panel]);
             for &[first, vectors] in &self.blocks {
                 let (k, wide) = (self.layout.k(), vectors * lanes(self.isa.set()));
                 let panel = Panel {
@@ -219,7 +222,7 @@ impl Product for FloatGemm {
     }
 
     fn share(&self) -> usize {
-        self.panel
+        self.panel.0
     }
 
     fn bytes(&self) -> usize {

@@ -33,7 +33,7 @@ use super::border::{Form, SLACK};
 use super::isa::{Isa, Set};
 use super::output::Output;
 use super::parts::Product;
-use super::table::Table;
+use super::table::{PanelRows, Table};
 
 /// Where the values of a row lie.
 #[derive(Clone, Debug)]
@@ -97,8 +97,7 @@ pub(crate) struct Gemm {
     /// Of the weights.
     zero_point: i32,
     output: Output,
-    /// Rows of a panel.
-    panel: usize,
+    panel: PanelRows,
     /// Places in the scratch, where rows are gathered.
     gathered: Option<Gathered>,
 }
@@ -199,13 +198,13 @@ impl Gemm {
         scales[..filters.scales.len()].copy_from_slice(filters.scales);
         let form = if isa.set() == Set::Scalar { Form::Signed } else { packing.form };
         let shift = form.offset().wrapping_add(filters.input_zero_point);
-        let panel = packing.panel(k);
+        let panel = PanelRows(packing.panel(k));
         // Rows at the very beginning of an input, which has nothing before them, are gathered, too.
         let gathers = !direct || (!staged && k < packing.chunk);
         let gathered = gathers.then(|| {
             // Side by side: what is read before a row is the row before, with weights 0.
             let start = SLACK / packing.form.bytes();
-            let rows = Table::new((0..panel).map(|row| start + row * k));
+            let rows = Table::new((0..panel.most()).map(|row| start + row * k));
             Gathered { rows: rows.expect("a panel is small"), all: !direct }
         });
         let mut deltas = vec![0];
@@ -327,7 +326,7 @@ impl Gemm {
 
     /// Bytes of scratch that a run needs.
     pub(crate) fn scratch(&self) -> usize {
-        let sums = if self.zero_point == 0 { 0 } else { 4 * self.panel + 4 };
+        let sums = if self.zero_point == 0 { 0 } else { 4 * self.panel.most() + 4 };
         let rows = self.gathered.as_ref().map_or(0, |gathered| {
             gathered.rows.rows() * self.k() * self.packing.form.bytes() + 2 * SLACK
         });
@@ -350,7 +349,7 @@ impl Product for Gemm {
     }
 
     fn share(&self) -> usize {
-        self.packing.share(self.panel)
+        self.packing.share(self.panel.0)
     }
 
     fn bytes(&self) -> usize {

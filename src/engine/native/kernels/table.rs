@@ -62,3 +62,20 @@ impl Table {
         self.last
     }
 }
+
+/// How many rows go through all filters together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PanelRows(pub(super) usize);
+
+impl PanelRows {
+    /// Those of the last panel: a few more than of the others are not worth a panel of their own, for which
+    /// all filters would be read again.
+    pub(super) fn most(self) -> usize {
+        self.0 + self.0 / 4
+    }
+
+    /// Those of the next panel where so many are left.
+    pub(super) fn of(self, left: usize) -> usize {
+        if left <= self.most() { left } else { self.0 }
+    }
+}

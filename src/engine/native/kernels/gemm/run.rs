@@ -73,12 +73,12 @@ impl Gemm {
         let values = x.len() / self.reads().bytes();
         assert!(rows.last() + self.layout.span() <= values, "rows lie in the input");
         assert!(outs.last() + self.n <= y.len(), "rows lie in the output");
-        let sums = if self.zero_point == 0 { 0 } else { self.panel };
+        let sums = if self.zero_point == 0 { 0 } else { self.panel.most() };
         let (sums, scratch) = split_sums(scratch, sums);
         let lead = self.packing.chunk.saturating_sub(self.run);
         let mut first = 0;
         while first < rows.rows() {
-            let mut count = self.panel.min(rows.rows() - first);
+            let mut count = self.panel.of(rows.rows() - first);
             let at = &rows.offsets()[first..first + count];
             let is_long = |row: u32| row as usize >= lead;
             match &self.gathered {
