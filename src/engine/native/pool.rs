@@ -169,8 +169,8 @@ impl Team<'_> {
     /// When a part does, after all have ended.
     pub(crate) fn share<Y: Send, S: Send>(
         &self,
-        parts: &Stretches<'_, Y>,
-        rooms: &Rooms<'_, S>,
+        parts: Stretches<'_, Y>,
+        rooms: Rooms<'_, S>,
         work: impl Fn(usize, &mut [Y], &mut [S]) + Sync,
     ) {
         let count = parts.count();
@@ -182,9 +182,11 @@ impl Team<'_> {
         for (thread, desk) in (1..).zip(helpers.clone()) {
             desk.queue.fill(own(thread));
         }
-        let queues = || iter::once(&first).chain(helpers.clone().map(|desk| &desk.queue));
-        let behind = || queues().max_by_key(|queue| queue.len())?.last();
-        desk::all(helpers.clone(), &|thread| {
+        let (first, others) = (&first, helpers.clone());
+        let queues = move || iter::once(first).chain(others.clone().map(|desk| &desk.queue));
+        // All in one place: another core fetches few cache lines before it can begin.
+        desk::all(helpers, &move |thread| {
+            let behind = || queues().max_by_key(|queue| queue.len())?.last();
             let Some(own) = queues().nth(thread) else { return };
             // SAFETY: threads have different numbers.
             #[allow(unsafe_code)]
@@ -208,12 +210,12 @@ impl Team<'_> {
         work: impl Fn(Range<usize>, &mut [Y]) + Sync,
     ) {
         let count = threads.min(self.threads()).min(rows).max(1);
-        let part = |i: usize| i * rows / count..(i + 1) * rows / count;
+        let part = move |i: usize| i * rows / count..(i + 1) * rows / count;
         let mut ends: [usize; PARTS_MAX] = array::from_fn(|i| part(i).end * len);
         ends[count - 1] = y.len();
         let parts = Stretches::new(y, &ends[..count]);
         let rooms = Rooms::new(&mut [], count);
-        self.share(&parts, &rooms, |i, y, _: &mut [u8]| work(part(i), y));
+        self.share(parts, rooms, move |i, y, _: &mut [u8]| work(part(i), y));
     }
 }
 

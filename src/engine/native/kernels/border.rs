@@ -112,7 +112,7 @@ impl Border {
     /// Copies the image `x` into `y`, of [`Border::bytes`].
     pub(crate) fn copy(&self, team: &Team<'_>, form: Form, x: &[i8], y: &mut [u8]) {
         let row = self.pitch() * form.bytes();
-        self.share(team, row, &mut y[SLACK..], |rows, y| self.stripe(form, rows, x, y));
+        self.share(team, row, &mut y[SLACK..], move |rows, y| self.stripe(form, rows, x, y));
     }
 
     /// Copies `rows` of the bordered image alone, to the beginning of `y`.
@@ -155,7 +155,7 @@ impl Border {
     /// Copies the image `x` into `y`, of [`Border::reals`], with zeros around it.
     pub(crate) fn copy_reals(&self, team: &Team<'_>, x: &[f32], y: &mut [f32]) {
         let y = &mut y[Self::REAL_START..];
-        self.share(team, self.pitch(), y, |rows, y| self.stripe_reals(rows, x, y));
+        self.share(team, self.pitch(), y, move |rows, y| self.stripe_reals(rows, x, y));
     }
 
     /// Copies `rows` of the bordered image alone, to the beginning of `y`.

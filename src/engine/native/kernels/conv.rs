@@ -183,7 +183,7 @@ impl Conv {
     }
 
     fn image(&self, team: &Team<'_>, x: &[u8], y: &mut [i8], scratch: &mut [u8]) {
-        self.parts.run(team, y, scratch, |part, y, scratch| {
+        self.parts.run(team, y, scratch, move |part, y, scratch| {
             part.gemm.run(x, &part.rows, y, &part.outs, scratch);
         });
     }
@@ -255,7 +255,7 @@ impl DepthwiseConv {
     pub(crate) fn run(&self, team: &Team<'_>, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
         let [image, image_out] = self.geometry.images(self.geometry.channels);
         for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
-            self.lines.run(team, y, scratch, |part, y, staged| {
+            self.lines.run(team, y, scratch, move |part, y, staged| {
                 let Some(border) = &self.border else { return part.kernel.run(x, part.start, y) };
                 let rows = self.geometry.under(part.lines.clone());
                 border.stripe(Form::Signed, rows, x, &mut staged[SLACK..]);

@@ -192,7 +192,7 @@ impl<G: Product> Bands<G> {
         scratch: &mut [u8],
         work: impl Fn(&Part<G>, &mut [Y], &mut [u8]) + Sync,
     ) {
-        self.split.run(team, y, scratch, |band, y, room| {
+        self.split.run(team, y, scratch, move |band, y, room| {
             band.iter().for_each(|part| work(part, y, room));
         });
     }
@@ -267,7 +267,7 @@ impl CutConv {
                 self.border.copy(team, Form::Signed, x, gathered);
             }
             let (staged, gathered) = (&*staged, &*gathered);
-            self.bands.run(team, y, scratch, |Part { gemm, rows, outs }, y, scratch| {
+            self.bands.run(team, y, scratch, move |Part { gemm, rows, outs }, y, scratch| {
                 let x = if gemm.reads() == self.form { staged } else { gathered };
                 gemm.run(x, rows, y, outs, scratch);
             });
@@ -323,7 +323,7 @@ impl FloatCutConv {
         for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
             self.border.copy_reals(team, x, scratch);
             let x = &*scratch;
-            self.bands.run(team, y, &mut [], |Part { gemm, rows, outs }, y, _| {
+            self.bands.run(team, y, &mut [], move |Part { gemm, rows, outs }, y, _| {
                 gemm.run(x, rows, y, outs);
             });
         }

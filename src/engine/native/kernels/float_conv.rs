@@ -67,7 +67,7 @@ impl FloatConv {
     }
 
     fn image(&self, team: &Team<'_>, x: &[f32], y: &mut [f32]) {
-        self.parts.run(team, y, &mut [], |part, y, _: &mut [u8]| {
+        self.parts.run(team, y, &mut [], move |part, y, _: &mut [u8]| {
             part.gemm.run(x, &part.rows, y, &part.outs);
         });
     }
@@ -124,7 +124,7 @@ impl FloatDepthwiseConv {
     pub(crate) fn run(&self, team: &Team<'_>, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
         let [image, image_out] = self.geometry.images(self.geometry.channels);
         for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
-            self.lines.run(team, y, scratch, |part, y, staged| {
+            self.lines.run(team, y, scratch, move |part, y, staged| {
                 let Some(border) = &self.border else { return part.kernel.run(x, part.start, y) };
                 let rows = self.geometry.under(part.lines.clone());
                 border.stripe_reals(rows, x, &mut staged[Border::REAL_START..]);

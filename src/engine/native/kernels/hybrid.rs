@@ -188,7 +188,7 @@ impl HybridConv {
         y: &mut [i32],
         scratch: &mut [u8],
     ) {
-        self.parts.run(team, y, scratch, |part, y, scratch| {
+        self.parts.run(team, y, scratch, move |part, y, scratch| {
             let finish = |y: &mut [i32], rows| self.finish(part, y, rows, ranges);
             part.gemm.sums(x, &part.rows, y, &part.outs, scratch, finish);
         });

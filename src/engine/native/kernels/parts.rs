@@ -74,7 +74,7 @@ impl<P: Sync> Split<P> {
             return work(part, y, scratch);
         }
         let (stretches, rooms) = (Stretches::new(y, &self.ends), Rooms::new(scratch, self.threads));
-        team.share(&stretches, &rooms, |i, y, room| work(&self.parts[i], y, room));
+        team.share(stretches, rooms, move |i, y, room| work(&self.parts[i], y, room));
     }
 }
 

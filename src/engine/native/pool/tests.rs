@@ -26,7 +26,7 @@ fn is_helper() -> bool {
 fn share(team: &Team<'_>, parts: usize, threads: usize, work: impl Fn(usize) + Sync) {
     let ends = &[0; PARTS_MAX][..parts];
     let (parts, rooms) = (Stretches::new(&mut [], ends), Rooms::new(&mut [], threads));
-    team.share(&parts, &rooms, |part, _: &mut [()], _: &mut [()]| work(part));
+    team.share(parts, rooms, |part, _: &mut [()], _: &mut [()]| work(part));
 }
 
 /// Shares two parts between the calling thread and one helper: both are at them at the same time.
@@ -45,7 +45,7 @@ fn every_part_is_done_once_in_the_rooms_that_there_are() {
         let (mut parts, mut scratch) = ([0; PARTS_MAX], vec![0; threads * ALIGN]);
         let ends: [usize; PARTS_MAX] = array::from_fn(|i| i + 1);
         let rooms = Rooms::new(&mut scratch, threads);
-        team.share(&Stretches::new(&mut parts, &ends), &rooms, |number, part, room| {
+        team.share(Stretches::new(&mut parts, &ends), rooms, |number, part, room| {
             part[0] += number + 1;
             room[0] += 1;
         });
@@ -91,7 +91,7 @@ fn a_single_core_has_no_helpers() {
     let mut parts = [0; 9];
     let ends: [usize; 9] = array::from_fn(|i| i + 1);
     let rooms = Rooms::new(&mut [(); 0], 4);
-    team.share(&Stretches::new(&mut parts, &ends), &rooms, |_, part, _: &mut [()]| part[0] += 1);
+    team.share(Stretches::new(&mut parts, &ends), rooms, |_, part, _: &mut [()]| part[0] += 1);
     assert_eq!(parts, [1; 9]);
 }
 
