@@ -117,6 +117,15 @@ impl Lives {
             self.touch(port.value, END);
         }
         self.overlay(graph, steps);
+        // Every thread has read the inputs: who would write over them at once had to take them from the others' caches.
+        if steps.iter().any(|(_, step)| step.is_shared()) {
+            for port in &graph.inputs {
+                let root = self.root(port.value);
+                if let Some((_, last)) = &mut self.spans[root] {
+                    *last = last.saturating_add(1);
+                }
+            }
+        }
         let mut blocks: Vec<Block> = Vec::with_capacity(graph.values.len() + steps.len());
         for (value, span) in graph.values.iter().zip(&self.spans) {
             let (first, last) = span.unwrap_or_default();
