@@ -7,7 +7,7 @@ use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_getcpu, sched_setaffi
 
 /// Multiply-accumulates from which on an operator is worth sharing: about 30 µs of a Cortex-A57, and 2 µs of
 /// a core with AVX512-VNNI, which is what it takes to hand parts over and to wait for their end.
-const SHARED_FROM: u64 = 1 << 18;
+const SHARED_FROM: u64 = 1 << 17;
 
 /// Most threads of a run.
 pub(super) const THREADS_MAX: usize = 64;

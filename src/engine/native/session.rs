@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::limits::{Fuel, WORK_MAX};
 use super::memory::{Arena, Place};
-use super::pool::Pool;
+use super::pool::{Pool, Team};
 use super::program::Program;
 use crate::data::{Signature, Tensor, TensorData};
 use crate::engine::{EngineError, EngineKind, Part, Session, Threads, check_tensors};
@@ -47,7 +47,7 @@ impl NativeSession {
         let team = self.pool.begin(self.program.helpers, self.threads.helpers_cores());
         let arena = self.arena.bytes_mut();
         for (tensor, span) in inputs.iter().zip(&self.program.inputs) {
-            copy_in(tensor.data(), &mut arena[span.clone()])?;
+            copy_in(&team, tensor.data(), &mut arena[span.clone()])?;
         }
         ended(Part::Inputs);
         let fuel = Fuel::new();
@@ -89,12 +89,21 @@ impl Session for NativeSession {
     }
 }
 
-fn copy_in(from: &TensorData, to: &mut [u8]) -> Result<(), EngineError> {
+/// Bytes of an image from which on it is worth sharing: a few microseconds.
+const LARGE: usize = 1 << 16;
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+fn copy_in(team: &Team<'_>, from: &TensorData, to: &mut [u8]) -> Result<(), EngineError> {
     match from {
         TensorData::U8(values) => {
-            for (to, from) in to.iter_mut().zip(values) {
-                *to = from ^ 0x80;
-            }
+            let (threads, lines) =
+                (if to.len() < LARGE { 1 } else { team.threads() }, to.len() / LINE);
+            team.share_rows(threads, to, [lines, LINE], move |lines, to| {
+                for (to, from) in to.iter_mut().zip(&values[lines.start * LINE..]) {
+                    *to = from ^ 0x80;
+                }
+            });
         }
         TensorData::I8(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
         TensorData::I16(values) => to.copy_from_slice(bytemuck::cast_slice(values)),

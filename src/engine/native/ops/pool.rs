@@ -2,6 +2,8 @@
 
 mod folds;
 
+use std::ops::Range;
+
 use self::folds::{
     Average, Fold, MaxBytes, MaxFloats, MaxWords, Mean, RootMeanSquare, WordAverage,
 };
@@ -18,6 +20,11 @@ use crate::engine::native::graph::{Activation, Quant, Shape, Value, Window};
 use crate::engine::native::kernels::{Isa, Plain};
 use crate::engine::native::memory::Memory;
 use crate::engine::native::tflite::Options;
+
+/// How many multiply-accumulates of a matrix product take as long as one value under a window, about.
+const SLOWNESS: u64 = 8;
+/// Channels of a single pixel that no two threads share: whole blocks, and cache lines.
+const CHANNELS: usize = 64;
 
 const KINDS: &[Kind] = &[Kind::Float32, Kind::Int8, Kind::Uint8, Kind::Int16];
 
@@ -83,9 +90,10 @@ impl Pool2d {
         let (x, y) = (site.input(0)?, site.output()?);
         let window = self.fit(site)?;
         let work = y.elements() as u64 * window.taps_max() as u64;
-        let pool = Pool { isa: site.isa, window, channels: x.shape[3], fold };
+        let threads = site.threads.for_work(work.saturating_mul(SLOWNESS));
+        let pool = Pool { isa: site.isa, window, channels: x.shape[3], threads, fold };
         let step = Step::new(pool, 0);
-        Ok(Step { work, ..step }.into())
+        Ok(Step { work, threads, ..step }.into())
     }
 
     fn bytes(&self, site: &Site<'_>) -> Result<Compiled, Refusal> {
@@ -152,13 +160,32 @@ struct Pool<F> {
     isa: Isa,
     window: Sliding,
     channels: usize,
+    threads: usize,
     fold: F,
 }
 
 impl<F: Fold> Kernel for Pool<F> {
     fn run(&self, memory: &mut Memory<'_>) {
+        let team = memory.team;
         let (x, y) = memory.unary::<F::X, F::X>();
-        let run = Run { pool: self, x, y };
+        let line = self.window.output[1] * self.channels;
+        if y.len() == self.channels {
+            // A single pixel, as at the end of many a network.
+            let blocks = [(self.channels / CHANNELS).max(1), CHANNELS.min(self.channels)];
+            team.share_rows(self.threads, y, blocks, move |blocks, y| {
+                self.run(&x[blocks.start * CHANNELS..], 0..1, y);
+            });
+        } else {
+            let lines = [y.len() / line, line];
+            team.share_rows(self.threads, y, lines, move |lines, y| self.run(x, lines, y));
+        }
+    }
+}
+
+impl<F: Fold> Pool<F> {
+    /// These lines of the outputs of all images.
+    fn run(&self, x: &[F::X], lines: Range<usize>, y: &mut [F::X]) {
+        let run = Run { pool: self, x, lines, y };
         if F::VECTORS {
             self.isa.run(run);
         } else {
@@ -167,24 +194,25 @@ impl<F: Fold> Kernel for Pool<F> {
     }
 }
 
-/// One run over all images.
+/// One run over some lines.
 struct Run<'a, F: Fold> {
     pool: &'a Pool<F>,
     x: &'a [F::X],
+    lines: Range<usize>,
     y: &'a mut [F::X],
 }
 
 impl<F: Fold> Plain for Run<'_, F> {
     #[inline(always)]
     fn run(self) {
-        let Self { pool, x, y } = self;
+        let Self { pool, x, lines, y } = self;
         // Copied, so that it lies in registers.
         let Pool { window, channels, fold, .. } = *pool;
         match channels {
-            32.. => images::<F, 32>(window, channels, fold, x, y),
-            8.. => images::<F, 8>(window, channels, fold, x, y),
-            4.. => images::<F, 4>(window, channels, fold, x, y),
-            _ => images::<F, 1>(window, channels, fold, x, y),
+            32.. => images::<F, 32>(window, channels, fold, x, lines, y),
+            8.. => images::<F, 8>(window, channels, fold, x, lines, y),
+            4.. => images::<F, 4>(window, channels, fold, x, lines, y),
+            _ => images::<F, 1>(window, channels, fold, x, lines, y),
         }
     }
 }
@@ -196,23 +224,21 @@ fn images<F: Fold, const LANES: usize>(
     channels: usize,
     fold: F,
     x: &[F::X],
+    lines: Range<usize>,
     y: &mut [F::X],
 ) {
     let ([height, width], [rows, columns]) = (window.input, window.output);
-    let line = columns * channels;
-    let images = x.chunks_exact(height * width * channels);
-    for (x, y) in images.zip(y.chunks_exact_mut(rows * line)) {
-        for (row, y) in y.chunks_exact_mut(line).enumerate() {
-            let down = window.span(0, row);
-            for (column, y) in y.chunks_exact_mut(channels).enumerate() {
-                let across = window.span(1, column);
-                pixel::<F, LANES>(fold, x, [width, channels], [down, across], y);
-            }
+    let image = height * width * channels;
+    for (line, y) in lines.zip(y.chunks_mut(columns * channels)) {
+        let (x, down) = (&x[line / rows * image..], window.span(0, line % rows));
+        for (column, y) in y.chunks_mut(channels).enumerate() {
+            let across = window.span(1, column);
+            pixel::<F, LANES>(fold, x, [width, channels], [down, across], y);
         }
     }
 }
 
-/// One pixel of the output; `x` has lines of `width` pixels.
+/// One pixel of the output, or its first channels; `x` has lines of `width` pixels.
 #[inline(always)]
 fn pixel<F: Fold, const LANES: usize>(
     fold: F,
@@ -225,9 +251,9 @@ fn pixel<F: Fold, const LANES: usize>(
     let corner = (down.first * width + across.first) * channels;
     let (line, step) = (down.step * width * channels, across.step * channels);
     let mut first = 0;
-    while first < channels {
+    while first < y.len() {
         // The last block may begin within the one before it.
-        first = first.min(channels - LANES);
+        first = first.min(y.len() - LANES);
         let mut folded = [F::EMPTY; LANES];
         for row in 0..down.count {
             let mut at = corner + first + row * line;

@@ -55,6 +55,22 @@ fn every_part_is_done_once_in_the_rooms_that_there_are() {
 }
 
 #[test]
+fn rows_are_shared_and_what_is_left_over_goes_with_the_last() {
+    let team = POOL.begin(7, &[]);
+    for threads in 1..5 {
+        let mut values = [0; 11];
+        team.share_rows(threads, &mut values, [3, 3], |rows, values| {
+            let first = rows.start * 3;
+            values.iter_mut().enumerate().for_each(|(i, value)| *value += first + i);
+        });
+        assert_eq!(values, array::from_fn(|i| i));
+    }
+    team.share_rows(4, &mut [7; 2], [0, 64], |rows, values| {
+        assert_eq!((rows, values.len()), (0..0, 2))
+    });
+}
+
+#[test]
 fn who_is_done_helps_who_is_behind() {
     let team = POOL.begin(1, &[]);
     // The thread that has part 0 holds it until all the others are done.

@@ -10,7 +10,7 @@ use crate::engine::native::kernels::{add_bytes, nearest_within};
 /// Values under a window into one.
 pub(super) trait Fold: Copy + Send + Sync + fmt::Debug + 'static {
     /// An element of input and output, and what they are folded into.
-    type X: Pod;
+    type X: Pod + Send + Sync;
     type Folded: Copy;
     /// Whether it is worth compiling for each instruction set.
     const VECTORS: bool;

@@ -10,6 +10,11 @@ use super::walk::{Walk, broadcast};
 use crate::engine::native::kernels::{Isa, Plain};
 use crate::engine::native::memory::Memory;
 
+/// How many multiply-accumulates of a matrix product take as long as one pair, about.
+const SLOWNESS: u64 = 16;
+/// Elements that lie in the same cache lines, whatever their type.
+const LINE: usize = 64;
+
 /// The step that computes `f` of the first two inputs, elements of types `A` and `B`, into elements
 /// of type `Y`.
 pub(in super::super) fn pairs<A: Element, B: Element, Y: Element>(
@@ -17,7 +22,7 @@ pub(in super::super) fn pairs<A: Element, B: Element, Y: Element>(
     f: impl Fn(A, B) -> Y + Send + Sync + 'static,
 ) -> Result<Step, Refusal> {
     let (isa, walk) = (site.isa, walk(site)?);
-    step(site, Pairs::<A, B, Y, _, false> { isa, walk, f, types: PhantomData })
+    step(site, Pairs::<A, B, Y, _, false> { isa, walk, threads: 1, f, types: PhantomData })
 }
 
 /// The same of an `f` that the compiler can make vectors of: no calls, no tables, no divisions of
@@ -28,7 +33,12 @@ pub(in crate::engine::native) fn pairs_in_vectors<A: Element, B: Element, Y: Ele
     f: impl Fn(A, B) -> Y + Copy + Send + Sync + 'static,
 ) -> Result<Step, Refusal> {
     let (isa, walk) = (site.isa, walk(site)?);
-    step(site, Pairs::<A, B, Y, _, true> { isa, walk, f, types: PhantomData })
+    let elements = site.output()?.elements();
+    let alike = walk.steps() == [1, 1] && walk.row() == elements;
+    let work = (elements as u64).saturating_mul(SLOWNESS);
+    let threads = if alike { site.threads.for_work(work) } else { 1 };
+    let pairs = Pairs::<A, B, Y, _, true> { isa, walk, threads, f, types: PhantomData };
+    Ok(Step { threads, ..step(site, pairs)? })
 }
 
 /// The step that computes `whole` of all sixteens of elements of two tensors of one shape, and `rest` of
@@ -64,6 +74,8 @@ impl<T: Pod + Send + Sync> Element for T {}
 struct Pairs<A, B, Y, F, const VECTORS: bool> {
     isa: Isa,
     walk: Walk,
+    /// One where the tensors are not alike.
+    threads: usize,
     f: F,
     types: PhantomData<(A, B, Y)>,
 }
@@ -96,8 +108,17 @@ where
     F: Fn(A, B) -> Y + Copy + Send + Sync,
 {
     fn run(&self, memory: &mut Memory<'_>) {
+        let team = memory.team;
         let (a, b, y) = memory.binary_of();
-        self.isa.run(All { walk: &self.walk, f: self.f, a, b, y });
+        if self.threads == 1 {
+            return self.isa.run(All { walk: &self.walk, f: self.f, a, b, y });
+        }
+        let lines = [y.len() / LINE, LINE];
+        team.share_rows(self.threads, y, lines, move |lines, y| {
+            let from = lines.start * LINE;
+            let (a, b) = (&a[from..][..y.len()], &b[from..][..y.len()]);
+            self.isa.run(Alike { f: self.f, a, b, y });
+        });
     }
 }
 
@@ -158,6 +179,21 @@ impl<A: Copy, B: Copy, Y, F: Fn(A, B) -> Y + Copy> Plain for All<'_, A, B, Y, F>
             }
             walk.next(&mut place);
         }
+    }
+}
+
+/// The same over elements side by side.
+struct Alike<'a, A, B, Y, F> {
+    f: F,
+    a: &'a [A],
+    b: &'a [B],
+    y: &'a mut [Y],
+}
+
+impl<A: Copy, B: Copy, Y, F: Fn(A, B) -> Y + Copy> Plain for Alike<'_, A, B, Y, F> {
+    #[inline(always)]
+    fn run(self) {
+        both(self.y, self.a, self.b, self.f);
     }
 }
 

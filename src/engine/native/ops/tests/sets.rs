@@ -46,7 +46,7 @@ impl Random {
 
     /// NHWC.
     fn image(&mut self) -> Vec<usize> {
-        let channels = self.of(&[1, 3, 6, 8, 17, 32, 45, 70]);
+        let channels = self.of(&[1, 3, 6, 8, 17, 32, 45, 70, 200]);
         vec![1 + self.below(2), 1 + self.below(9), 1 + self.below(9), channels]
     }
 
@@ -189,9 +189,10 @@ proptest! {
             let (dtype, shape) = (random.of(TYPES), random.image());
             let padding = random.of(&[Padding::Same, Padding::Valid]);
             let stride = [1 + random.below(3), 1 + random.below(3)];
+            let some = [1 + random.below(shape[1]), 1 + random.below(shape[2])];
             let op = Pool2d {
                 kind: random.of(&[PoolKind::Average, PoolKind::Max]),
-                kernel: [1 + random.below(shape[1]), 1 + random.below(shape[2])],
+                kernel: random.of(&[some, some, [shape[1], shape[2]]]),
                 window: Window { padding, stride, dilation: [1, 1] },
                 activation: random.activation(),
             };
