@@ -237,7 +237,8 @@ impl DepthwiseConv {
 
     /// Cuts the work for so many threads.
     pub(crate) fn split(&mut self, threads: usize) {
-        self.lines.split(threads);
+        let copied = self.border.and_then(|border| border.bytes(Form::Signed)).unwrap_or(0);
+        self.lines.split(threads, self.geometry.input[0], copied);
     }
 
     /// Bytes of scratch that a run needs; `None` when they overflow.

@@ -155,6 +155,9 @@ impl<G: Product> Bands<G> {
 
     /// Cuts it for so many threads.
     fn split(&mut self, threads: usize) {
+        if threads == 1 {
+            return;
+        }
         let Some(all) = self.split.take() else { return };
         let end = |i: usize| i * self.rows / threads * self.line;
         let band = |i: usize| {

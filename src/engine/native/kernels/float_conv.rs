@@ -106,7 +106,8 @@ impl FloatDepthwiseConv {
 
     /// Cuts the work for so many threads.
     pub(crate) fn split(&mut self, threads: usize) {
-        self.lines.split(threads);
+        let copied = self.border.and_then(|border| border.reals()).unwrap_or(0);
+        self.lines.split(threads, self.geometry.input[0], copied.saturating_mul(4));
     }
 
     /// Floats of scratch that a run needs; `None` when they overflow.

@@ -9,10 +9,13 @@ use crate::engine::native::pool::{self, PARTS_MAX, Rooms, Stretches, Team};
 
 /// Parts for each thread where there is enough for them: whoever is late takes fewer.
 const TURNS: usize = 4;
-/// Lines of a depthwise convolution that are enough for a part: neighbours read some lines both.
-const LINES: usize = 14;
+/// Rows of a depthwise convolution's input that are enough for a part: neighbours read some of them both.
+const ROWS: usize = 14;
+/// Bytes of their copy that are enough for one, also on a single thread: it stays in the second cache then, and
+/// needs no more memory than that.
+const COPY: usize = 1 << 17;
 
-/// Into how many parts to cut for `threads`, of what is enough for `most` of them.
+/// Into how many parts to cut for several `threads`, of what is enough for `most` of them.
 fn count(threads: usize, most: usize) -> usize {
     threads * (most / threads).clamp(1, TURNS.min(PARTS_MAX / threads))
 }
@@ -119,6 +122,9 @@ impl<G: Product> Parts<G> {
 
     /// Cuts it for so many threads: by rows, or a single row by filters.
     pub(super) fn split(&mut self, threads: usize) {
+        if threads == 1 {
+            return;
+        }
         let Some(Part { gemm, rows, outs, .. }) = self.0.take() else { return };
         let count = rows.rows();
         if count > 1 {
@@ -205,10 +211,13 @@ impl<K: Lined> AllLines<K> {
         Self(Split::whole(Lines { kernel, lines, start: 0 }, outputs))
     }
 
-    /// Cuts it for so many threads.
-    pub(super) fn split(&mut self, threads: usize) {
-        let Some(Lines { kernel, lines, .. }) = self.0.take() else { return };
-        let parts = kernel.walk().divided(count(threads, lines.len() / LINES));
+    /// Cuts it for so many threads. There are so many rows of the input, and so many bytes of it are copied.
+    pub(super) fn split(&mut self, threads: usize, rows: usize, copied: usize) {
+        let Some(Lines { kernel, .. }) = self.0.take() else { return };
+        let most = PARTS_MAX / threads * threads;
+        let small = copied.div_ceil(COPY).max(1).next_multiple_of(threads).min(most);
+        let parts = if threads == 1 { small } else { count(threads, rows / ROWS).max(small) };
+        let parts = kernel.walk().divided(parts);
         let part = |(walk, lines, [start, outputs]): (Walk, _, [usize; 2])| {
             (Lines { kernel: kernel.over(walk), lines, start }, outputs)
         };

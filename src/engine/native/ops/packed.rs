@@ -17,7 +17,7 @@ pub(in super::super) trait Packed: Kernel + Sized + 'static {
     const SLOWNESS: u64 = 1;
     /// Bytes of the constants.
     fn bytes(&self) -> usize;
-    /// Cuts its work into parts for so many threads, before its scratch is asked for.
+    /// Cuts its work into parts for so many threads, or for one, before its scratch is asked for.
     fn split(&mut self, threads: usize);
     /// Bytes of scratch; `None` when they overflow.
     fn scratch(&self) -> Option<usize>;
@@ -44,7 +44,7 @@ pub(in super::super) fn step<K: Packed>(
     let (x, y) = (site.input(0)?.elements() as u64, site.output()?.elements() as u64);
     let macs = y.saturating_mul(k as u64);
     let threads = site.threads.for_work(macs.saturating_mul(K::SLOWNESS));
-    if let Some(kernel) = kernel.as_mut().filter(|_| threads > 1) {
+    if let Some(kernel) = &mut kernel {
         kernel.split(threads);
     }
     let needed = kernel.as_ref().and_then(K::scratch);
