@@ -63,6 +63,16 @@ impl Params {
         self.store(real / self.scale)
     }
 
+    /// The nearest integer of the file as an 8-bit element of the arena: half to even, saturating; NaN becomes
+    /// the lowest.
+    #[inline(always)]
+    pub(in super::super) fn nearest(&self, raw: f32) -> i8 {
+        let (low, high) = range(self.dtype);
+        let raw = nearest_within(raw, low as f32, high as f32);
+        // Changes nothing, but there are vectors for it.
+        (raw - origin(self.dtype)).clamp(-128, 127) as i8
+    }
+
     /// An integer of the file to an 8-bit element of the arena, saturating.
     #[inline(always)]
     pub(in super::super) fn saturate(&self, raw: i32) -> i8 {

@@ -3,7 +3,6 @@
 use super::walk::broadcast_shape;
 use super::{Compiled, Operator, Params, Refusal, Site, malformed};
 use crate::engine::native::graph::Shape;
-use crate::engine::native::kernels::nearest_within;
 use crate::engine::native::ops::shared::pairs::pairs_in_vectors;
 
 /// Which of the two.
@@ -70,7 +69,7 @@ fn sum(a: Params, b: Params, y: Params) -> impl Fn(i8, i8) -> i8 + Copy {
     #[inline(always)]
     move |i, j| {
         let (first, second) = (a.raw(i) as f32, b.raw(j) as f32);
-        rounded(first.mul_add(ratios[0], second.mul_add(ratios[1], fixed)), y)
+        y.nearest(first.mul_add(ratios[0], second.mul_add(ratios[1], fixed)))
     }
 }
 
@@ -81,12 +80,6 @@ fn product(a: Params, b: Params, y: Params) -> impl Fn(i8, i8) -> i8 + Copy {
     #[inline(always)]
     move |i, j| {
         let product = (i32::from(i) - za) * (i32::from(j) - zb);
-        rounded(product as f32 * ratio + zero, y)
+        y.nearest(product as f32 * ratio + zero)
     }
-}
-
-/// Half to even, through 16 bits, saturating; NaN becomes the lowest.
-#[inline(always)]
-fn rounded(steps: f32, y: Params) -> i8 {
-    y.saturate(nearest_within(steps, f32::from(i16::MIN), f32::from(i16::MAX)))
 }
