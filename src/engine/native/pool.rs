@@ -11,7 +11,6 @@ mod queue;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::array;
 use std::iter;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
@@ -211,7 +210,11 @@ impl Team<'_> {
     ) {
         let count = threads.min(self.threads()).min(rows).max(1);
         let part = move |i: usize| i * rows / count..(i + 1) * rows / count;
-        let mut ends: [usize; PARTS_MAX] = array::from_fn(|i| part(i).end * len);
+        let mut ends = [0; PARTS_MAX];
+        // Not all of them: small operators take no longer than so many divisions.
+        for (i, end) in ends[..count].iter_mut().enumerate() {
+            *end = part(i).end * len;
+        }
         ends[count - 1] = y.len();
         let parts = Stretches::new(y, &ends[..count]);
         let rooms = Rooms::new(&mut [], count);

@@ -1,5 +1,6 @@
 //! Helpers share work, never wait in each other's way, and go when nobody needs them.
 
+use std::array;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, LazyLock};

@@ -110,14 +110,12 @@ where
     fn run(&self, memory: &mut Memory<'_>) {
         let team = memory.team;
         let (a, b, y) = memory.binary_of();
-        if self.threads == 1 {
-            return self.isa.run(All { walk: &self.walk, f: self.f, a, b, y });
-        }
-        let lines = [y.len() / LINE, LINE];
-        team.share_rows(self.threads, y, lines, move |lines, y| {
-            let from = lines.start * LINE;
-            let (a, b) = (&a[from..][..y.len()], &b[from..][..y.len()]);
-            self.isa.run(Alike { f: self.f, a, b, y });
+        // One row of everything, unless the tensors are alike.
+        let line = if self.threads == 1 { y.len() } else { LINE };
+        let rows = [y.len() / line.max(1), line];
+        team.share_rows(self.threads, y, rows, move |rows, y| {
+            let from = rows.start * line;
+            self.isa.run(All { walk: &self.walk, f: self.f, a: &a[from..], b: &b[from..], y });
         });
     }
 }
@@ -149,7 +147,7 @@ where
     }
 }
 
-/// One run over all elements.
+/// One run over all elements, or over some where the tensors are alike.
 struct All<'a, A, B, Y, F> {
     walk: &'a Walk,
     f: F,
@@ -162,7 +160,8 @@ impl<A: Copy, B: Copy, Y, F: Fn(A, B) -> Y + Copy> Plain for All<'_, A, B, Y, F>
     #[inline(always)]
     fn run(self) {
         let Self { walk, f, a, b, y } = self;
-        let row = walk.row();
+        // Of tensors that are alike there may be a stretch, of their only row.
+        let row = walk.row().min(y.len());
         let steps = walk.steps();
         let mut place = walk.first();
         for y in y.chunks_exact_mut(row.max(1)) {
@@ -179,21 +178,6 @@ impl<A: Copy, B: Copy, Y, F: Fn(A, B) -> Y + Copy> Plain for All<'_, A, B, Y, F>
             }
             walk.next(&mut place);
         }
-    }
-}
-
-/// The same over elements side by side.
-struct Alike<'a, A, B, Y, F> {
-    f: F,
-    a: &'a [A],
-    b: &'a [B],
-    y: &'a mut [Y],
-}
-
-impl<A: Copy, B: Copy, Y, F: Fn(A, B) -> Y + Copy> Plain for Alike<'_, A, B, Y, F> {
-    #[inline(always)]
-    fn run(self) {
-        both(self.y, self.a, self.b, self.f);
     }
 }
 
