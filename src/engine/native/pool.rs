@@ -24,6 +24,9 @@ use crate::engine::threads::THREADS_MAX;
 /// Most parts of what is shared: one for each thread at least.
 pub(crate) const PARTS_MAX: usize = THREADS_MAX;
 
+/// Bytes of a copy from which on it is worth sharing: a few microseconds.
+pub(crate) const SHARED_COPY: usize = 1 << 16;
+
 /// The process's pool, while a session has it.
 static SHARED: Mutex<Weak<Pool>> = Mutex::new(Weak::new());
 

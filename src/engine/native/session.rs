@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::limits::{Fuel, WORK_MAX};
 use super::memory::{Arena, Place};
-use super::pool::{Pool, Team};
+use super::plan::ALIGN;
+use super::pool::{Pool, SHARED_COPY, Team};
 use super::program::Program;
 use crate::data::{Signature, Tensor, TensorData};
 use crate::engine::{EngineError, EngineKind, Part, Session, Threads, check_tensors};
@@ -89,18 +90,13 @@ impl Session for NativeSession {
     }
 }
 
-/// Bytes of an image from which on it is worth sharing: a few microseconds.
-const LARGE: usize = 1 << 16;
-/// Bytes of a cache line.
-const LINE: usize = 64;
-
 fn copy_in(team: &Team<'_>, from: &TensorData, to: &mut [u8]) -> Result<(), EngineError> {
     match from {
         TensorData::U8(values) => {
             let (threads, lines) =
-                (if to.len() < LARGE { 1 } else { team.threads() }, to.len() / LINE);
-            team.share_rows(threads, to, [lines, LINE], move |lines, to| {
-                for (to, from) in to.iter_mut().zip(&values[lines.start * LINE..]) {
+                (if to.len() < SHARED_COPY { 1 } else { team.threads() }, to.len() / ALIGN);
+            team.share_rows(threads, to, [lines, ALIGN], move |lines, to| {
+                for (to, from) in to.iter_mut().zip(&values[lines.start * ALIGN..]) {
                     *to = from ^ 0x80;
                 }
             });

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::isa::Set;
-use crate::engine::native::pool::Team;
+use crate::engine::native::pool::{SHARED_COPY, Team};
 
 /// How kernels want 8-bit inputs to lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +69,6 @@ fn convert<const SIZE: usize>(x: &[i8], len: usize, y: &mut [u8], f: impl Fn(i8)
 
 /// Bytes before and after a bordered copy that kernels may read.
 pub(super) const SLACK: usize = 64;
-/// Bytes of a copy from which on it is worth sharing: a few microseconds.
-const STRIPED: usize = 1 << 16;
 
 /// An image `[height, width, channels]` with rows above and below and columns left and right of it.
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +178,7 @@ impl Border {
         stripe: impl Fn(Range<usize>, &mut [Y]) + Sync,
     ) {
         let [height, _] = self.outer();
-        let large = size_of::<Y>() * height * row >= STRIPED;
+        let large = size_of::<Y>() * height * row >= SHARED_COPY;
         let threads = if large { team.threads() } else { 1 };
         team.share_rows(threads, y, [height, row], stripe);
     }
