@@ -138,8 +138,20 @@ impl Memory<'_> {
     }
 
     /// The same with the scratch.
+    #[inline(always)]
     pub(super) fn unary_scratch<X: Pod, Y: Pod, S: Pod>(&mut self) -> (&[X], &mut [Y], &mut [S]) {
-        let ([x], [y], scratch) = self.parts();
+        let (y, scratch) = (self.outputs[0].clone(), self.scratch.clone());
+        let (x, y, scratch) = match &self.inputs[0] {
+            Place::Constant(span) => {
+                let [y, scratch] = self.arena.get_disjoint_mut([y, scratch]).expect(APART);
+                (&self.constants[span.clone()], y, scratch)
+            }
+            Place::Arena(x) => {
+                let spans = [x.clone(), y, scratch];
+                let [x, y, scratch] = self.arena.get_disjoint_mut(spans).expect(APART);
+                (&*x, y, scratch)
+            }
+        };
         (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(y), bytemuck::cast_slice_mut(scratch))
     }
 

@@ -108,7 +108,8 @@ impl Geometry {
 /// A convolution of 8-bit images, or a fully connected layer.
 #[derive(Debug)]
 pub(crate) struct Conv {
-    geometry: Geometry,
+    /// Values of an image, and of what it becomes.
+    images: [usize; 2],
     /// Where the input is copied first.
     border: Option<Border>,
     parts: Parts<Gemm>,
@@ -135,7 +136,8 @@ impl Conv {
         let start = if staged { Border::start(gemm.reads()) } else { 0 };
         let rows = geometry.places(start, pitch)?;
         let parts = Parts::new(gemm, rows)?;
-        Some(Self { geometry, border: staged.then_some(border), parts })
+        let images = geometry.images(parts.n());
+        Some(Self { images, border: staged.then_some(border), parts })
     }
 
     /// Bytes that packing `n` filters may take, for a budget; `None` when they overflow.
@@ -167,7 +169,7 @@ impl Conv {
 
     /// Images `x`, one after the other, into images `y`.
     pub(crate) fn run(&self, team: &Team<'_>, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
-        let [image, image_out] = self.geometry.images(self.parts.n());
+        let [image, image_out] = self.images;
         for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
             match &self.border {
                 Some(border) => {

@@ -10,7 +10,8 @@ use crate::engine::native::pool::Team;
 /// A convolution of float images, or a fully connected layer.
 #[derive(Debug)]
 pub(crate) struct FloatConv {
-    geometry: Geometry,
+    /// Values of an image, and of what it becomes.
+    images: [usize; 2],
     /// Where the input is copied first.
     border: Option<Border>,
     parts: Parts<FloatGemm>,
@@ -26,7 +27,8 @@ impl FloatConv {
         let gemm = FloatGemm::new(isa, geometry.layout(pitch)?, filters, count);
         let rows = geometry.places(if staged { Border::REAL_START } else { 0 }, pitch)?;
         let parts = Parts::new(gemm, rows)?;
-        Some(Self { geometry, border: staged.then_some(border), parts })
+        let images = geometry.images(parts.n());
+        Some(Self { images, border: staged.then_some(border), parts })
     }
 
     /// Bytes that packing `n` filters may take, for a budget; `None` when they overflow.
@@ -54,7 +56,7 @@ impl FloatConv {
 
     /// Images `x`, one after the other, into images `y`.
     pub(crate) fn run(&self, team: &Team<'_>, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
-        let [image, image_out] = self.geometry.images(self.parts.n());
+        let [image, image_out] = self.images;
         for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
             match &self.border {
                 Some(border) => {

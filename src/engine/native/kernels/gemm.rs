@@ -98,6 +98,8 @@ pub(crate) struct Gemm {
     zero_point: i32,
     output: Output,
     panel: PanelRows,
+    /// Rows are the arena's, and made unsigned as they are read.
+    flips: bool,
     /// Places in the scratch, where rows are gathered.
     gathered: Option<Gathered>,
 }
@@ -187,7 +189,14 @@ impl Gemm {
         let packing = Packing::of(isa.set());
         #[cfg(target_arch = "x86_64")]
         let packing = if isa.has_tiles() { packing.tiled(n, rows, &layout) } else { packing };
-        let ready = staged || packing.form == Form::Signed;
+        // A copy of a single row costs more than to make it unsigned anew for each block.
+        let flips = packing.set == Set::Avx512Vnni
+            && !staged
+            && rows == 1
+            && layout.segments.len() == 1
+            && k >= packing.chunk
+            && filters.zero_point == 0;
+        let ready = staged || flips || packing.form == Form::Signed;
         // A short row in one piece is read from before its beginning.
         let direct = ready && (layout.run >= packing.chunk || layout.segments.len() == 1);
         let (segments, run) = if direct { (layout.segments.len(), layout.run) } else { (1, k) };
@@ -229,6 +238,7 @@ impl Gemm {
             zero_point,
             output,
             panel,
+            flips,
             gathered,
         }
     }
@@ -297,7 +307,7 @@ impl Gemm {
 
     /// How the input has to lie.
     pub(crate) fn reads(&self) -> Form {
-        if self.gathered.as_ref().is_some_and(|gathered| gathered.all) {
+        if self.flips || self.gathered.as_ref().is_some_and(|gathered| gathered.all) {
             Form::Signed
         } else {
             self.packing.form

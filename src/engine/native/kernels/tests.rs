@@ -490,8 +490,9 @@ proptest! {
 
 #[test]
 fn one_row_by_many_filters_is_that_of_the_formula() {
-    for (channels, n) in [(4, 33), (15, 47), (16, 48), (31, 64), (640, 128), (37, 64), (1280, 1000)]
-    {
+    let small = [(1, 3), (3, 9), (5, 16), (7, 17), (128, 8), (4, 33)];
+    let large = [(15, 47), (16, 48), (31, 64), (640, 128), (37, 64), (1280, 1000)];
+    for (channels, n) in small.into_iter().chain(large) {
         for (weights_zero, flavour) in [(0, 0), (0, 1), (-5, 2)] {
             let case = Case {
                 seed: 7,

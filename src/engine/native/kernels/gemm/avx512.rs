@@ -4,6 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::super::output::Output;
+use super::pack::Block;
 use super::panel::{Panel, To};
 
 /// `tiles` tiles of `MR` rows by `16 * NV` lanes, from row `first` on.
@@ -257,6 +258,79 @@ pub(super) unsafe fn block(panel: &Panel<'_>, lanes: usize) {
             16 => rows!(panel, 1, [12, 8, 4, 2, 1]),
             32 => rows!(panel, 2, [12, 8, 4, 2, 1]),
             _ => rows!(panel, 4, [6, 4, 2, 1]),
+        }
+    }
+}
+
+/// Rows of signed values, each on its own, through all of `blocks`, which the panel begins with.
+///
+/// # Safety
+/// The CPU has the features; the panel is as [`Panel`] says.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+pub(super) unsafe fn flipped(panel: &Panel<'_>, blocks: &[Block]) {
+    // SAFETY: as the caller says; blocks lie side by side.
+    unsafe {
+        for row in 0..panel.rows.len() {
+            let mut panel = *panel;
+            for block in blocks {
+                match block.lanes {
+                    16 => flipped_row::<1>(&panel, row),
+                    32 => flipped_row::<2>(&panel, row),
+                    _ => flipped_row::<4>(&panel, row),
+                }
+                panel.weights = panel.weights.get_unchecked(block.bytes..);
+                panel.bias = panel.bias.get_unchecked(block.lanes..);
+                panel.scales = panel.scales.get_unchecked(block.lanes..);
+                panel.lanes = panel.lanes.saturating_sub(block.lanes);
+                panel.y = match panel.y {
+                    To::Bytes(y) => To::Bytes(y.wrapping_add(block.lanes)),
+                    To::Sums(y) => To::Sums(y.wrapping_add(block.lanes)),
+                };
+            }
+        }
+    }
+}
+
+/// One row by the first `16 * NV` lanes.
+///
+/// # Safety
+/// As for [`flipped`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn flipped_row<const NV: usize>(panel: &Panel<'_>, row: usize) {
+    // SAFETY: as the caller says.
+    unsafe {
+        let x = panel.x.add(*panel.rows.as_ptr().add(row) as usize);
+        let mut w = panel.weights.as_ptr();
+        let mut sums = [[_mm512_setzero_si512(); NV]; 1];
+        for v in 0..NV {
+            sums[0][v] = _mm512_loadu_si512(panel.bias.as_ptr().add(16 * v).cast());
+        }
+        for k in 0..panel.run / 4 {
+            flipped_group(&mut sums[0], x.add(4 * k), w);
+            w = w.add(64 * NV);
+        }
+        if !panel.run.is_multiple_of(4) {
+            // The last four values; the weights of those that were read before are 0.
+            flipped_group(&mut sums[0], x.add(panel.run).sub(4), w);
+        }
+        store(panel, row, sums);
+    }
+}
+
+/// One group of a row of signed values.
+///
+/// # Safety
+/// As for [`group`].
+#[inline(always)]
+unsafe fn flipped_group<const NV: usize>(sums: &mut [__m512i; NV], x: *const u8, w: *const i8) {
+    // SAFETY: as the caller says.
+    unsafe {
+        let values = _mm512_set1_epi32(x.cast::<i32>().read_unaligned());
+        let values = _mm512_xor_si512(values, _mm512_set1_epi8(i8::MIN));
+        for v in 0..NV {
+            let w = _mm512_loadu_si512(w.add(64 * v).cast());
+            sums[v] = _mm512_dpbusd_epi32(sums[v], values, w);
         }
     }
 }

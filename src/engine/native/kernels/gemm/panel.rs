@@ -42,6 +42,7 @@ impl Element for i32 {
 }
 
 /// One block of filters, and the rows that they go over.
+#[derive(Clone, Copy)]
 pub(super) struct Panel<'a> {
     /// The input, in the packing's form.
     pub(super) x: *const u8,

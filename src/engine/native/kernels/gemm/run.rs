@@ -5,7 +5,7 @@ use std::ops::Range;
 #[cfg(target_arch = "aarch64")]
 use super::neon;
 use super::panel::{Element, Panel};
-use super::{Gemm, Operands, Set, Table, scalar};
+use super::{Block, Gemm, Operands, Set, Table, scalar};
 #[cfg(target_arch = "x86_64")]
 use super::{amx, avx2, avx512};
 
@@ -73,6 +73,17 @@ impl Gemm {
         let values = x.len() / self.reads().bytes();
         assert!(rows.last() + self.layout.span() <= values, "rows lie in the input");
         assert!(outs.last() + self.n <= y.len(), "rows lie in the output");
+        #[cfg(target_arch = "x86_64")]
+        if self.flips {
+            let (rows, outs) = (rows.offsets(), outs.offsets());
+            let panel = self.over(of, &self.blocks, x, rows, y, outs, &[]);
+            // SAFETY: flips are only asked of this instruction set; rows lie in `x` and outputs in `y`.
+            #[allow(unsafe_code)]
+            unsafe {
+                avx512::flipped(&panel, &self.blocks);
+            }
+            return each(y, 0..rows.len());
+        }
         let sums = if self.zero_point == 0 { 0 } else { self.panel.most() };
         let (sums, scratch) = split_sums(scratch, sums);
         let lead = self.packing.chunk.saturating_sub(self.run);
@@ -105,6 +116,41 @@ impl Gemm {
         }
     }
 
+    /// What a kernel is given of `rows` and of neighbouring `blocks`.
+    #[allow(clippy::too_many_arguments)]
+    #[inline(always)]
+    fn over<'a, Y: Element>(
+        &'a self,
+        of: Operands<'a>,
+        blocks: &'a [Block],
+        x: &'a [u8],
+        rows: &'a [u32],
+        y: &mut [Y],
+        outs: &'a [u32],
+        sums: &'a [i32],
+    ) -> Panel<'a> {
+        let (block, last) = (&blocks[0], &blocks[blocks.len() - 1]);
+        let channels = block.first..last.first + last.lanes;
+        Panel {
+            x: x.as_ptr(),
+            rows,
+            y: Y::to(y[block.first..].as_mut_ptr()),
+            outs,
+            sums: if self.zero_point == 0 { &[] } else { sums },
+            deltas: &self.deltas,
+            run: self.run,
+            weights: &of.weights[block.at..last.at + last.bytes + self.packing.ahead()],
+            bias: &of.bias[channels.clone()],
+            scales: &self.scales[channels.clone()],
+            lanes: self.n.min(channels.end) - block.first,
+            output: self.output,
+            #[cfg(target_arch = "aarch64")]
+            short: of.known && blocks.iter().all(|block| block.short),
+            #[cfg(target_arch = "aarch64")]
+            fours: &block.fours,
+        }
+    }
+
     /// One panel of rows through all blocks; `room` is as large as [`Gemm::room`] says.
     #[allow(clippy::too_many_arguments)]
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
@@ -123,27 +169,8 @@ impl Gemm {
             self.correct(x, rows, sums);
         }
         for blocks in self.blocks.chunk_by(|block, next| self.packing.joins(block, next)) {
-            let (block, last) = (&blocks[0], &blocks[blocks.len() - 1]);
-            let weights = &of.weights[block.at..last.at + last.bytes + self.packing.ahead()];
-            let channels = block.first..last.first + last.lanes;
-            let panel = Panel {
-                x: x.as_ptr(),
-                rows,
-                y: Y::to(y[block.first..].as_mut_ptr()),
-                outs,
-                sums: if self.zero_point == 0 { &[] } else { &*sums },
-                deltas: &self.deltas,
-                run: self.run,
-                weights,
-                bias: &of.bias[channels.clone()],
-                scales: &self.scales[channels.clone()],
-                lanes: self.n.min(channels.end) - block.first,
-                output: self.output,
-                #[cfg(target_arch = "aarch64")]
-                short: of.known && blocks.iter().all(|block| block.short),
-                #[cfg(target_arch = "aarch64")]
-                fours: &block.fours,
-            };
+            let block = &blocks[0];
+            let panel = self.over(of, blocks, x, rows, y, outs, sums);
             match self.packing.set {
                 Set::Scalar => scalar::block(&panel, x, &mut y[block.first..]),
                 // SAFETY: an `Isa` exists only where the CPU has the instructions. `run` checked
