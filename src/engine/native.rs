@@ -171,7 +171,8 @@ impl NativeModel {
             engine: EngineKind::Native,
             why: error.to_string(),
         })?;
-        let program = Arc::new(program::compile(&mut graph, Target { budget, isa, threads })?);
+        let program =
+            Arc::new(program::compile(&mut graph, Target { budget, isa, threads, given: true })?);
         let signature = Arc::new(signature(&graph));
         Ok(Self { format: graph.format, signature, program, threads: threads.clone() })
     }

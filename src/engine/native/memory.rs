@@ -7,18 +7,39 @@ use bytemuck::Pod;
 use super::limits::Fuel;
 use super::plan::ALIGN;
 use super::pool::Team;
+use crate::data::{Tensor, TensorData};
 use crate::engine::{EngineError, EngineKind};
 
 /// Where a tensor lies in the arena.
 pub(super) type Span = Range<usize>;
 
-/// Where an input of a step lies.
+/// Where an input of a step lies, or one of the program's inputs or outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// In the session's arena.
     Arena(Span),
     /// Among the program's constants.
     Constant(Span),
+    /// This input of the run, where the caller has it.
+    Input(usize),
+}
+
+/// The bytes of what a caller has, which are the arena's for all types but [`DType::U8`].
+///
+/// [`DType::U8`]: crate::data::DType::U8
+pub(super) fn given(tensor: &Tensor) -> &[u8] {
+    match tensor.data() {
+        TensorData::U8(values) => values,
+        TensorData::I8(values) => bytemuck::cast_slice(values),
+        TensorData::I16(values) => bytemuck::cast_slice(values),
+        TensorData::I32(values) => bytemuck::cast_slice(values),
+        TensorData::I64(values) => bytemuck::cast_slice(values),
+        TensorData::F32(values) => bytemuck::cast_slice(values),
+        TensorData::F64(values) => bytemuck::cast_slice(values),
+        TensorData::Bool(values) => bytemuck::cast_slice(values),
+        // No signature of a program has them.
+        TensorData::Str(_) => &[],
+    }
 }
 
 /// Zeroed bytes that begin at a multiple of [`ALIGN`].
@@ -61,6 +82,8 @@ impl Arena {
 pub(super) struct Memory<'a> {
     pub(super) arena: &'a mut [u8],
     pub(super) constants: &'a [u8],
+    /// The run's inputs, where the caller has them.
+    pub(super) given: &'a [Tensor],
     pub(super) inputs: &'a [Place],
     pub(super) outputs: &'a [Span],
     pub(super) scratch: &'a Span,
@@ -77,6 +100,25 @@ pub(super) type Parts<'m, const N: usize, const M: usize> =
     ([&'m [u8]; N], [&'m mut [u8]; M], &'m mut [u8]);
 
 impl Memory<'_> {
+    /// What lies at `place`.
+    pub(super) fn bytes(&self, place: &Place) -> &[u8] {
+        match place {
+            Place::Arena(span) => &self.arena[span.clone()],
+            Place::Constant(span) => &self.constants[span.clone()],
+            Place::Input(input) => given(&self.given[*input]),
+        }
+    }
+
+    /// Copies what lies at `place` to `to` and after it in the arena.
+    pub(super) fn copy(&mut self, place: &Place, to: usize) {
+        let from = match place {
+            Place::Arena(span) => return self.arena.copy_within(span.clone(), to),
+            Place::Constant(span) => &self.constants[span.clone()],
+            Place::Input(input) => given(&self.given[*input]),
+        };
+        self.arena[to..][..from.len()].copy_from_slice(from);
+    }
+
     /// Number of inputs.
     pub(super) fn inputs(&self) -> usize {
         self.inputs.len()
@@ -114,6 +156,7 @@ impl Memory<'_> {
         }
         let inputs = std::array::from_fn(|i| match &self.inputs[i] {
             Place::Constant(span) => &self.constants[span.clone()],
+            Place::Input(input) => given(&self.given[*input]),
             Place::Arena(_) => shared[of[i] - M - 1],
         });
         (inputs, outputs, scratch)
@@ -124,6 +167,7 @@ impl Memory<'_> {
         let y = self.outputs[o].clone();
         match &self.inputs[i] {
             Place::Constant(span) => (&self.constants[span.clone()], &mut self.arena[y]),
+            Place::Input(input) => (given(&self.given[*input]), &mut self.arena[y]),
             Place::Arena(x) => {
                 let [x, y] = self.arena.get_disjoint_mut([x.clone(), y]).expect(APART);
                 (x, y)
@@ -141,16 +185,15 @@ impl Memory<'_> {
     #[inline(always)]
     pub(super) fn unary_scratch<X: Pod, Y: Pod, S: Pod>(&mut self) -> (&[X], &mut [Y], &mut [S]) {
         let (y, scratch) = (self.outputs[0].clone(), self.scratch.clone());
-        let (x, y, scratch) = match &self.inputs[0] {
-            Place::Constant(span) => {
-                let [y, scratch] = self.arena.get_disjoint_mut([y, scratch]).expect(APART);
-                (&self.constants[span.clone()], y, scratch)
-            }
-            Place::Arena(x) => {
-                let spans = [x.clone(), y, scratch];
-                let [x, y, scratch] = self.arena.get_disjoint_mut(spans).expect(APART);
-                (&*x, y, scratch)
-            }
+        let within = match &self.inputs[0] {
+            Place::Arena(x) => x.clone(),
+            Place::Constant(_) | Place::Input(_) => 0..0,
+        };
+        let [x, y, scratch] = self.arena.get_disjoint_mut([within, y, scratch]).expect(APART);
+        let x = match &self.inputs[0] {
+            Place::Arena(_) => &*x,
+            Place::Constant(span) => &self.constants[span.clone()],
+            Place::Input(input) => given(&self.given[*input]),
         };
         (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(y), bytemuck::cast_slice_mut(scratch))
     }

@@ -396,7 +396,7 @@ pub(super) struct Site<'a> {
 impl<'a> Site<'a> {
     /// What it is compiled for.
     pub(super) fn target(&self) -> Target<'a> {
-        Target { budget: self.budget, isa: self.isa, threads: self.threads }
+        Target { budget: self.budget, isa: self.isa, threads: self.threads, given: false }
     }
 
     /// Input `index`, where it was left out or never existed: `None`.

@@ -15,13 +15,14 @@ use super::ops::{Compiled, Kernel, Refusal, Step};
 use super::plan::ALIGN;
 use super::pool::Team;
 use super::target::Target;
-use crate::data::DType;
+use crate::data::{DType, Tensor};
 use crate::engine::{EngineError, EngineKind, OpReport};
 
 /// What sessions run.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) steps: Vec<PlacedStep>,
+    /// Empty for those that are read where the caller has them.
     pub(super) inputs: Vec<Span>,
     pub(super) outputs: Vec<Place>,
     /// What kernels read that no run changes.
@@ -53,16 +54,18 @@ pub(super) struct PlacedStep {
 }
 
 impl Program {
-    /// Runs every step on `arena`, which holds the inputs and the states, and then the outputs.
+    /// Runs every step on `arena`, which holds the inputs that are not read from `given` and the states, and
+    /// then the outputs.
     ///
     /// Where `fuel` runs out, loops end early and the outputs are worth nothing.
-    pub(super) fn run(&self, arena: &mut [u8], fuel: &Fuel, team: &Team<'_>) {
-        self.run_in_parts(arena, fuel, team, |_| {});
+    pub(super) fn run(&self, given: &[Tensor], arena: &mut [u8], fuel: &Fuel, team: &Team<'_>) {
+        self.run_in_parts(given, arena, fuel, team, |_| {});
     }
 
     /// The same, calling `ran` with the place in [`Program::ops`] of each operator that has run.
     pub(super) fn run_in_parts(
         &self,
+        given: &[Tensor],
         arena: &mut [u8],
         fuel: &Fuel,
         team: &Team<'_>,
@@ -72,6 +75,7 @@ impl Program {
             step.kernel.run(&mut Memory {
                 arena,
                 constants: self.constants.bytes(),
+                given,
                 inputs: &step.inputs,
                 outputs: &step.outputs,
                 scratch: &step.scratch,
@@ -95,7 +99,7 @@ pub(super) fn compile_resolved(
     graph: &Graph<'_>,
     target: Target<'_>,
 ) -> Result<Program, EngineError> {
-    let mut lives = Lives::new(graph);
+    let mut lives = Lives::new(graph, target.given);
     let mut steps: Vec<(&Node<'_>, Step)> = Vec::new();
     let mut step_ops = Vec::new();
     let (mut weight_bytes, mut work, mut ops) = (0usize, 0u64, Vec::new());
@@ -136,9 +140,10 @@ pub(super) fn compile_resolved(
     let (constants, constant_spans) = gather(graph, &steps, target.budget)?;
     weight_bytes += constants.bytes().len();
     let span = |id: ValueId| places.values[lives.root(id)].clone();
-    let place = |id: ValueId| match &constant_spans[id] {
-        Some(span) => Place::Constant(span.clone()),
-        None => Place::Arena(span(id)),
+    let place = |id: ValueId| match (&constant_spans[id], lives.given(id)) {
+        (Some(span), _) => Place::Constant(span.clone()),
+        (None, Some(input)) => Place::Input(input),
+        (None, None) => Place::Arena(span(id)),
     };
     let inputs = graph.inputs.iter().map(|port| span(port.value)).collect();
     let outputs = graph.outputs.iter().map(|port| place(port.value)).collect();

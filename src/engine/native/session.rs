@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::limits::{Fuel, WORK_MAX};
-use super::memory::{Arena, Place};
+use super::memory::{Arena, Place, given};
 use super::plan::ALIGN;
 use super::pool::{Pool, SHARED_COPY, Team};
 use super::program::Program;
-use crate::data::{Signature, Tensor, TensorData};
+use crate::data::{DType, Signature, Tensor, TensorData};
 use crate::engine::{EngineError, EngineKind, Part, Session, Threads, check_tensors};
 
 /// A program's arena, and who may help to run it.
@@ -48,11 +48,11 @@ impl NativeSession {
         let team = self.pool.begin(self.program.helpers, self.threads.helpers_cores());
         let arena = self.arena.bytes_mut();
         for (tensor, span) in inputs.iter().zip(&self.program.inputs) {
-            copy_in(&team, tensor.data(), &mut arena[span.clone()])?;
+            copy_in(&team, tensor, &mut arena[span.clone()]);
         }
         ended(Part::Inputs);
         let fuel = Fuel::new();
-        self.program.run_in_parts(arena, &fuel, &team, |op| ended(Part::Op(op)));
+        self.program.run_in_parts(inputs, arena, &fuel, &team, |op| ended(Part::Op(op)));
         if fuel.is_out() {
             let why = format!("its loops take more than {WORK_MAX} steps for this input");
             return Err(EngineError::Run { engine: EngineKind::Native, why });
@@ -61,6 +61,7 @@ impl NativeSession {
             let from = match place {
                 Place::Arena(span) => &arena[span.clone()],
                 Place::Constant(span) => &self.program.constants.bytes()[span.clone()],
+                Place::Input(input) => given(&inputs[*input]),
             };
             copy_out(from, tensor.data_mut())?;
         }
@@ -90,27 +91,22 @@ impl Session for NativeSession {
     }
 }
 
-fn copy_in(team: &Team<'_>, from: &TensorData, to: &mut [u8]) -> Result<(), EngineError> {
-    match from {
-        TensorData::U8(values) => {
-            let (threads, lines) =
-                (if to.len() < SHARED_COPY { 1 } else { team.threads() }, to.len() / ALIGN);
-            team.share_rows(threads, to, [lines, ALIGN], move |lines, to| {
-                for (to, from) in to.iter_mut().zip(&values[lines.start * ALIGN..]) {
-                    *to = from ^ 0x80;
-                }
-            });
-        }
-        TensorData::I8(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
-        TensorData::I16(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
-        TensorData::I32(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
-        TensorData::I64(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
-        TensorData::F32(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
-        TensorData::F64(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
-        TensorData::Bool(values) => to.copy_from_slice(bytemuck::cast_slice(values)),
-        TensorData::Str(_) => return Err(not_carried(from)),
+/// Nothing where the input is read from `tensor` itself.
+fn copy_in(team: &Team<'_>, tensor: &Tensor, to: &mut [u8]) {
+    if to.is_empty() {
+        return;
     }
-    Ok(())
+    let from = given(tensor);
+    if tensor.dtype() != DType::U8 {
+        return to.copy_from_slice(from);
+    }
+    let (threads, lines) =
+        (if to.len() < SHARED_COPY { 1 } else { team.threads() }, to.len() / ALIGN);
+    team.share_rows(threads, to, [lines, ALIGN], move |lines, to| {
+        for (to, from) in to.iter_mut().zip(&from[lines.start * ALIGN..]) {
+            *to = from ^ 0x80;
+        }
+    });
 }
 
 fn copy_out(from: &[u8], to: &mut TensorData) -> Result<(), EngineError> {

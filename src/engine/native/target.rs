@@ -13,12 +13,14 @@ pub(super) struct Target<'a> {
     pub(super) budget: &'a Budget,
     pub(super) isa: Isa,
     pub(super) threads: &'a Threads,
+    /// Inputs are read where the caller has them, if they lie there as in an arena.
+    pub(super) given: bool,
 }
 
 impl<'a> Target<'a> {
     /// For the kernels that are the specification: what is computed at load, and in tests.
     pub(super) fn plain(budget: &'a Budget) -> Self {
-        Self { budget, isa: Isa::SCALAR, threads: &ALONE }
+        Self { budget, isa: Isa::SCALAR, threads: &ALONE, given: false }
     }
 
     /// `node` of `graph`, to be compiled.

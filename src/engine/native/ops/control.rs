@@ -106,19 +106,13 @@ impl Inner {
         let start = memory.scratch.start;
         let inner = |span: &Span| start + span.start;
         for (&input, span) in self.inputs.iter().zip(&self.program.inputs) {
-            match place(input, memory) {
-                Place::Arena(from) => memory.arena.copy_within(from, inner(span)),
-                Place::Constant(from) => {
-                    memory.arena[inner(span)..][..span.len()]
-                        .copy_from_slice(&memory.constants[from]);
-                }
-            }
+            memory.copy(&place(input, memory), inner(span));
         }
         for (&state, (span, _)) in self.states.iter().zip(&self.program.states) {
             memory.arena.copy_within(memory.outputs[state].clone(), inner(span));
         }
         let arena = &mut memory.arena[start..][..self.program.arena_bytes];
-        self.program.run(arena, memory.fuel, memory.team);
+        self.program.run(&[], arena, memory.fuel, memory.team);
         for (&state, (span, _)) in self.states.iter().zip(&self.program.states) {
             let from = inner(span);
             memory.arena.copy_within(from..from + span.len(), memory.outputs[state].start);
@@ -127,25 +121,31 @@ impl Inner {
 
     /// Copies its outputs to the step's.
     fn give(&self, memory: &mut Memory<'_>) {
-        let start = memory.scratch.start;
         for (place, to) in self.program.outputs.iter().zip(memory.outputs) {
-            match place {
-                Place::Arena(from) => {
-                    memory.arena.copy_within(start + from.start..start + from.end, to.start);
-                }
-                Place::Constant(from) => memory.arena[to.clone()]
-                    .copy_from_slice(&self.program.constants.bytes()[from.clone()]),
+            match self.output(place, memory) {
+                Ok(from) => memory.arena.copy_within(from, to.start),
+                Err(constant) => memory.arena[to.clone()].copy_from_slice(constant),
             }
         }
     }
 
     /// Its only output, a truth.
     fn decision(&self, memory: &Memory<'_>) -> bool {
-        let byte = match &self.program.outputs[0] {
-            Place::Arena(from) => memory.arena[memory.scratch.start + from.start],
-            Place::Constant(from) => self.program.constants.bytes()[from.start],
+        let byte = match self.output(&self.program.outputs[0], memory) {
+            Ok(from) => memory.arena[from.start],
+            Err(constant) => constant[0],
         };
         byte != 0
+    }
+
+    /// Where an output is in the outer arena, or its bytes if it is constant.
+    fn output(&self, place: &Place, memory: &Memory<'_>) -> Result<Span, &[u8]> {
+        let start = memory.scratch.start;
+        match place {
+            Place::Arena(span) => Ok(start + span.start..start + span.end),
+            Place::Constant(span) => Err(&self.program.constants.bytes()[span.clone()]),
+            Place::Input(_) => unreachable!("a body has its inputs in its arena"),
+        }
     }
 }
 
@@ -223,10 +223,7 @@ impl Operator for If {
 
 impl Kernel for IfKernel {
     fn run(&self, memory: &mut Memory<'_>) {
-        let condition = match &memory.inputs[0] {
-            Place::Arena(from) => memory.arena[from.start],
-            Place::Constant(from) => memory.constants[from.start],
-        };
+        let condition = memory.bytes(&memory.inputs[0])[0];
         let branch = &self.branches[usize::from(condition == 0)];
         branch.run(memory, |input, memory| {
             let place = self.reads.iter().position(|&read| read == input);
@@ -314,12 +311,7 @@ fn truth(value: &Value<'_>) -> Result<(), Refusal> {
 impl Kernel for WhileKernel {
     fn run(&self, memory: &mut Memory<'_>) {
         for (from, to) in memory.inputs.iter().zip(memory.outputs) {
-            match from {
-                Place::Arena(from) => memory.arena.copy_within(from.clone(), to.start),
-                Place::Constant(from) => {
-                    memory.arena[to.clone()].copy_from_slice(&memory.constants[from.clone()]);
-                }
-            }
+            memory.copy(from, to.start);
         }
         let cost = self.decide.work().saturating_add(self.round.work());
         let place = |input: usize, memory: &Memory<'_>| {
@@ -393,7 +385,7 @@ mod tests {
             program::compile(&mut lasting(1, &[1]), Target::plain(&Budget::default())).unwrap();
         let mut arena = Arena::new(program.arena_bytes).unwrap();
         let fuel = Fuel::of(1 << 20);
-        program.run(arena.bytes_mut(), &fuel, &Team::ALONE);
+        program.run(&[], arena.bytes_mut(), &fuel, &Team::ALONE);
         assert!(fuel.is_out());
     }
 
@@ -404,7 +396,7 @@ mod tests {
         let mut arena = Arena::new(program.arena_bytes).unwrap();
         arena.bytes_mut()[program.inputs[0].clone()].fill(42);
         let fuel = Fuel::of(0);
-        program.run(arena.bytes_mut(), &fuel, &Team::ALONE);
+        program.run(&[], arena.bytes_mut(), &fuel, &Team::ALONE);
         let Place::Arena(span) = &program.outputs[0] else { panic!("a constant") };
         assert_eq!((arena.bytes()[span.start], fuel.is_out()), (42, false));
     }

@@ -91,10 +91,11 @@ fn run(op: impl Operator + 'static, values: Vec<Value<'static>>, inputs: &[&[i8]
     for (span, input) in program.inputs.iter().zip(inputs) {
         arena.bytes_mut()[span.clone()].copy_from_slice(bytemuck::cast_slice(input));
     }
-    program.run(arena.bytes_mut(), &Fuel::new(), &Team::ALONE);
+    program.run(&[], arena.bytes_mut(), &Fuel::new(), &Team::ALONE);
     let bytes = match &program.outputs[0] {
         Place::Arena(span) => &arena.bytes()[span.clone()],
         Place::Constant(span) => &program.constants.bytes()[span.clone()],
+        Place::Input(_) => panic!("not given"),
     };
     bytemuck::cast_slice(bytes).to_vec()
 }

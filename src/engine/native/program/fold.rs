@@ -39,6 +39,7 @@ pub(super) fn fold(site: &Site<'_>, work: &mut u64) -> Result<Vec<Vec<u8>>, Refu
     step.kernel.run(&mut Memory {
         arena: arena.bytes_mut(),
         constants: constants.bytes(),
+        given: &[],
         inputs: &inputs,
         outputs: &outputs,
         scratch: &scratch,

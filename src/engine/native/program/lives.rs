@@ -1,6 +1,7 @@
 //! Which values are alive when, and so where each may lie.
 
 use super::refused;
+use crate::data::DType;
 use crate::engine::EngineError;
 use crate::engine::native::graph::{Graph, Node, ValueId};
 use crate::engine::native::memory::Span;
@@ -14,7 +15,9 @@ pub(super) struct Lives {
     spans: Vec<Option<(usize, usize)>>,
     /// The value whose memory this one is.
     same_as: Vec<ValueId>,
-    /// Values with a place outside the arena, and those that outlive a run.
+    /// Inputs that are read where the caller has them: which ones.
+    given: Vec<Option<usize>>,
+    /// Other values with a place outside the arena, and those that outlive a run.
     constant: Vec<bool>,
     state: Vec<bool>,
 }
@@ -35,10 +38,16 @@ pub(super) struct Places {
 const END: usize = usize::MAX;
 
 impl Lives {
-    pub(super) fn new(graph: &Graph<'_>) -> Self {
+    /// `given`: inputs are read where the caller has them, but for those that lie otherwise in an arena.
+    pub(super) fn new(graph: &Graph<'_>, given: bool) -> Self {
         let mut spans = vec![None; graph.values.len()];
-        for port in &graph.inputs {
-            spans[port.value] = Some((0, 0));
+        let mut inputs = vec![None; graph.values.len()];
+        for (i, port) in graph.inputs.iter().enumerate() {
+            if given && graph.values[port.value].dtype != DType::U8 {
+                inputs[port.value] = Some(i);
+            } else {
+                spans[port.value] = Some((0, 0));
+            }
         }
         let mut state = vec![false; graph.values.len()];
         for kept in &graph.states {
@@ -46,7 +55,8 @@ impl Lives {
             state[kept.value] = true;
         }
         let constant = graph.values.iter().map(|value| value.data.is_some()).collect();
-        Self { spans, same_as: (0..graph.values.len()).collect(), constant, state }
+        let same_as = (0..graph.values.len()).collect();
+        Self { spans, same_as, given: inputs, constant, state }
     }
 
     pub(super) fn root(&self, mut id: ValueId) -> ValueId {
@@ -56,10 +66,15 @@ impl Lives {
         id
     }
 
+    /// Which input `id` is, if it is read where the caller has it.
+    pub(super) fn given(&self, id: ValueId) -> Option<usize> {
+        self.given[self.root(id)]
+    }
+
     /// Keeps `id` alive through `step`.
     fn touch(&mut self, id: ValueId, step: usize) {
         let root = self.root(id);
-        if !self.constant[root] {
+        if !self.constant[root] && self.given[root].is_none() {
             let span = self.spans[root].get_or_insert((step, step));
             span.1 = span.1.max(step);
         }

@@ -98,14 +98,15 @@ fn same<O: Operator + 'static>(seed: u64, node: impl Fn(&mut Random) -> (O, Vec<
         let budget = Budget::default();
         let types: Vec<_> = values.iter().filter(|v| v.data.is_none()).map(|v| v.dtype).collect();
         let mut graph = single(op, values);
-        let program = program::compile(&mut graph, Target { budget: &budget, isa, threads });
+        let program =
+            program::compile(&mut graph, Target { budget: &budget, isa, threads, given: false });
         // What the operator refuses, like scales too far apart, it refuses for all sets.
         let Ok(program) = program else { return assert!(expected.is_none(), "{what}") };
         let mut arena = Arena::new(program.arena_bytes).unwrap();
         for (span, dtype) in program.inputs.iter().zip(types) {
             random.fill(dtype, &mut arena.bytes_mut()[span.clone()]);
         }
-        program.run(arena.bytes_mut(), &Fuel::new(), &POOL.begin(2, &[]));
+        program.run(&[], arena.bytes_mut(), &Fuel::new(), &POOL.begin(2, &[]));
         let Place::Arena(span) = program.outputs[0].clone() else { return };
         let y = &arena.bytes()[span];
         match &expected {
