@@ -130,9 +130,17 @@ impl Kernel for QLinearSoftmaxKernel {
             let highest = lines.places(start).fold(i8::MIN, |high, i| high.max(x[i]));
             let exp = |x: i8| self.table[usize::from(255 - highest.abs_diff(x))];
             let sum = lines.places(start).fold(0f32, |sum, i| sum + exp(x[i]));
+            let answer = |exp: f32| {
+                let steps = (exp * self.steps / sum).round_ties_even();
+                self.y.saturate((steps as i32).saturating_add(self.y.zero))
+            };
+            if lines.len < self.table.len() {
+                lines.places(start).for_each(|i| y[i] = answer(exp(x[i])));
+                return;
+            }
+            let answers = self.table.map(answer);
             for i in lines.places(start) {
-                let steps = (exp(x[i]) * self.steps / sum).round_ties_even();
-                y[i] = self.y.saturate((steps as i32).saturating_add(self.y.zero));
+                y[i] = answers[usize::from(255 - highest.abs_diff(x[i]))];
             }
         });
     }
