@@ -167,7 +167,7 @@ impl Depthwise {
             weights: Arc::new(weights),
             bias: bias.into(),
             scales: scales.into(),
-            output,
+            output: output.of_scales(filters.scales),
             #[cfg(target_arch = "aarch64")]
             short,
         }

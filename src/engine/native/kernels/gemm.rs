@@ -236,7 +236,7 @@ impl Gemm {
             bias,
             scales,
             zero_point,
-            output,
+            output: output.of_scales(filters.scales),
             panel,
             flips,
             gathered,

@@ -24,6 +24,8 @@ pub(crate) struct Output {
     zero_point: i32,
     low: i32,
     high: i32,
+    /// See [`Output::fits`].
+    fits: bool,
 }
 
 impl Output {
@@ -31,7 +33,12 @@ impl Output {
     pub(crate) fn new(zero_point: i32, low: i32, high: i32) -> Self {
         let byte = |value: i32| value.clamp(-128, 127);
         let high = byte(high);
-        Self { zero_point: byte(zero_point), low: byte(low).min(high), high }
+        Self { zero_point: byte(zero_point), low: byte(low).min(high), high, fits: false }
+    }
+
+    /// The same, of sums that are multiplied with these scales.
+    pub(super) fn of_scales(self, scales: &[f32]) -> Self {
+        Self { fits: scales.iter().all(|scale| scale.abs() < 1.0), ..self }
     }
 
     /// `clamp(round(sum * scale) + zero_point)`, as XNNPACK does on x86-64.
@@ -59,6 +66,20 @@ impl Output {
     #[inline(always)]
     pub(super) fn zero_point(self) -> i32 {
         self.zero_point
+    }
+
+    /// Any sum in steps of the output fits 32 bits, so that the conversion to integers needs no bound.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn fits(self) -> bool {
+        self.fits
+    }
+
+    /// The outputs are all that bytes can be.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn is_unbounded(self) -> bool {
+        self.range() == [i8::MIN, i8::MAX]
     }
 
     /// Whether steps of sums up to `most`, either sign, fit 16 bits with room for a zero point.

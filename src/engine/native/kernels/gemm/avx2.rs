@@ -227,16 +227,31 @@ pub(in super::super) unsafe fn requantize(
 ) -> __m128i {
     // SAFETY: as the caller says.
     unsafe {
-        let [low, high] = output.bounds().map(|bound| _mm256_set1_ps(bound));
-        let step = |i: usize| {
-            let steps = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[i]), scales[i]);
-            _mm256_cvtps_epi32(_mm256_max_ps(_mm256_min_ps(steps, high), low))
-        };
-        // Packing works within 128 bits, so the quarters have to be put in order.
+        let mut scaled = scales;
+        for (scaled, sums) in scaled.iter_mut().zip(sums) {
+            *scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), *scaled);
+        }
+        if !output.fits() {
+            // What is too large would become negative; what is too small becomes the lowest anyway.
+            let high = _mm256_set1_ps(output.bounds()[1]);
+            for scaled in &mut scaled {
+                *scaled = _mm256_min_ps(*scaled, high);
+            }
+        }
         let halves =
-            _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(step(0), step(1)));
-        let halves = _mm256_add_epi16(halves, _mm256_set1_epi16(output.zero_point() as i16));
-        _mm_packs_epi16(_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves))
+            _mm256_packs_epi32(_mm256_cvtps_epi32(scaled[0]), _mm256_cvtps_epi32(scaled[1]));
+        // Packing works within 128 bits, so the quarters have to be put in order.
+        let halves = _mm256_permute4x64_epi64::<0b11_01_10_00>(halves);
+        let halves = _mm256_adds_epi16(halves, _mm256_set1_epi16(output.zero_point() as i16));
+        let [lower, upper] =
+            [_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves)];
+        let mut bytes = _mm_packs_epi16(lower, upper);
+        // Packing saturates.
+        if !output.is_unbounded() {
+            let [low, high] = output.range();
+            bytes = _mm_min_epi8(_mm_max_epi8(bytes, _mm_set1_epi8(low)), _mm_set1_epi8(high));
+        }
+        bytes
     }
 }
 

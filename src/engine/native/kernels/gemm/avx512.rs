@@ -143,20 +143,32 @@ pub(in super::super) unsafe fn requantize(
 ) -> __m512i {
     // SAFETY: as the caller says.
     unsafe {
-        // Packing saturates, which is the lower bound of floats; the upper one keeps them from the
-        // conversion's overflow.
-        let high = _mm512_set1_ps(output.bounds()[1]);
         // No closures: the compiler may leave them as calls, and then without the features.
+        let mut scaled = scales;
+        for (scaled, sums) in scaled.iter_mut().zip(sums) {
+            *scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), *scaled);
+        }
+        if !output.fits() {
+            // What is too large would become negative; what is too small becomes the lowest anyway.
+            let high = _mm512_set1_ps(output.bounds()[1]);
+            for scaled in &mut scaled {
+                *scaled = _mm512_min_ps(*scaled, high);
+            }
+        }
         let mut steps = sums;
-        for (steps, scale) in steps.iter_mut().zip(scales) {
-            let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(*steps), scale);
-            *steps = _mm512_cvtps_epi32(_mm512_min_ps(scaled, high));
+        for (steps, scaled) in steps.iter_mut().zip(scaled) {
+            *steps = _mm512_cvtps_epi32(scaled);
         }
         let zero_point = _mm512_set1_epi16(output.zero_point() as i16);
         let lower = _mm512_adds_epi16(_mm512_packs_epi32(steps[0], steps[1]), zero_point);
         let upper = _mm512_adds_epi16(_mm512_packs_epi32(steps[2], steps[3]), zero_point);
-        let bytes = _mm512_packs_epi16(lower, upper);
-        let bytes = _mm512_max_epi8(bytes, _mm512_set1_epi8(output.range()[0]));
+        let mut bytes = _mm512_packs_epi16(lower, upper);
+        // Packing saturates.
+        if !output.is_unbounded() {
+            let [low, high] = output.range();
+            bytes = _mm512_max_epi8(bytes, _mm512_set1_epi8(low));
+            bytes = _mm512_min_epi8(bytes, _mm512_set1_epi8(high));
+        }
         // Packing works within 128 bits, so the quarters have to be put in order.
         let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
         _mm512_permutexvar_epi32(order, bytes)
