@@ -88,6 +88,13 @@ impl Output {
         most as f64 * f64::from(scale).abs() < f64::from(1 << 14)
     }
 
+    /// It [fits](Self::fits) and is [unbounded](Self::is_unbounded): most are.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn is_simple(self) -> bool {
+        self.fits() && self.is_unbounded()
+    }
+
     /// The bounds themselves.
     #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
     #[inline(always)]

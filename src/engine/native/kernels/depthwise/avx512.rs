@@ -45,7 +45,7 @@ impl Block {
         // SAFETY: `y` has room for the lanes of each.
         unsafe {
             let sums = [0, 1, 2, 3].map(|i: usize| sums[i.min(N - 1)]);
-            let bytes = parts(requantize(self.output, sums, [self.scale; 4]));
+            let bytes = parts(requantize::<false>(self.output, sums, [self.scale; 4]));
             for (i, &bytes) in bytes.iter().enumerate().take(N) {
                 store_part(bytes, y.wrapping_add(i * step), self.lanes);
             }
@@ -247,7 +247,7 @@ unsafe fn rows_fours<const TWICE: bool, const ROWS: usize>(
                     }
                 }
                 let sums = [0, 1, 0, 1].map(|row: usize| sums[row.min(ROWS - 1)]);
-                let rows = parts(requantize(of.output, sums, [scale; 4]));
+                let rows = parts(requantize::<false>(of.output, sums, [scale; 4]));
                 for (row, &values) in rows.iter().enumerate().take(ROWS) {
                     _mm_storeu_si128(to.wrapping_add(row * b.step_out).cast(), values);
                 }

@@ -74,7 +74,7 @@ unsafe fn group<const MR: usize, const NV: usize>(
     }
 }
 
-/// The sums of a tile to bytes.
+/// The sums of a tile to bytes, or as they are.
 ///
 /// # Safety
 /// Rows `first..first + MR` of the panel exist and have room in the output.
@@ -94,20 +94,60 @@ pub(super) unsafe fn store<const MR: usize, const NV: usize>(
                 }
             }
         }
-        let to = match panel.y {
-            To::Bytes(y) => y,
-            To::Sums(y) => {
-                for v in 0..NV {
-                    let lanes = panel.lanes.saturating_sub(16 * v).min(16);
-                    let mask = ((1u32 << lanes) - 1) as u16;
-                    for i in 0..MR {
-                        let y = y.add(*panel.outs.as_ptr().add(first + i) as usize);
-                        _mm512_mask_storeu_epi32(y.wrapping_add(16 * v), mask, sums[i][v]);
-                    }
-                }
-                return;
+        match panel.y {
+            To::Bytes(y) if panel.output.is_simple() && panel.lanes >= 16 * NV => {
+                store_bytes::<MR, NV, true>(panel, y, first, &sums);
             }
+            // Not part of the caller: a loop over sums that it does not unroll has them in memory, and so
+            // would all else that is done with them.
+            _ => store_any(panel, first, &{ sums }),
+        }
+    }
+}
+
+/// [`store`] for all outputs, without the sums of rows.
+///
+/// # Safety
+/// As for [`store`]; the CPU has the features.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn store_any<const MR: usize, const NV: usize>(
+    panel: &Panel<'_>,
+    first: usize,
+    sums: &[[__m512i; NV]; MR],
+) {
+    // SAFETY: as the caller says.
+    unsafe {
+        let y = match panel.y {
+            To::Bytes(y) => return store_bytes::<MR, NV, false>(panel, y, first, sums),
+            To::Sums(y) => y,
         };
+        for v in 0..NV {
+            let lanes = panel.lanes.saturating_sub(16 * v).min(16);
+            let mask = ((1u32 << lanes) - 1) as u16;
+            for i in 0..MR {
+                let y = y.add(*panel.outs.as_ptr().add(first + i) as usize);
+                _mm512_mask_storeu_epi32(y.wrapping_add(16 * v), mask, sums[i][v]);
+            }
+        }
+    }
+}
+
+/// The sums of a tile to bytes; `SIMPLE`: of all lanes, for a [simple] output.
+///
+/// [simple]: Output::is_simple
+///
+/// # Safety
+/// As for [`store`].
+#[inline(always)]
+unsafe fn store_bytes<const MR: usize, const NV: usize, const SIMPLE: bool>(
+    panel: &Panel<'_>,
+    to: *mut i8,
+    first: usize,
+    sums: &[[__m512i; NV]; MR],
+) {
+    // SAFETY: as the caller says; scales has all lanes of the block.
+    unsafe {
         let mut scales = [_mm512_setzero_ps(); NV];
         for v in 0..NV {
             scales[v] = _mm512_loadu_ps(panel.scales.as_ptr().add(16 * v));
@@ -117,26 +157,30 @@ pub(super) unsafe fn store<const MR: usize, const NV: usize>(
             let place = |i: usize| (4 * four + i).min(MR * NV - 1);
             let some = [0, 1, 2, 3].map(|i| sums[place(i) / NV][place(i) % NV]);
             let scale = [0, 1, 2, 3].map(|i| scales[place(i) % NV]);
-            let bytes = requantize(panel.output, some, scale);
+            let bytes = requantize::<SIMPLE>(panel.output, some, scale);
             let y = |i: usize| to.add(*panel.outs.as_ptr().add(first + place(i) / NV) as usize);
-            if NV == 4 && panel.lanes >= 64 {
+            if NV == 4 && (SIMPLE || panel.lanes >= 64) {
                 _mm512_storeu_si512(y(0).cast(), bytes);
                 continue;
             }
             for (i, part) in parts(bytes).into_iter().enumerate().take(MR * NV - 4 * four) {
                 let v = place(i) % NV;
-                store_part(part, y(i).wrapping_add(16 * v), panel.lanes.saturating_sub(16 * v));
+                let lanes = if SIMPLE { 16 } else { panel.lanes.saturating_sub(16 * v) };
+                store_part(part, y(i).wrapping_add(16 * v), lanes);
             }
         }
     }
 }
 
-/// Four vectors of sums to bytes, those of one vector after those of the one before.
+/// Four vectors of sums to bytes, those of one vector after those of the one before; `SIMPLE`: for a
+/// [simple] output.
+///
+/// [simple]: Output::is_simple
 ///
 /// # Safety
 /// The caller has the features.
 #[inline(always)]
-pub(in super::super) unsafe fn requantize(
+pub(in super::super) unsafe fn requantize<const SIMPLE: bool>(
     output: Output,
     sums: [__m512i; 4],
     scales: [__m512; 4],
@@ -148,7 +192,7 @@ pub(in super::super) unsafe fn requantize(
         for (scaled, sums) in scaled.iter_mut().zip(sums) {
             *scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), *scaled);
         }
-        if !output.fits() {
+        if !SIMPLE && !output.fits() {
             // What is too large would become negative; what is too small becomes the lowest anyway.
             let high = _mm512_set1_ps(output.bounds()[1]);
             for scaled in &mut scaled {
@@ -164,7 +208,7 @@ pub(in super::super) unsafe fn requantize(
         let upper = _mm512_adds_epi16(_mm512_packs_epi32(steps[2], steps[3]), zero_point);
         let mut bytes = _mm512_packs_epi16(lower, upper);
         // Packing saturates.
-        if !output.is_unbounded() {
+        if !SIMPLE && !output.is_unbounded() {
             let [low, high] = output.range();
             bytes = _mm512_max_epi8(bytes, _mm512_set1_epi8(low));
             bytes = _mm512_min_epi8(bytes, _mm512_set1_epi8(high));
