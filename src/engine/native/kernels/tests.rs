@@ -525,6 +525,43 @@ fn one_row_by_many_filters_is_that_of_the_formula() {
     }
 }
 
+/// Sums at the ends of 32 bits, with scales on both sides of those that cannot leave them.
+#[test]
+fn outputs_of_any_sum_are_those_of_the_formula() {
+    let below_one = f32::from_bits(1.0f32.to_bits() - 1);
+    for (range, zero) in [((-128, 127), -128), ((-128, 127), 127), ((-7, 90), 3)] {
+        let case = Case {
+            seed: 7,
+            input: [3, 5],
+            channels: 96,
+            kernel: [1, 1],
+            stride: [1, 1],
+            dilation: [1, 1],
+            n: 96,
+            padded: false,
+            flavours: [1, 1],
+            zero_points: [-128, 0, zero],
+            scale: 1.0,
+            range,
+        };
+        for scale in [1e-9, 0.3, below_one, 1.0, 3e9] {
+            for depthwise in [false, true] {
+                let mut made =
+                    case.make(case.n, if depthwise { 1 } else { case.channels }).unwrap();
+                let ends = [i32::MAX, i32::MIN, i32::MAX - 64, 0];
+                made.bias.iter_mut().zip(ends.into_iter().cycle()).for_each(|(b, end)| *b = end);
+                made.scales.fill(scale);
+                let expected =
+                    if depthwise { case.expected_depthwise(&made) } else { case.expected(&made) };
+                for isa in Isa::available() {
+                    let [y, _] = case.run_whole((isa, 1), &made, depthwise);
+                    assert!(y == expected, "{} {scale} {case:?}", isa.name());
+                }
+            }
+        }
+    }
+}
+
 /// What tiles read where it lies: lines as wide as several of them, with rests, and windows up to the very
 /// end of the input.
 #[test]

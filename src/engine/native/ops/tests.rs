@@ -18,7 +18,7 @@ use super::relu::Clamp;
 use super::softmax::Softmax;
 use super::transpose_conv::TransposeConv;
 use super::{Kind, Operator, entries};
-use crate::data::{DType, Quantization};
+use crate::data::{DType, Quantization, Tensor, TensorData};
 use crate::engine::EngineError;
 use crate::engine::native::graph::{Activation, Graph, Node, Padding, Port, Quant, Value, Window};
 use crate::engine::native::limits::{Budget, Fuel};
@@ -361,4 +361,23 @@ fn quantized_integers_of_32_bits_are_taken_where_they_are_meant() {
     let quantize = compile(Quantize, vec![real, wide()]).unwrap_err();
     assert!(quantize.to_string().contains("quantized int32"), "{quantize}");
     assert!(compile(Quantize, vec![wide(), int8(&[4], 1.0, 0)]).is_ok());
+}
+
+#[test]
+fn inputs_are_read_where_the_caller_has_them() {
+    let budget = Budget::default();
+    let quantize = |from: Value<'static>| {
+        let mut graph = single(Quantize, vec![from, int8(&[4], 0.5, 1)]);
+        program::compile(&mut graph, Target { given: true, ..Target::plain(&budget) }).unwrap()
+    };
+    let real = Value { quant: Quant::None, ..value(DType::F32, &[4], 1.0, 0) };
+    let program = quantize(real);
+    assert!(program.inputs[0].is_empty());
+    let given = [Tensor::new(vec![4], TensorData::F32(vec![0.0, 1.0, -1.0, 1e9])).unwrap()];
+    let mut arena = Arena::new(program.arena_bytes).unwrap();
+    program.run(&given, arena.bytes_mut(), &Fuel::new(), &Team::ALONE);
+    let Place::Arena(span) = program.outputs[0].clone() else { panic!("not computed") };
+    assert_eq!(bytemuck::cast_slice::<u8, i8>(&arena.bytes()[span]), [1, 3, -1, 127]);
+    // In the arena these lie otherwise.
+    assert_eq!(quantize(value(DType::U8, &[4], 1.0, 0)).inputs[0].len(), 4);
 }
