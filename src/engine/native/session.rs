@@ -7,7 +7,7 @@ use super::memory::{Arena, Place, given};
 use super::plan::ALIGN;
 use super::pool::{Pool, SHARED_COPY, Team};
 use super::program::Program;
-use crate::data::{DType, Signature, Tensor, TensorData};
+use crate::data::{Signature, Tensor, TensorData};
 use crate::engine::{EngineError, EngineKind, Part, Session, Threads, check_tensors};
 
 /// A program's arena, and who may help to run it.
@@ -91,15 +91,9 @@ impl Session for NativeSession {
     }
 }
 
-/// Nothing where the input is read from `tensor` itself.
+/// Copies `uint8` as it lies in the arena; all others are read from the tensor itself.
 fn copy_in(team: &Team<'_>, tensor: &Tensor, to: &mut [u8]) {
-    if to.is_empty() {
-        return;
-    }
-    let from = given(tensor);
-    if tensor.dtype() != DType::U8 {
-        return to.copy_from_slice(from);
-    }
+    let TensorData::U8(from) = tensor.data() else { return };
     let (threads, lines) =
         (if to.len() < SHARED_COPY { 1 } else { team.threads() }, to.len() / ALIGN);
     team.share_rows(threads, to, [lines, ALIGN], move |lines, to| {

@@ -189,7 +189,8 @@ impl Gemm {
         let packing = Packing::of(isa.set());
         #[cfg(target_arch = "x86_64")]
         let packing = if isa.has_tiles() { packing.tiled(n, rows, &layout) } else { packing };
-        // A copy of a single row costs more than to make it unsigned anew for each block.
+        // A copy of a single row costs more than to make it unsigned anew for each block. Weights with a zero
+        // point want the row's sum, too, which is taken of the copy.
         let flips = packing.set == Set::Avx512Vnni
             && !staged
             && rows == 1

@@ -68,7 +68,8 @@ impl Output {
         self.zero_point
     }
 
-    /// Any sum in steps of the output fits 32 bits, so that the conversion to integers needs no bound.
+    /// Any sum in steps of the output fits 32 bits, as all scales are below 1: its conversion to an integer needs no
+    /// bound.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub(super) fn fits(self) -> bool {
@@ -82,17 +83,17 @@ impl Output {
         self.range() == [i8::MIN, i8::MAX]
     }
 
-    /// Whether steps of sums up to `most`, either sign, fit 16 bits with room for a zero point.
-    pub(super) fn is_short(most: i64, scale: f32) -> bool {
-        // NaN is not.
-        most as f64 * f64::from(scale).abs() < f64::from(1 << 14)
-    }
-
     /// It [fits](Self::fits) and is [unbounded](Self::is_unbounded): most are.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub(super) fn is_simple(self) -> bool {
         self.fits() && self.is_unbounded()
+    }
+
+    /// Whether steps of sums up to `most`, either sign, fit 16 bits with room for a zero point.
+    pub(super) fn is_short(most: i64, scale: f32) -> bool {
+        // NaN is not.
+        most as f64 * f64::from(scale).abs() < f64::from(1 << 14)
     }
 
     /// The bounds themselves.
