@@ -1,9 +1,9 @@
 //! One helper, and how work is handed to it.
 
+use std::cell::UnsafeCell;
 use std::hint;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread::{self, Thread};
 
@@ -44,10 +44,18 @@ pub(super) struct Desk {
     pub(super) queue: Queue,
     /// Its number among the job's threads.
     number: AtomicUsize,
-    /// While the state is [`POSTED`] or [`BEGUN`]: where the job lies.
-    job: AtomicPtr<Job>,
+    job: Posted,
     home: Home,
 }
+
+/// The job, while the state is [`POSTED`] or [`BEGUN`].
+#[derive(Debug, Default)]
+struct Posted(UnsafeCell<Option<Job>>);
+
+// SAFETY: the caller writes it while there is no job, and makes one of it by a release store; the helper reads
+// it once it has begun that job, until whose end the caller waits.
+#[allow(unsafe_code)]
+unsafe impl Sync for Posted {}
 
 /// What a job leaves as it is.
 #[derive(Debug, Default)]
@@ -111,11 +119,16 @@ impl Desk {
         }
     }
 
-    /// Puts a job for the thread of this number there, which stays where it lies until it is recalled.
-    fn post(&self, number: usize, job: *mut Job) {
+    /// Puts a job for the thread of this number there.
+    ///
+    /// # Safety
+    /// No job is there, only the thread whose run has the helper posts any, and recalls this one before it is over.
+    #[allow(unsafe_code)]
+    unsafe fn post(&self, number: usize, job: Job) {
         self.panicked.store(false, Ordering::Relaxed);
         self.number.store(number, Ordering::Relaxed);
-        self.job.store(job, Ordering::Relaxed);
+        // SAFETY: as the caller says; the helper reads it only once a job is there.
+        unsafe { *self.job.0.get() = Some(job) };
         self.state.store(POSTED, Ordering::Release);
         self.wake();
     }
@@ -142,12 +155,13 @@ impl Desk {
             if begun.is_err() {
                 continue;
             }
-            let (job, number) =
-                (self.job.load(Ordering::Relaxed), self.number.load(Ordering::Relaxed));
-            // SAFETY: who posted it keeps it until the helper is no longer at it, see `recall`.
+            let number = self.number.load(Ordering::Relaxed);
+            // SAFETY: who posted it keeps it, and writes no other, until the helper is no longer at it: see `recall`.
             #[allow(unsafe_code)]
-            let job = unsafe { *job };
-            if catch_unwind(AssertUnwindSafe(|| job(number))).is_err() {
+            let job = unsafe { *self.job.0.get() };
+            let done =
+                catch_unwind(AssertUnwindSafe(|| job.into_iter().for_each(|job| job(number))));
+            if done.is_err() {
                 self.panicked.store(true, Ordering::Relaxed);
             }
             // From here on the caller may be gone, and the job with it.
@@ -182,7 +196,11 @@ pub(super) fn all<'d>(desks: impl Iterator<Item = &'d Desk> + Clone, job: &(dyn 
     let lasting = unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), Job>(job) };
     let recall = Recall(desks.clone());
     for (number, desk) in (1..).zip(desks.clone()) {
-        desk.post(number, ptr::from_ref(&lasting).cast_mut());
+        // SAFETY: those of the run's helpers are empty between its jobs, and the job is recalled below.
+        #[allow(unsafe_code)]
+        unsafe {
+            desk.post(number, lasting);
+        }
     }
     job(0);
     drop(recall);
