@@ -42,6 +42,20 @@ pub(super) fn given(tensor: &Tensor) -> &[u8] {
     }
 }
 
+/// Where `place` is in the arena; the bytes there if it is outside.
+#[inline(always)]
+fn find<'p, 'm>(
+    place: &'p Place,
+    constants: &'m [u8],
+    tensors: &'m [Tensor],
+) -> Result<&'p Span, &'m [u8]> {
+    match place {
+        Place::Arena(span) => Ok(span),
+        Place::Constant(span) => Err(&constants[span.clone()]),
+        Place::Input(input) => Err(given(&tensors[*input])),
+    }
+}
+
 /// Zeroed bytes that begin at a multiple of [`ALIGN`].
 #[derive(Debug)]
 pub(super) struct Arena {
@@ -102,21 +116,18 @@ pub(super) type Parts<'m, const N: usize, const M: usize> =
 impl Memory<'_> {
     /// What lies at `place`.
     pub(super) fn bytes(&self, place: &Place) -> &[u8] {
-        match place {
-            Place::Arena(span) => &self.arena[span.clone()],
-            Place::Constant(span) => &self.constants[span.clone()],
-            Place::Input(input) => given(&self.given[*input]),
+        match find(place, self.constants, self.given) {
+            Ok(span) => &self.arena[span.clone()],
+            Err(bytes) => bytes,
         }
     }
 
     /// Copies what lies at `place` to `to` and after it in the arena.
     pub(super) fn copy(&mut self, place: &Place, to: usize) {
-        let from = match place {
-            Place::Arena(span) => return self.arena.copy_within(span.clone(), to),
-            Place::Constant(span) => &self.constants[span.clone()],
-            Place::Input(input) => given(&self.given[*input]),
-        };
-        self.arena[to..][..from.len()].copy_from_slice(from);
+        match find(place, self.constants, self.given) {
+            Ok(span) => self.arena.copy_within(span.clone(), to),
+            Err(from) => self.arena[to..][..from.len()].copy_from_slice(from),
+        }
     }
 
     /// Number of inputs.
@@ -154,10 +165,9 @@ impl Memory<'_> {
         for (shared, part) in shared.iter_mut().zip(parts) {
             *shared = part;
         }
-        let inputs = std::array::from_fn(|i| match &self.inputs[i] {
-            Place::Constant(span) => &self.constants[span.clone()],
-            Place::Input(input) => given(&self.given[*input]),
-            Place::Arena(_) => shared[of[i] - M - 1],
+        let inputs = std::array::from_fn(|i| {
+            let outside = find(&self.inputs[i], self.constants, self.given).err();
+            outside.unwrap_or_else(|| shared[of[i] - M - 1])
         });
         (inputs, outputs, scratch)
     }
@@ -165,13 +175,12 @@ impl Memory<'_> {
     /// Input `i` and output `o`, which are apart: for operators with any number of either.
     pub(super) fn pair(&mut self, i: usize, o: usize) -> (&[u8], &mut [u8]) {
         let y = self.outputs[o].clone();
-        match &self.inputs[i] {
-            Place::Constant(span) => (&self.constants[span.clone()], &mut self.arena[y]),
-            Place::Input(input) => (given(&self.given[*input]), &mut self.arena[y]),
-            Place::Arena(x) => {
+        match find(&self.inputs[i], self.constants, self.given) {
+            Ok(x) => {
                 let [x, y] = self.arena.get_disjoint_mut([x.clone(), y]).expect(APART);
                 (x, y)
             }
+            Err(x) => (x, &mut self.arena[y]),
         }
     }
 
@@ -185,16 +194,10 @@ impl Memory<'_> {
     #[inline(always)]
     pub(super) fn unary_scratch<X: Pod, Y: Pod, S: Pod>(&mut self) -> (&[X], &mut [Y], &mut [S]) {
         let (y, scratch) = (self.outputs[0].clone(), self.scratch.clone());
-        let within = match &self.inputs[0] {
-            Place::Arena(x) => x.clone(),
-            Place::Constant(_) | Place::Input(_) => 0..0,
-        };
-        let [x, y, scratch] = self.arena.get_disjoint_mut([within, y, scratch]).expect(APART);
-        let x = match &self.inputs[0] {
-            Place::Arena(_) => &*x,
-            Place::Constant(span) => &self.constants[span.clone()],
-            Place::Input(input) => given(&self.given[*input]),
-        };
+        let x = find(&self.inputs[0], self.constants, self.given);
+        let within = x.map_or(0..0, Span::clone);
+        let [inside, y, scratch] = self.arena.get_disjoint_mut([within, y, scratch]).expect(APART);
+        let x = x.err().unwrap_or(inside);
         (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(y), bytemuck::cast_slice_mut(scratch))
     }
 
