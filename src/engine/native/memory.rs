@@ -6,7 +6,7 @@ use bytemuck::Pod;
 
 use super::limits::Fuel;
 use super::plan::ALIGN;
-use super::pool::Team;
+use super::pool::{Crew, View, ViewMut};
 use crate::data::{Tensor, TensorData};
 use crate::engine::{EngineError, EngineKind};
 
@@ -102,8 +102,19 @@ pub(super) struct Memory<'a> {
     pub(super) outputs: &'a [Span],
     pub(super) scratch: &'a Span,
     pub(super) fuel: &'a Fuel,
-    /// Who may share the work.
-    pub(super) team: &'a Team<'a>,
+    /// Who may run the programs within the step.
+    pub(super) crew: &'a Crew<'a>,
+}
+
+/// The same for a step that the threads of a walk do together, each with its own.
+#[derive(Debug)]
+pub(super) struct SharedMemory<'a> {
+    pub(super) arena: ViewMut<'a, u8>,
+    pub(super) constants: &'a [u8],
+    pub(super) given: &'a [Tensor],
+    pub(super) inputs: &'a [Place],
+    pub(super) outputs: &'a [Span],
+    pub(super) scratch: &'a Span,
 }
 
 /// Why the ranges of a step can be borrowed together.
@@ -128,6 +139,13 @@ impl Memory<'_> {
             Ok(span) => self.arena.copy_within(span.clone(), to),
             Err(from) => self.arena[to..][..from.len()].copy_from_slice(from),
         }
+    }
+
+    /// For a kernel that threads may do together.
+    pub(super) fn shared(&mut self) -> SharedMemory<'_> {
+        let Self { constants, given, inputs, outputs, scratch, .. } = *self;
+        let arena = ViewMut::new(self.arena);
+        SharedMemory { arena, constants, given, inputs, outputs, scratch }
     }
 
     /// Number of inputs.
@@ -232,5 +250,36 @@ impl Memory<'_> {
         for (y, &x) in y.iter_mut().zip(x) {
             *y = f(x);
         }
+    }
+}
+
+impl<'a> SharedMemory<'a> {
+    /// The first inputs, the output and the scratch.
+    #[inline(always)]
+    fn parts<const N: usize>(self) -> ([View<'a, u8>; N], ViewMut<'a, u8>, ViewMut<'a, u8>) {
+        let found: [_; N] =
+            std::array::from_fn(|i| find(&self.inputs[i], self.constants, self.given));
+        let inside = found.each_ref().map(|x| x.map_or(0..0, Span::clone));
+        let written = [self.outputs[0].clone(), self.scratch.clone()];
+        let ([y, scratch], inside) = self.arena.cut(written, inside);
+        let inputs = std::array::from_fn(|i| found[i].err().map_or(inside[i], View::new));
+        (inputs, y, scratch)
+    }
+
+    /// The input, the output and the scratch of a step that has one of each.
+    #[inline(always)]
+    pub(super) fn unary<X: Pod, Y: Pod, S: Pod>(
+        self,
+    ) -> (View<'a, X>, ViewMut<'a, Y>, ViewMut<'a, S>) {
+        let ([x], y, scratch) = self.parts();
+        (x.cast(), y.cast(), scratch.cast())
+    }
+
+    /// Two inputs, which may be one tensor, and the output.
+    pub(super) fn binary<A: Pod, B: Pod, Y: Pod>(
+        self,
+    ) -> (View<'a, A>, View<'a, B>, ViewMut<'a, Y>) {
+        let ([a, b], y, _) = self.parts();
+        (a.cast(), b.cast(), y.cast())
     }
 }

@@ -62,7 +62,8 @@ use std::fmt;
 use super::graph::{Activation, Graph, Node, Padding, Quant, Shape, Value, Window};
 use super::kernels::Isa;
 use super::limits::Budget;
-use super::memory::Memory;
+use super::memory::{Memory, SharedMemory};
+use super::pool::Team;
 use super::target::Target;
 use super::tflite::Options;
 use crate::data::DType;
@@ -295,6 +296,34 @@ pub(super) trait Kernel: Send + Sync + fmt::Debug {
     fn run(&self, memory: &mut Memory<'_>);
 }
 
+/// One compiled operator that several threads may do together.
+pub(super) trait SharedKernel: Send + Sync + fmt::Debug {
+    /// The same on each thread of `team`: it looks into tensors in its parts of turns only. Nothing is allocated
+    /// and nothing can fail.
+    ///
+    /// What it does between turns must not depend on the thread, so that all come to the same turns.
+    fn run(&self, memory: SharedMemory<'_>, team: &Team<'_>);
+}
+
+/// Whose work a step is.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// The thread's whose run it is.
+    Alone(Box<dyn Kernel>),
+    /// All threads', or only that one's.
+    Together(Box<dyn SharedKernel>),
+}
+
+impl Work {
+    /// Does it on the calling thread.
+    pub(super) fn run(&self, memory: &mut Memory<'_>) {
+        match self {
+            Self::Alone(kernel) => kernel.run(memory),
+            Self::Together(kernel) => kernel.run(memory.shared(), &Team::alone()),
+        }
+    }
+}
+
 /// What a node became.
 #[derive(Debug)]
 pub(super) enum Compiled {
@@ -307,7 +336,7 @@ pub(super) enum Compiled {
 /// A kernel and what it needs.
 #[derive(Debug)]
 pub(super) struct Step {
-    pub(super) kernel: Box<dyn Kernel>,
+    pub(super) kernel: Work,
     /// Which of the node's inputs it reads at run time; the others were consumed.
     pub(super) reads: Vec<usize>,
     /// Which of the node's inputs are states that it writes: they follow the outputs in memory. One
@@ -336,8 +365,17 @@ impl Step {
     /// A step that reads the first input and has neither weights nor scratch; `work` elementary
     /// steps.
     pub(super) fn new(kernel: impl Kernel + 'static, work: usize) -> Self {
+        Self::of(Work::Alone(Box::new(kernel)), work)
+    }
+
+    /// The same of a kernel that several threads may do together.
+    pub(super) fn shared(kernel: impl SharedKernel + 'static, work: usize) -> Self {
+        Self::of(Work::Together(Box::new(kernel)), work)
+    }
+
+    fn of(kernel: Work, work: usize) -> Self {
         Self {
-            kernel: Box::new(kernel),
+            kernel,
             reads: vec![0],
             updates: Vec::new(),
             in_place: false,

@@ -2,7 +2,7 @@
 //! first cache. A profile's shares are of this.
 
 use super::kernels::{Conv, Filters, FloatConv, FloatFilters, Geometry, Isa, Output};
-use super::pool::Team;
+use super::pool::{Team, View, ViewMut};
 use crate::engine::{EngineError, EngineKind};
 
 /// Rows and filters of one product, and the length of each.
@@ -70,17 +70,15 @@ impl Peak {
 
     /// One product in 8 bits.
     pub fn bytes(&mut self) {
-        self.bytes.run(&Team::ALONE, &self.input, &mut self.output, &mut self.scratch);
+        let (y, scratch) = (ViewMut::new(&mut self.output), ViewMut::new(&mut self.scratch));
+        self.bytes.run(&Team::alone(), View::new(&self.input), y, scratch);
     }
 
     /// One product in floats.
     pub fn floats(&mut self) {
-        self.floats.run(
-            &Team::ALONE,
-            &self.real_input,
-            &mut self.real_output,
-            &mut self.real_scratch,
-        );
+        let y = ViewMut::new(&mut self.real_output);
+        let scratch = ViewMut::new(&mut self.real_scratch);
+        self.floats.run(&Team::alone(), View::new(&self.real_input), y, scratch);
     }
 }
 

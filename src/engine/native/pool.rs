@@ -2,23 +2,27 @@
 //! process, asleep in the kernel while no run has them.
 //!
 //! A run takes as many helpers as it may, that is those that nobody else has, and no more than there are
-//! cores without a thread of a run; with none it goes on alone. The thread that runs takes part and never
-//! waits for a helper that has not begun, so a busy machine costs speed and nothing else.
+//! cores without a thread of a run; with none it goes on alone. Its threads walk through the program together
+//! and take [turns](Turns). The thread that runs takes part and never waits for a helper that has not begun, so a busy
+//! machine costs speed and nothing else.
 
 mod apart;
 mod desk;
-mod queue;
 #[cfg(test)]
 pub(super) mod tests;
+mod turns;
+
+use std::cell::Cell;
 
 use std::iter;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 
-pub(crate) use self::apart::{Rooms, Stretches, room};
+pub(crate) use self::apart::{Claim, Rooms, Stretches, View, ViewMut, room};
 use self::desk::Desk;
-use self::queue::Queue;
+use self::turns::Turn;
+pub(super) use self::turns::Turns;
 use crate::engine::threads::THREADS_MAX;
 
 /// Most parts of what is shared: one for each thread at least.
@@ -26,6 +30,10 @@ pub(crate) const PARTS_MAX: usize = THREADS_MAX;
 
 /// Bytes of a copy from which on it is worth sharing: a few microseconds.
 pub(crate) const SHARED_COPY: usize = 1 << 16;
+
+/// How often a thread looks for what it waits for before it sleeps: 10 to 50 µs, longer than most
+/// operators that are not shared, and about what waking it costs.
+const LOOKS: u32 = 1000;
 
 /// The process's pool, while a session has it.
 static SHARED: Mutex<Weak<Pool>> = Mutex::new(Weak::new());
@@ -119,14 +127,15 @@ impl Pool {
         Ok(())
     }
 
-    /// The team of a run that begins on the calling thread, with `wanted` helpers at most, each on its
-    /// own of `cores` where these are given. Ends the run when dropped.
-    pub(super) fn begin(&self, wanted: usize, cores: &[usize]) -> Team<'_> {
-        let team = Team { pool: Some(self), lent: lock(&self.roster).begin(wanted, self.cores) };
-        for (i, desk) in team.desks().enumerate() {
+    /// The crew of a run that begins on the calling thread, with as many helpers as `turns` is for and there
+    /// are, each on its own of `cores` where these are given. Ends the run when dropped.
+    pub(super) fn begin<'p>(&'p self, turns: &'p mut Turns, cores: &[usize]) -> Crew<'p> {
+        let lent = lock(&self.roster).begin(turns.threads() - 1, self.cores);
+        let crew = Crew { of: Some((self, turns)), lent };
+        for (i, desk) in crew.desks().enumerate() {
             desk.lend(cores.get(i).copied());
         }
-        team
+        crew
     }
 }
 
@@ -142,74 +151,152 @@ impl Drop for Pool {
 
 /// The threads of one run: the caller's own and the helpers that it has.
 #[derive(Debug)]
-pub(crate) struct Team<'p> {
-    pool: Option<&'p Pool>,
+pub(crate) struct Crew<'p> {
+    of: Option<(&'p Pool, &'p Turns)>,
     lent: u64,
 }
 
-impl Team<'static> {
+impl Crew<'static> {
     /// No helpers.
-    pub(crate) const ALONE: Self = Team { pool: None, lent: 0 };
+    pub(crate) const ALONE: Self = Crew { of: None, lent: 0 };
 }
 
-impl Team<'_> {
-    /// How many threads, the caller's among them.
-    pub(crate) fn threads(&self) -> usize {
-        1 + self.lent.count_ones() as usize
+impl Crew<'_> {
+    /// Whether there are no helpers.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.lent == 0
     }
 
     fn desks(&self) -> impl Iterator<Item = &Desk> + Clone {
-        let desks = self.pool.map_or(&[][..], |pool| &pool.desks);
+        let desks = self.of.map_or(&[][..], |(pool, _)| &pool.desks);
         desks.iter().enumerate().filter(|(i, _)| self.lent & 1 << i != 0).map(|(_, desk)| &**desk)
     }
 
-    /// `work` on each of `parts`, at most [`PARTS_MAX`], with its number and its stretch, on as many threads
-    /// at once as there are `rooms` and threads; each thread has one room for all that it does, the caller
-    /// the first one.
+    /// `own` on the calling thread, and `helpers` on all others: both come to the same turns in the same order, whatever
+    /// is in `arena`. Returns when all have ended.
     ///
     /// # Panics
-    /// When a part does, after all have ended.
+    /// When one of them does.
+    pub(crate) fn walk<T: Send>(
+        &self,
+        arena: &mut [T],
+        own: impl FnOnce(&Team<'_>, ViewMut<'_, T>),
+        helpers: impl Fn(&Team<'_>, ViewMut<'_, T>) + Sync,
+    ) {
+        let arena = ViewMut::new(arena);
+        let (Some((_, turns)), false) = (self.of, self.is_alone()) else {
+            return own(&Team::alone(), arena);
+        };
+        let threads = 1 + self.lent.count_ones() as usize;
+        let member = |thread| Team { of: Some((turns, thread)), threads, turn: Cell::default() };
+        turns.begin();
+        let arena = &arena;
+        let own = || {
+            let leaves = Leaves(turns);
+            own(&member(0), arena.again());
+            drop(leaves);
+        };
+        desk::all(self.desks(), own, &move |thread| {
+            let leaves = Leaves(turns);
+            helpers(&member(thread), arena.again());
+            drop(leaves);
+        });
+    }
+}
+
+impl Drop for Crew<'_> {
+    fn drop(&mut self) {
+        if let Some((pool, _)) = self.of {
+            lock(&pool.roster).end(self.lent);
+        }
+    }
+}
+
+/// A thread in a walk: when it panics, it tells the others.
+struct Leaves<'t>(&'t Turns);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.give_up();
+        }
+    }
+}
+
+/// The threads that walk together, as one of them has them. All of them come to the same turns.
+#[derive(Debug)]
+pub(crate) struct Team<'t> {
+    /// And the thread's number; none where it is alone.
+    of: Option<(&'t Turns, usize)>,
+    threads: usize,
+    /// How many turns there were, and parts of them.
+    turn: Cell<[u64; 2]>,
+}
+
+impl Team<'static> {
+    /// The calling thread.
+    pub(crate) fn alone() -> Self {
+        Team { of: None, threads: 1, turn: Cell::default() }
+    }
+}
+
+impl Team<'_> {
+    /// How many threads.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// A turn: `work` on each of `parts`, at most [`PARTS_MAX`], with its claim and its stretch, on as many threads
+    /// at once as there are `rooms` and threads; each thread has one room for all that it does.
+    ///
+    /// # Panics
+    /// When a part does.
+    #[inline(always)]
     pub(crate) fn share<Y: Send, S: Send>(
         &self,
         parts: Stretches<'_, Y>,
         rooms: Rooms<'_, S>,
-        work: impl Fn(usize, &mut [Y], &mut [S]) + Sync,
+        work: impl Fn(&Claim, &mut [Y], &mut [S]),
     ) {
         let count = parts.count();
+        // SAFETY: below: the part and the room of this number are the calling thread's until it is done.
+        #[allow(unsafe_code)]
+        let one = |part, room| unsafe {
+            work(&Claim::new(part), parts.stretch(part), rooms.room(room));
+        };
+        let Some((turns, thread)) = self.of else {
+            // The only thread there is: it has everything.
+            return (0..count).for_each(|part| one(part, 0));
+        };
         assert!(count <= PARTS_MAX, "operators are cut into few parts");
-        let threads = self.threads().min(rooms.count()).min(count).max(1);
-        let own = |thread: usize| thread * count / threads..(thread + 1) * count / threads;
-        let first = Queue::new(own(0));
-        let helpers = self.desks().take(threads - 1);
-        for (thread, desk) in (1..).zip(helpers.clone()) {
-            desk.queue.fill(own(thread));
-        }
-        let (first, others) = (&first, helpers.clone());
-        let queues = move || iter::once(first).chain(others.clone().map(|desk| &desk.queue));
-        // All in one place: another core fetches few cache lines before it can begin.
-        desk::all(helpers, &move |thread| {
-            let behind = || queues().max_by_key(|queue| queue.len())?.last();
-            let Some(own) = queues().nth(thread) else { return };
-            // SAFETY: threads have different numbers.
-            #[allow(unsafe_code)]
-            let room = unsafe { rooms.room(thread) };
-            while let Some(part) = own.first().or_else(behind) {
-                // SAFETY: queues give each number once.
-                #[allow(unsafe_code)]
-                let stretch = unsafe { parts.stretch(part) };
-                work(part, stretch, room);
-            }
-        });
+        let [turn, due] = self.turn.get();
+        let (number, due) = (turn + 1, due + count as u64);
+        self.turn.set([number, due]);
+        let threads = self.threads.min(rooms.count()).min(count).max(1);
+        // Each part is taken once, threads have different numbers, and a turn is over when all parts are done.
+        turns.take(Turn { number, due, parts: count, threads }, thread, |part| one(part, thread));
     }
 
-    /// `work` on `y` in as many stretches of whole rows as there are `threads`, each with the numbers of its
+    /// A turn of one part: `work` on one of the threads.
+    #[inline(always)]
+    pub(crate) fn once<Y: Send, S: Send>(
+        &self,
+        y: ViewMut<'_, Y>,
+        scratch: ViewMut<'_, S>,
+        work: impl Fn(&Claim, &mut [Y], &mut [S]),
+    ) {
+        let ends = [y.len()];
+        self.share(Stretches::new(y, &ends), Rooms::new(scratch, 1), work);
+    }
+
+    /// A turn: `work` on `y` in as many stretches of whole rows as there are `threads`, each with the numbers of its
     /// rows; what lies beyond the last of these `rows` of `len` values is in the last stretch.
     pub(crate) fn share_rows<Y: Send>(
         &self,
         threads: usize,
-        y: &mut [Y],
+        y: ViewMut<'_, Y>,
         [rows, len]: [usize; 2],
-        work: impl Fn(Range<usize>, &mut [Y]) + Sync,
+        work: impl Fn(&Claim, Range<usize>, &mut [Y]),
     ) {
         let count = threads.min(self.threads()).min(rows).max(1);
         let part = move |i: usize| i * rows / count..(i + 1) * rows / count;
@@ -220,15 +307,6 @@ impl Team<'_> {
         }
         ends[count - 1] = y.len();
         let parts = Stretches::new(y, &ends[..count]);
-        let rooms = Rooms::new(&mut [], count);
-        self.share(parts, rooms, move |i, y, _: &mut [u8]| work(part(i), y));
-    }
-}
-
-impl Drop for Team<'_> {
-    fn drop(&mut self) {
-        if let Some(pool) = self.pool {
-            lock(&pool.roster).end(self.lent);
-        }
+        self.share(parts, Rooms::none(), move |claim, y, _| work(claim, part(claim.part()), y));
     }
 }

@@ -5,18 +5,20 @@ mod fuse;
 mod lives;
 mod resolve;
 
+use std::ops::Range;
+
 use self::lives::Lives;
 pub(super) use self::resolve::{resolve, resolve_node};
 use super::graph::{Graph, Node, ValueId};
 use super::kernels::Isa;
 use super::limits::{Budget, Fuel, WORK_MAX};
-use super::memory::{Arena, Memory, Place, Span};
-use super::ops::{Compiled, Kernel, Refusal, Step};
+use super::memory::{Arena, Memory, Place, SharedMemory, Span};
+use super::ops::{Compiled, Refusal, Step, Work};
 use super::plan::ALIGN;
-use super::pool::Team;
+use super::pool::{Crew, SHARED_COPY, Team, View, ViewMut};
 use super::target::Target;
-use crate::data::{DType, Tensor};
-use crate::engine::{EngineError, EngineKind, OpReport};
+use crate::data::{DType, Tensor, TensorData};
+use crate::engine::{EngineError, EngineKind, OpReport, Part};
 
 /// What sessions run.
 #[derive(Debug)]
@@ -47,42 +49,115 @@ pub(super) struct Program {
 pub(super) struct PlacedStep {
     /// Place in [`Program::ops`].
     op: usize,
-    pub(super) kernel: Box<dyn Kernel>,
+    pub(super) kernel: Work,
+    /// It is worth that several threads do it.
+    shared: bool,
     pub(super) inputs: Vec<Place>,
     pub(super) outputs: Vec<Span>,
     pub(super) scratch: Span,
 }
 
 impl Program {
-    /// Runs every step on `arena`, which holds the inputs that are not read from `given` and the states, and
-    /// then the outputs.
+    /// Runs every step on `arena`, which holds the states, and then the outputs. The inputs are `given`, or in the
+    /// arena.
     ///
     /// Where `fuel` runs out, loops end early and the outputs are worth nothing.
-    pub(super) fn run(&self, given: &[Tensor], arena: &mut [u8], fuel: &Fuel, team: &Team<'_>) {
-        self.run_in_parts(given, arena, fuel, team, |_| {});
+    pub(super) fn run(&self, given: &[Tensor], arena: &mut [u8], fuel: &Fuel, crew: &Crew<'_>) {
+        self.run_in_parts(given, arena, fuel, crew, |_| {});
     }
 
-    /// The same, calling `ran` with the place in [`Program::ops`] of each operator that has run.
+    /// The same, calling `ended` with each part that has run.
     pub(super) fn run_in_parts(
         &self,
         given: &[Tensor],
         arena: &mut [u8],
         fuel: &Fuel,
-        team: &Team<'_>,
-        mut ran: impl FnMut(usize),
+        crew: &Crew<'_>,
+        mut ended: impl FnMut(Part),
     ) {
-        for step in &self.steps {
-            step.kernel.run(&mut Memory {
-                arena,
+        let together = |next| if crew.is_alone() { 0 } else { self.together(next) };
+        let mut next = 0;
+        if together(next) == 0 {
+            self.copy_in(given, ViewMut::new(arena), &Team::alone());
+            ended(Part::Inputs);
+        }
+        while let Some(step) = self.steps.get(next) {
+            let count = together(next);
+            if count > 0 {
+                let steps = next..next + count;
+                let helpers = |team: &Team<'_>, arena: ViewMut<'_, u8>| {
+                    self.walk(steps.clone(), given, arena, team, &mut |_| {});
+                };
+                let own = |team: &Team<'_>, arena: ViewMut<'_, u8>| {
+                    self.walk(steps.clone(), given, arena, team, &mut ended);
+                };
+                crew.walk(arena, own, helpers);
+            } else {
+                step.kernel.run(&mut Memory {
+                    arena,
+                    constants: self.constants.bytes(),
+                    given,
+                    inputs: &step.inputs,
+                    outputs: &step.outputs,
+                    scratch: &step.scratch,
+                    fuel,
+                    crew,
+                });
+                ended(Part::Op(step.op));
+            }
+            next += count.max(1);
+        }
+    }
+
+    /// How many steps from this one on are a walk of several threads: also those between that one does.
+    fn together(&self, next: usize) -> usize {
+        let steps = self.steps[next..].iter();
+        if !steps.clone().next().is_some_and(|step| step.shared) {
+            return 0;
+        }
+        steps.take_while(|step| matches!(step.kernel, Work::Together(_))).count()
+    }
+
+    /// These steps, as one of the threads; at the beginning with the inputs.
+    fn walk(
+        &self,
+        steps: Range<usize>,
+        given: &[Tensor],
+        mut arena: ViewMut<'_, u8>,
+        team: &Team<'_>,
+        ended: &mut dyn FnMut(Part),
+    ) {
+        if steps.start == 0 {
+            self.copy_in(given, arena.reborrow(), team);
+            ended(Part::Inputs);
+        }
+        for step in &self.steps[steps] {
+            let Work::Together(kernel) = &step.kernel else { continue };
+            let memory = SharedMemory {
+                arena: arena.reborrow(),
                 constants: self.constants.bytes(),
                 given,
                 inputs: &step.inputs,
                 outputs: &step.outputs,
                 scratch: &step.scratch,
-                fuel,
-                team,
+            };
+            kernel.run(memory, team);
+            ended(Part::Op(step.op));
+        }
+    }
+
+    /// Copies `uint8` as it lies in the arena; all others are read from the tensor itself.
+    fn copy_in(&self, given: &[Tensor], mut arena: ViewMut<'_, u8>, team: &Team<'_>) {
+        for (tensor, span) in given.iter().zip(&self.inputs) {
+            let TensorData::U8(from) = tensor.data() else { continue };
+            let (from, to) = (View::new(from), arena.reborrow().part(span.clone()));
+            let threads = if to.len() < SHARED_COPY { 1 } else { team.threads() };
+            let lines = [to.len() / ALIGN, ALIGN];
+            team.share_rows(threads, to, lines, move |claim, lines, to| {
+                for (to, from) in to.iter_mut().zip(&from.of(claim)[lines.start * ALIGN..]) {
+                    *to = from ^ 0x80;
+                }
             });
-            ran(step.op);
         }
     }
 }
@@ -160,6 +235,7 @@ pub(super) fn compile_resolved(
             op,
             inputs: step.reads.iter().filter_map(input).map(place).collect(),
             outputs: node.outputs.iter().copied().chain(updated).map(span).collect(),
+            shared: step.is_shared(),
             kernel: step.kernel,
             scratch,
         }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::limits::{Fuel, WORK_MAX};
 use super::memory::{Arena, Place, given};
-use super::plan::ALIGN;
-use super::pool::{Pool, SHARED_COPY, Team};
+use super::pool::{Pool, Turns};
 use super::program::Program;
 use crate::data::{Signature, Tensor, TensorData};
 use crate::engine::{EngineError, EngineKind, Part, Session, Threads, check_tensors};
@@ -18,6 +17,7 @@ pub(super) struct NativeSession {
     arena: Arena,
     threads: Threads,
     pool: Arc<Pool>,
+    turns: Turns,
 }
 
 impl NativeSession {
@@ -32,7 +32,8 @@ impl NativeSession {
             engine: EngineKind::Native,
             why: format!("no thread to help: {source}"),
         })?;
-        let mut session = Self { signature, program, arena, threads, pool };
+        let turns = Turns::new(1 + program.helpers);
+        let mut session = Self { signature, program, arena, threads, pool, turns };
         session.reset();
         Ok(session)
     }
@@ -42,17 +43,12 @@ impl NativeSession {
         &mut self,
         inputs: &[Tensor],
         outputs: &mut [Tensor],
-        mut ended: impl FnMut(Part),
+        ended: impl FnMut(Part),
     ) -> Result<(), EngineError> {
         check_tensors(&self.signature, inputs, outputs)?;
-        let team = self.pool.begin(self.program.helpers, self.threads.helpers_cores());
-        let arena = self.arena.bytes_mut();
-        for (tensor, span) in inputs.iter().zip(&self.program.inputs) {
-            copy_in(&team, tensor, &mut arena[span.clone()]);
-        }
-        ended(Part::Inputs);
-        let fuel = Fuel::new();
-        self.program.run_in_parts(inputs, arena, &fuel, &team, |op| ended(Part::Op(op)));
+        let crew = self.pool.begin(&mut self.turns, self.threads.helpers_cores());
+        let (arena, fuel) = (self.arena.bytes_mut(), Fuel::new());
+        self.program.run_in_parts(inputs, arena, &fuel, &crew, ended);
         if fuel.is_out() {
             let why = format!("its loops take more than {WORK_MAX} steps for this input");
             return Err(EngineError::Run { engine: EngineKind::Native, why });
@@ -89,18 +85,6 @@ impl Session for NativeSession {
         self.run(inputs, outputs, ended)?;
         Ok(true)
     }
-}
-
-/// Copies `uint8` as it lies in the arena; all others are read from the tensor itself.
-fn copy_in(team: &Team<'_>, tensor: &Tensor, to: &mut [u8]) {
-    let TensorData::U8(from) = tensor.data() else { return };
-    let (threads, lines) =
-        (if to.len() < SHARED_COPY { 1 } else { team.threads() }, to.len() / ALIGN);
-    team.share_rows(threads, to, [lines, ALIGN], move |lines, to| {
-        for (to, from) in to.iter_mut().zip(&from[lines.start * ALIGN..]) {
-            *to = from ^ 0x80;
-        }
-    });
 }
 
 fn copy_out(from: &[u8], to: &mut TensorData) -> Result<(), EngineError> {

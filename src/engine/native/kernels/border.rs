@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::isa::Set;
-use crate::engine::native::pool::{SHARED_COPY, Team};
+use crate::engine::native::pool::{Claim, SHARED_COPY, Team, View, ViewMut};
 
 /// How kernels want 8-bit inputs to lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,9 +108,23 @@ impl Border {
     }
 
     /// Copies the image `x` into `y`, of [`Border::bytes`].
-    pub(crate) fn copy(&self, team: &Team<'_>, form: Form, x: &[i8], y: &mut [u8]) {
+    pub(crate) fn copy(&self, team: &Team<'_>, form: Form, x: View<'_, i8>, y: ViewMut<'_, u8>) {
+        self.copy_filled(team, form, x, y, move |_| *self);
+    }
+
+    /// The same where what is filled in is known only in a turn.
+    pub(super) fn copy_filled(
+        &self,
+        team: &Team<'_>,
+        form: Form,
+        x: View<'_, i8>,
+        y: ViewMut<'_, u8>,
+        filled: impl Fn(&Claim) -> Self,
+    ) {
         let row = self.pitch() * form.bytes();
-        self.share(team, row, &mut y[SLACK..], move |rows, y| self.stripe(form, rows, x, y));
+        self.share(team, row, y.split_at(SLACK).1, move |claim, rows, y| {
+            filled(claim).stripe(form, rows, x.of(claim), y);
+        });
     }
 
     /// Copies `rows` of the bordered image alone, to the beginning of `y`.
@@ -151,9 +165,11 @@ impl Border {
     }
 
     /// Copies the image `x` into `y`, of [`Border::reals`], with zeros around it.
-    pub(crate) fn copy_reals(&self, team: &Team<'_>, x: &[f32], y: &mut [f32]) {
-        let y = &mut y[Self::REAL_START..];
-        self.share(team, self.pitch(), y, move |rows, y| self.stripe_reals(rows, x, y));
+    pub(crate) fn copy_reals(&self, team: &Team<'_>, x: View<'_, f32>, y: ViewMut<'_, f32>) {
+        let (_, y) = y.split_at(Self::REAL_START);
+        self.share(team, self.pitch(), y, move |claim, rows, y| {
+            self.stripe_reals(rows, x.of(claim), y);
+        });
     }
 
     /// Copies `rows` of the bordered image alone, to the beginning of `y`.
@@ -174,8 +190,8 @@ impl Border {
         &self,
         team: &Team<'_>,
         row: usize,
-        y: &mut [Y],
-        stripe: impl Fn(Range<usize>, &mut [Y]) + Sync,
+        y: ViewMut<'_, Y>,
+        stripe: impl Fn(&Claim, Range<usize>, &mut [Y]),
     ) {
         let [height, _] = self.outer();
         let large = size_of::<Y>() * height * row >= SHARED_COPY;

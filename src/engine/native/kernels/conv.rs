@@ -9,7 +9,7 @@ use super::isa::Isa;
 use super::output::Output;
 use super::parts::{AllLines, Parts};
 use super::table::Table;
-use crate::engine::native::pool::Team;
+use crate::engine::native::pool::{Team, View, ViewMut};
 
 /// A window over images `[height, width, channels]`; `[height, width]` everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,25 +168,38 @@ impl Conv {
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, team: &Team<'_>, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
+    pub(crate) fn run(
+        &self,
+        team: &Team<'_>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        mut scratch: ViewMut<'_, u8>,
+    ) {
         let [image, image_out] = self.images;
-        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
+        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact(image_out)) {
+            let scratch = scratch.reborrow();
             match &self.border {
                 Some(border) => {
                     let form = self.parts.any().reads();
                     let bytes = border.bytes(form).unwrap_or(usize::MAX);
-                    let (staged, scratch) = scratch.split_at_mut(bytes);
-                    border.copy(team, form, x, staged);
-                    self.image(team, staged, y, scratch);
+                    let (mut staged, scratch) = scratch.split_at(bytes);
+                    border.copy(team, form, x, staged.reborrow());
+                    self.image(team, staged.view(), y, scratch);
                 }
-                None => self.image(team, bytemuck::cast_slice(x), y, scratch),
+                None => self.image(team, x.cast(), y, scratch),
             }
         }
     }
 
-    fn image(&self, team: &Team<'_>, x: &[u8], y: &mut [i8], scratch: &mut [u8]) {
-        self.parts.run(team, y, scratch, move |part, y, scratch| {
-            part.gemm.run(x, &part.rows, y, &part.outs, scratch);
+    fn image(
+        &self,
+        team: &Team<'_>,
+        x: View<'_, u8>,
+        y: ViewMut<'_, i8>,
+        scratch: ViewMut<'_, u8>,
+    ) {
+        self.parts.run(team, y, scratch, move |claim, part, y, scratch| {
+            part.gemm.run(x.of(claim), &part.rows, y, &part.outs, scratch);
         });
     }
 }
@@ -255,10 +268,17 @@ impl DepthwiseConv {
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, team: &Team<'_>, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
+    pub(crate) fn run(
+        &self,
+        team: &Team<'_>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        mut scratch: ViewMut<'_, u8>,
+    ) {
         let [image, image_out] = self.geometry.images(self.geometry.channels);
-        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
-            self.lines.run(team, y, scratch, move |part, y, staged| {
+        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact(image_out)) {
+            self.lines.run(team, y, scratch.reborrow(), move |claim, part, y, staged| {
+                let x = x.of(claim);
                 let Some(border) = &self.border else { return part.kernel.run(x, part.start, y) };
                 let rows = self.geometry.under(part.lines.clone());
                 border.stripe(Form::Signed, rows, x, &mut staged[SLACK..]);

@@ -10,7 +10,7 @@ use super::isa::Isa;
 use super::output::Output;
 use super::parts::{Product, Split};
 use super::table::Table;
-use crate::engine::native::pool::Team;
+use crate::engine::native::pool::{Claim, Team, View, ViewMut};
 
 /// One of the products; `[height, width]` everywhere.
 #[derive(Clone, Debug)]
@@ -191,12 +191,12 @@ impl<G: Product> Bands<G> {
     fn run<Y: Send>(
         &self,
         team: &Team<'_>,
-        y: &mut [Y],
-        scratch: &mut [u8],
-        work: impl Fn(&Part<G>, &mut [Y], &mut [u8]) + Sync,
+        y: ViewMut<'_, Y>,
+        scratch: ViewMut<'_, u8>,
+        work: impl Fn(&Claim, &Part<G>, &mut [Y], &mut [u8]),
     ) {
-        self.split.run(team, y, scratch, move |band, y, room| {
-            band.iter().for_each(|part| work(part, y, room));
+        self.split.run(team, y, scratch, move |claim, band, y, room| {
+            band.iter().for_each(|part| work(claim, part, y, room));
         });
     }
 }
@@ -254,26 +254,34 @@ impl CutConv {
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, team: &Team<'_>, x: &[i8], y: &mut [i8], scratch: &mut [u8]) {
+    pub(crate) fn run(
+        &self,
+        team: &Team<'_>,
+        x: View<'_, i8>,
+        y: ViewMut<'_, i8>,
+        scratch: ViewMut<'_, u8>,
+    ) {
         let [image, image_out] = self.images;
         let room = |form| self.border.bytes(form).unwrap_or(usize::MAX);
-        let (staged, scratch) = scratch.split_at_mut(room(self.form));
+        let (mut staged, scratch) = scratch.split_at(room(self.form));
         let signed = if self.form == Form::Signed { 0 } else { room(Form::Signed) };
-        let (gathered, scratch) = scratch.split_at_mut(signed);
+        let (mut gathered, mut scratch) = scratch.split_at(signed);
         let reads = |form| self.bands.products().any(|gemm| gemm.reads() == form);
-        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
+        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact(image_out)) {
             if reads(self.form) {
-                self.border.copy(team, self.form, x, staged);
+                self.border.copy(team, self.form, x, staged.reborrow());
             }
             // What is gathered row by row is read as it is.
             if signed > 0 && reads(Form::Signed) {
-                self.border.copy(team, Form::Signed, x, gathered);
+                self.border.copy(team, Form::Signed, x, gathered.reborrow());
             }
-            let (staged, gathered) = (&*staged, &*gathered);
-            self.bands.run(team, y, scratch, move |Part { gemm, rows, outs }, y, scratch| {
+            let (staged, gathered) = (staged.view(), gathered.view());
+            let work = move |claim: &Claim, part: &Part<Gemm>, y: &mut [i8], scratch: &mut [u8]| {
+                let Part { gemm, rows, outs } = part;
                 let x = if gemm.reads() == self.form { staged } else { gathered };
-                gemm.run(x, rows, y, outs, scratch);
-            });
+                gemm.run(x.of(claim), rows, y, outs, scratch);
+            };
+            self.bands.run(team, y, scratch.reborrow(), work);
         }
     }
 }
@@ -321,13 +329,20 @@ impl FloatCutConv {
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, team: &Team<'_>, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+    pub(crate) fn run(
+        &self,
+        team: &Team<'_>,
+        x: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        mut scratch: ViewMut<'_, f32>,
+    ) {
         let [image, image_out] = self.images;
-        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
-            self.border.copy_reals(team, x, scratch);
-            let x = &*scratch;
-            self.bands.run(team, y, &mut [], move |Part { gemm, rows, outs }, y, _| {
-                gemm.run(x, rows, y, outs);
+        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact(image_out)) {
+            self.border.copy_reals(team, x, scratch.reborrow());
+            let x = scratch.view();
+            let none = ViewMut::new(&mut []);
+            self.bands.run(team, y, none, move |claim, Part { gemm, rows, outs }, y, _| {
+                gemm.run(x.of(claim), rows, y, outs);
             });
         }
     }

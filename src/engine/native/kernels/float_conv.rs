@@ -5,7 +5,7 @@ use super::conv::Geometry;
 use super::float::{FloatDepthwise, FloatFilters, FloatGemm};
 use super::isa::Isa;
 use super::parts::{AllLines, Parts};
-use crate::engine::native::pool::Team;
+use crate::engine::native::pool::{Team, View, ViewMut};
 
 /// A convolution of float images, or a fully connected layer.
 #[derive(Debug)]
@@ -55,22 +55,29 @@ impl FloatConv {
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, team: &Team<'_>, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+    pub(crate) fn run(
+        &self,
+        team: &Team<'_>,
+        x: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        mut scratch: ViewMut<'_, f32>,
+    ) {
         let [image, image_out] = self.images;
-        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
+        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact(image_out)) {
             match &self.border {
                 Some(border) => {
-                    border.copy_reals(team, x, scratch);
-                    self.image(team, scratch, y);
+                    border.copy_reals(team, x, scratch.reborrow());
+                    self.image(team, scratch.view(), y);
                 }
                 None => self.image(team, x, y),
             }
         }
     }
 
-    fn image(&self, team: &Team<'_>, x: &[f32], y: &mut [f32]) {
-        self.parts.run(team, y, &mut [], move |part, y, _: &mut [u8]| {
-            part.gemm.run(x, &part.rows, y, &part.outs);
+    fn image(&self, team: &Team<'_>, x: View<'_, f32>, y: ViewMut<'_, f32>) {
+        let none = ViewMut::new(&mut []);
+        self.parts.run(team, y, none, move |claim, part, y, _: &mut [u8]| {
+            part.gemm.run(x.of(claim), &part.rows, y, &part.outs);
         });
     }
 }
@@ -112,6 +119,11 @@ impl FloatDepthwiseConv {
         self.lines.split(threads, self.geometry.input[0], copied.saturating_mul(4));
     }
 
+    /// Threads that it is cut for.
+    pub(super) fn threads(&self) -> usize {
+        self.lines.threads()
+    }
+
     /// Floats of scratch that a run needs; `None` when they overflow.
     pub(crate) fn scratch(&self) -> Option<usize> {
         self.room().checked_mul(self.lines.threads())
@@ -124,10 +136,17 @@ impl FloatDepthwiseConv {
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, team: &Team<'_>, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+    pub(crate) fn run(
+        &self,
+        team: &Team<'_>,
+        x: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        mut scratch: ViewMut<'_, f32>,
+    ) {
         let [image, image_out] = self.geometry.images(self.geometry.channels);
-        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
-            self.lines.run(team, y, scratch, move |part, y, staged| {
+        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact(image_out)) {
+            self.lines.run(team, y, scratch.reborrow(), move |claim, part, y, staged| {
+                let x = x.of(claim);
                 let Some(border) = &self.border else { return part.kernel.run(x, part.start, y) };
                 let rows = self.geometry.under(part.lines.clone());
                 border.stripe_reals(rows, x, &mut staged[Border::REAL_START..]);

@@ -11,7 +11,7 @@ use super::gemm::{Filters, Gemm};
 use super::isa::Isa;
 use super::output::Output;
 use super::parts::{Part, Parts};
-use crate::engine::native::pool::Team;
+use crate::engine::native::pool::{Team, View, ViewMut};
 
 /// Filters as they come.
 #[derive(Clone, Copy, Debug)]
@@ -151,31 +151,38 @@ impl HybridConv {
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, team: &Team<'_>, x: &[f32], y: &mut [f32], scratch: &mut [u8]) {
+    pub(crate) fn run(
+        &self,
+        team: &Team<'_>,
+        x: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        scratch: ViewMut<'_, u8>,
+    ) {
         let [image, image_out] = self.geometry.images(self.parts.n());
-        let y: &mut [i32] = bytemuck::cast_slice_mut(y);
-        let (ranges, scratch) = scratch.split_at_mut(8 * self.count());
-        let (bytes, scratch) = scratch.split_at_mut(image);
-        let bytes: &mut [i8] = bytemuck::cast_slice_mut(bytes);
-        for (x, y) in x.chunks_exact(image).zip(y.chunks_exact_mut(image_out)) {
-            let ranges = ranges.as_chunks_mut::<8>().0;
-            let each = image / ranges.len();
-            for ((x, bytes), range) in
-                x.chunks_exact(each).zip(bytes.chunks_exact_mut(each)).zip(&mut *ranges)
-            {
-                *range = bytes_of(self.dynamic.quantize(self.isa, x, bytes));
-            }
-            let ranges = &*ranges;
+        let (ranges, scratch) = scratch.split_at(8 * self.count());
+        let (bytes, mut scratch) = scratch.split_at(image);
+        let (mut ranges, mut bytes) = (ranges.cast::<[u8; 8]>(), bytes.cast::<i8>());
+        let each = image / self.count();
+        for (x, y) in x.chunks_exact(image).zip(y.cast::<i32>().chunks_exact(image_out)) {
+            team.once(bytes.reborrow(), ranges.reborrow(), |claim, bytes, ranges| {
+                let all = x.of(claim).chunks_exact(each).zip(bytes.chunks_exact_mut(each));
+                for ((x, bytes), range) in all.zip(ranges) {
+                    *range = bytes_of(self.dynamic.quantize(self.isa, x, bytes));
+                }
+            });
+            let (bytes, ranges, scratch) = (bytes.view(), ranges.view(), scratch.reborrow());
             match &self.border {
                 Some(border) => {
-                    let border = Border { fill: range_of(ranges[0]).zero_point as i8, ..*border };
                     let form = self.parts.any().reads();
                     let len = border.bytes(form).unwrap_or(usize::MAX);
-                    let (staged, scratch) = scratch.split_at_mut(len);
-                    border.copy(team, form, bytes, staged);
-                    self.image(team, staged, ranges, y, scratch);
+                    let (mut staged, scratch) = scratch.split_at(len);
+                    border.copy_filled(team, form, bytes, staged.reborrow(), |claim| Border {
+                        fill: range_of(ranges.of(claim)[0]).zero_point as i8,
+                        ..*border
+                    });
+                    self.image(team, staged.view(), ranges, y, scratch);
                 }
-                None => self.image(team, bytemuck::cast_slice(bytes), ranges, y, scratch),
+                None => self.image(team, bytes.cast(), ranges, y, scratch),
             }
         }
     }
@@ -183,14 +190,14 @@ impl HybridConv {
     fn image(
         &self,
         team: &Team<'_>,
-        x: &[u8],
-        ranges: &[[u8; 8]],
-        y: &mut [i32],
-        scratch: &mut [u8],
+        x: View<'_, u8>,
+        ranges: View<'_, [u8; 8]>,
+        y: ViewMut<'_, i32>,
+        scratch: ViewMut<'_, u8>,
     ) {
-        self.parts.run(team, y, scratch, move |part, y, scratch| {
-            let finish = |y: &mut [i32], rows| self.finish(part, y, rows, ranges);
-            part.gemm.sums(x, &part.rows, y, &part.outs, scratch, finish);
+        self.parts.run(team, y, scratch, move |claim, part, y, scratch| {
+            let finish = |y: &mut [i32], rows| self.finish(part, y, rows, ranges.of(claim));
+            part.gemm.sums(x.of(claim), &part.rows, y, &part.outs, scratch, finish);
         });
     }
 
@@ -280,27 +287,42 @@ impl HybridDepthwiseConv {
     /// Floats of scratch that a run needs; `None` when they overflow.
     pub(crate) fn scratch(&self) -> Option<usize> {
         let bytes = self.image.div_ceil(4);
-        self.conv.scratch()?.checked_add(self.image)?.checked_add(bytes)
+        self.conv.scratch()?.checked_add(self.image)?.checked_add(bytes)?.checked_add(1)
     }
 
     /// Images `x`, one after the other, into images `y`.
-    pub(crate) fn run(&self, team: &Team<'_>, x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
+    pub(crate) fn run(
+        &self,
+        team: &Team<'_>,
+        x: View<'_, f32>,
+        y: ViewMut<'_, f32>,
+        scratch: ViewMut<'_, f32>,
+    ) {
         let images = x.len() / self.image;
         let image_out = y.len() / images.max(1);
-        let (steps, scratch) = scratch.split_at_mut(self.image);
-        let (bytes, scratch) = scratch.split_at_mut(self.image.div_ceil(4));
-        let bytes = &mut bytemuck::cast_slice_mut::<f32, i8>(bytes)[..self.image];
-        for (x, y) in x.chunks_exact(self.image).zip(y.chunks_exact_mut(image_out)) {
-            let range = self.dynamic.quantize(self.isa, x, bytes);
-            self.isa.run(
-                #[inline(always)]
-                || widen(bytes, range.zero_point, steps),
-            );
-            self.conv.run(team, steps, y, scratch);
-            self.isa.run(
-                #[inline(always)]
-                || self.finish(y, range.scale),
-            );
+        let (mut steps, scratch) = scratch.split_at(self.image);
+        // An image's scale, and the bytes that only one thread needs.
+        let (mut first, mut scratch) = scratch.split_at(1 + self.image.div_ceil(4));
+        for (x, mut y) in x.chunks_exact(self.image).zip(y.chunks_exact(image_out)) {
+            team.once(steps.reborrow(), first.reborrow(), |claim, steps, first| {
+                let [scale, bytes @ ..] = first else { return };
+                let bytes = &mut bytemuck::cast_slice_mut::<f32, i8>(bytes)[..self.image];
+                let range = self.dynamic.quantize(self.isa, x.of(claim), bytes);
+                *scale = range.scale;
+                self.isa.run(
+                    #[inline(always)]
+                    || widen(bytes, range.zero_point, steps),
+                );
+            });
+            self.conv.run(team, steps.view(), y.reborrow(), scratch.reborrow());
+            let (scale, n) = (first.view(), self.bias.len());
+            team.share_rows(self.conv.threads(), y, [image_out / n, n], |claim, _, y| {
+                let scale = scale.of(claim)[0];
+                self.isa.run(
+                    #[inline(always)]
+                    || self.finish(y, scale),
+                );
+            });
         }
     }
 

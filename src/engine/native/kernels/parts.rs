@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::depthwise::walk::Walk;
 use super::table::Table;
-use crate::engine::native::pool::{self, PARTS_MAX, Rooms, Stretches, Team};
+use crate::engine::native::pool::{self, Claim, PARTS_MAX, Rooms, Stretches, Team, ViewMut};
 
 /// Parts for each thread where there is enough for them: whoever is late takes fewer.
 const TURNS: usize = 4;
@@ -68,16 +68,14 @@ impl<P: Sync> Split<P> {
     pub(super) fn run<Y: Send, S: Send>(
         &self,
         team: &Team<'_>,
-        y: &mut [Y],
-        scratch: &mut [S],
-        work: impl Fn(&P, &mut [Y], &mut [S]) + Sync,
+        y: ViewMut<'_, Y>,
+        scratch: ViewMut<'_, S>,
+        work: impl Fn(&Claim, &P, &mut [Y], &mut [S]),
     ) {
-        // Without a look at lengths: small layers are as short as that.
-        if let [part] = &self.parts[..] {
-            return work(part, y, scratch);
-        }
         let (stretches, rooms) = (Stretches::new(y, &self.ends), Rooms::new(scratch, self.threads));
-        team.share(stretches, rooms, move |i, y, room| work(&self.parts[i], y, room));
+        team.share(stretches, rooms, move |claim, y, room| {
+            work(claim, &self.parts[claim.part()], y, room);
+        });
     }
 }
 
@@ -175,9 +173,9 @@ impl<G: Product> Parts<G> {
     pub(super) fn run<Y: Send, S: Send>(
         &self,
         team: &Team<'_>,
-        y: &mut [Y],
-        scratch: &mut [S],
-        work: impl Fn(&Part<G>, &mut [Y], &mut [S]) + Sync,
+        y: ViewMut<'_, Y>,
+        scratch: ViewMut<'_, S>,
+        work: impl Fn(&Claim, &Part<G>, &mut [Y], &mut [S]),
     ) {
         self.0.run(team, y, scratch, work);
     }
@@ -242,9 +240,9 @@ impl<K: Lined> AllLines<K> {
     pub(super) fn run<Y: Send, S: Send>(
         &self,
         team: &Team<'_>,
-        y: &mut [Y],
-        scratch: &mut [S],
-        work: impl Fn(&Lines<K>, &mut [Y], &mut [S]) + Sync,
+        y: ViewMut<'_, Y>,
+        scratch: ViewMut<'_, S>,
+        work: impl Fn(&Claim, &Lines<K>, &mut [Y], &mut [S]),
     ) {
         self.0.run(team, y, scratch, work);
     }

@@ -10,8 +10,8 @@ use super::float::{FloatDepthwise, FloatGemm};
 use super::gemm::{Gemm, Layout};
 use super::table::Table;
 use super::*;
-use crate::engine::native::pool::Team;
-use crate::engine::native::pool::tests::POOL;
+use crate::engine::native::pool::tests::walk;
+use crate::engine::native::pool::{Team, View, ViewMut};
 
 /// Xorshift, by George Marsaglia.
 struct Random(u64);
@@ -224,7 +224,12 @@ impl Case {
         let (mut start, mut x) = (0, bytemuck::cast_slice::<i8, u8>(&made.x));
         if self.padded {
             staged.resize(made.border.bytes(gemm.reads()).unwrap(), 0);
-            made.border.copy(&Team::ALONE, gemm.reads(), &made.x, &mut staged);
+            made.border.copy(
+                &Team::alone(),
+                gemm.reads(),
+                View::new(&made.x),
+                ViewMut::new(&mut staged),
+            );
             (start, x) = (Border::start(gemm.reads()), &staged);
         }
         // A gap after each row shows what is written beyond it.
@@ -269,7 +274,6 @@ impl Case {
         made: &Made,
         depthwise: bool,
     ) -> [Vec<i8>; 2] {
-        let team = POOL.begin(threads - 1, &[]);
         let filters = Filters {
             weights: &made.weights,
             bias: &made.bias,
@@ -285,12 +289,26 @@ impl Case {
             let mut conv = DepthwiseConv::new(isa, geometry, filters, output).unwrap();
             conv.split(threads);
             assert!(conv.bytes() <= DepthwiseConv::bytes_max(&geometry).unwrap());
-            conv.run(&team, &x, &mut y, &mut vec![0x33; conv.scratch().unwrap()]);
+            walk(
+                threads,
+                &mut y,
+                &mut vec![0x33u8; conv.scratch().unwrap()],
+                |team, y, scratch| {
+                    conv.run(team, View::new(&x), y, scratch);
+                },
+            );
         } else {
             let mut conv = Conv::new(isa, geometry, filters, output).unwrap();
             conv.split(threads);
             assert!(conv.bytes() <= Conv::bytes_max(&geometry, made.bias.len()).unwrap());
-            conv.run(&team, &x, &mut y, &mut vec![0x33; conv.scratch().unwrap()]);
+            walk(
+                threads,
+                &mut y,
+                &mut vec![0x33u8; conv.scratch().unwrap()],
+                |team, y, scratch| {
+                    conv.run(team, View::new(&x), y, scratch);
+                },
+            );
         }
         let second = y.split_off(image);
         [y, second]
@@ -303,7 +321,6 @@ impl Case {
         made: &Made,
         depthwise: bool,
     ) -> [Vec<f32>; 2] {
-        let team = POOL.begin(threads - 1, &[]);
         let (x, weights, bias, bounds) = self.floats(made);
         let filters = FloatFilters { weights: &weights, bias: &bias, bounds };
         let x = [&x[..], &x[..]].concat();
@@ -314,12 +331,26 @@ impl Case {
             let mut conv = FloatDepthwiseConv::new(isa, geometry, filters).unwrap();
             conv.split(threads);
             assert!(conv.bytes() <= FloatDepthwiseConv::bytes_max(&geometry).unwrap());
-            conv.run(&team, &x, &mut y, &mut vec![f32::NAN; conv.scratch().unwrap()]);
+            walk(
+                threads,
+                &mut y,
+                &mut vec![f32::NAN; conv.scratch().unwrap()],
+                |team, y, scratch| {
+                    conv.run(team, View::new(&x), y, scratch);
+                },
+            );
         } else {
             let mut conv = FloatConv::new(isa, geometry, filters).unwrap();
             conv.split(threads);
             assert!(conv.bytes() <= FloatConv::bytes_max(&geometry, bias.len()).unwrap());
-            conv.run(&team, &x, &mut y, &mut vec![f32::NAN; conv.scratch().unwrap()]);
+            walk(
+                threads,
+                &mut y,
+                &mut vec![f32::NAN; conv.scratch().unwrap()],
+                |team, y, scratch| {
+                    conv.run(team, View::new(&x), y, scratch);
+                },
+            );
         }
         let second = y.split_off(image);
         [y, second]
@@ -338,7 +369,7 @@ impl Case {
         let (x, weights, bias, bounds) = self.floats(made);
         let filters = FloatFilters { weights: &weights, bias: &bias, bounds };
         let mut staged = vec![0.0; made.border.reals().unwrap()];
-        made.border.copy_reals(&Team::ALONE, &x, &mut staged);
+        made.border.copy_reals(&Team::alone(), View::new(&x), ViewMut::new(&mut staged));
         let (count, n) = (made.output[0] * made.output[1], bias.len());
         let mut y = vec![77.0; count * n];
         if depthwise {
@@ -420,7 +451,12 @@ impl Case {
         let mut y = vec![77i8; made.output[0] * made.output[1] * self.channels];
         if self.padded || depthwise.needs_slack() {
             let mut staged = vec![0; made.border.bytes(Form::Signed).unwrap()];
-            made.border.copy(&Team::ALONE, Form::Signed, &made.x, &mut staged);
+            made.border.copy(
+                &Team::alone(),
+                Form::Signed,
+                View::new(&made.x),
+                ViewMut::new(&mut staged),
+            );
             let x = bytemuck::cast_slice(&staged);
             depthwise.run(x, Border::start(Form::Signed), &mut y);
         } else {

@@ -112,7 +112,7 @@ impl Inner {
             memory.arena.copy_within(memory.outputs[state].clone(), inner(span));
         }
         let arena = &mut memory.arena[start..][..self.program.arena_bytes];
-        self.program.run(&[], arena, memory.fuel, memory.team);
+        self.program.run(&[], arena, memory.fuel, memory.crew);
         for (&state, (span, _)) in self.states.iter().zip(&self.program.states) {
             let from = inner(span);
             memory.arena.copy_within(from..from + span.len(), memory.outputs[state].start);
@@ -335,7 +335,7 @@ mod tests {
     use crate::engine::native::graph::{Graph, Node, Port, Quant, Source};
     use crate::engine::native::limits::{Budget, Fuel};
     use crate::engine::native::memory::Arena;
-    use crate::engine::native::pool::Team;
+    use crate::engine::native::pool::Crew;
     use crate::engine::native::target::Target;
 
     fn value(dtype: DType, data: Option<&[u8]>) -> Value<'static> {
@@ -385,7 +385,7 @@ mod tests {
             program::compile(&mut lasting(1, &[1]), Target::plain(&Budget::default())).unwrap();
         let mut arena = Arena::new(program.arena_bytes).unwrap();
         let fuel = Fuel::of(1 << 20);
-        program.run(&[], arena.bytes_mut(), &fuel, &Team::ALONE);
+        program.run(&[], arena.bytes_mut(), &fuel, &Crew::ALONE);
         assert!(fuel.is_out());
     }
 
@@ -396,7 +396,7 @@ mod tests {
         let mut arena = Arena::new(program.arena_bytes).unwrap();
         arena.bytes_mut()[program.inputs[0].clone()].fill(42);
         let fuel = Fuel::of(0);
-        program.run(&[], arena.bytes_mut(), &fuel, &Team::ALONE);
+        program.run(&[], arena.bytes_mut(), &fuel, &Crew::ALONE);
         let Place::Arena(span) = &program.outputs[0] else { panic!("a constant") };
         assert_eq!((arena.bytes()[span.start], fuel.is_out()), (42, false));
     }

@@ -2,17 +2,18 @@
 
 use super::shared::scratch::scratch_for;
 use super::shared::window::Sliding;
-use super::{Compiled, Kernel, Refusal, Site, Step};
+use super::{Compiled, Refusal, SharedKernel, Site, Step};
 use crate::engine::EngineError;
 use crate::engine::native::kernels::{
     Conv, CutConv, DepthwiseConv, FloatConv, FloatCutConv, FloatDepthwiseConv, Geometry,
     HybridConv, HybridDepthwiseConv,
 };
 use crate::engine::native::limits::ARENA_MAX;
-use crate::engine::native::memory::Memory;
+use crate::engine::native::memory::SharedMemory;
+use crate::engine::native::pool::Team;
 
 /// A kernel with its constants.
-pub(in super::super) trait Packed: Kernel + Sized + 'static {
+pub(in super::super) trait Packed: SharedKernel + Sized + 'static {
     /// How many multiply-accumulates of a matrix product take as long as one of its own, at least.
     const SLOWNESS: u64 = 1;
     /// Bytes of the constants.
@@ -54,7 +55,7 @@ pub(in super::super) fn step<K: Packed>(
     };
     let (scratch, weight_bytes) = (scratch_for::<u8>(scratch)?, kernel.bytes());
     let work = macs.saturating_add(x + y);
-    Ok(Step { scratch, threads, weight_bytes, macs, work, ..Step::new(kernel, 0) }.into())
+    Ok(Step { scratch, threads, weight_bytes, macs, work, ..Step::shared(kernel, 0) }.into())
 }
 
 macro_rules! packed {
@@ -75,10 +76,9 @@ macro_rules! packed {
             }
         }
 
-        impl Kernel for $kernel {
-            fn run(&self, memory: &mut Memory<'_>) {
-                let team = memory.team;
-                let (x, y, scratch) = memory.unary_scratch::<$value, $value, $scratch>();
+        impl SharedKernel for $kernel {
+            fn run(&self, memory: SharedMemory<'_>, team: &Team<'_>) {
+                let (x, y, scratch) = memory.unary::<$value, $value, $scratch>();
                 self.run(team, x, y, scratch);
             }
         }

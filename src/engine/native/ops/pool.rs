@@ -12,13 +12,14 @@ use super::shared::requantize::range;
 use super::shared::scaling::{Clamp, steps};
 use super::shared::window::{Sliding, Span};
 use super::{
-    ACTIVATIONS, Compiled, Entry, Kernel, Kind, Operator, PADDINGS, Refusal, Site, Step,
+    ACTIVATIONS, Compiled, Entry, Kind, Operator, PADDINGS, Refusal, SharedKernel, Site, Step,
     activation, nhwc, padding, unsupported,
 };
 use crate::data::{DType, Quantization};
 use crate::engine::native::graph::{Activation, Quant, Shape, Value, Window};
 use crate::engine::native::kernels::{Isa, Plain};
-use crate::engine::native::memory::Memory;
+use crate::engine::native::memory::SharedMemory;
+use crate::engine::native::pool::Team;
 use crate::engine::native::tflite::Options;
 
 /// How many multiply-accumulates of a matrix product take as long as one value under a window, about.
@@ -92,7 +93,7 @@ impl Pool2d {
         let work = y.elements() as u64 * window.taps_max() as u64;
         let threads = site.threads.for_work(work.saturating_mul(SLOWNESS));
         let pool = Pool { isa: site.isa, window, channels: x.shape[3], threads, fold };
-        let step = Step::new(pool, 0);
+        let step = Step::shared(pool, 0);
         Ok(Step { work, threads, ..step }.into())
     }
 
@@ -164,20 +165,21 @@ struct Pool<F> {
     fold: F,
 }
 
-impl<F: Fold> Kernel for Pool<F> {
-    fn run(&self, memory: &mut Memory<'_>) {
-        let team = memory.team;
-        let (x, y) = memory.unary::<F::X, F::X>();
+impl<F: Fold> SharedKernel for Pool<F> {
+    fn run(&self, memory: SharedMemory<'_>, team: &Team<'_>) {
+        let (x, y, _) = memory.unary::<F::X, F::X, u8>();
         let line = self.window.output[1] * self.channels;
         if y.len() == self.channels {
             // A single pixel, as at the end of many a network.
             let blocks = [(self.channels / CHANNELS).max(1), CHANNELS.min(self.channels)];
-            team.share_rows(self.threads, y, blocks, move |blocks, y| {
-                self.run(&x[blocks.start * CHANNELS..], 0..1, y);
+            team.share_rows(self.threads, y, blocks, move |claim, blocks, y| {
+                self.run(&x.of(claim)[blocks.start * CHANNELS..], 0..1, y);
             });
         } else {
             let lines = [y.len() / line, line];
-            team.share_rows(self.threads, y, lines, move |lines, y| self.run(x, lines, y));
+            team.share_rows(self.threads, y, lines, move |claim, lines, y| {
+                self.run(x.of(claim), lines, y);
+            });
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::engine::EngineError;
 use crate::engine::native::graph::{Activation, Graph, Node, Padding, Port, Quant, Value, Window};
 use crate::engine::native::limits::{Budget, Fuel};
 use crate::engine::native::memory::{Arena, Place};
-use crate::engine::native::pool::Team;
+use crate::engine::native::pool::Crew;
 use crate::engine::native::program::{self, Program};
 use crate::engine::native::target::Target;
 
@@ -91,7 +91,7 @@ fn run(op: impl Operator + 'static, values: Vec<Value<'static>>, inputs: &[&[i8]
     for (span, input) in program.inputs.iter().zip(inputs) {
         arena.bytes_mut()[span.clone()].copy_from_slice(bytemuck::cast_slice(input));
     }
-    program.run(&[], arena.bytes_mut(), &Fuel::new(), &Team::ALONE);
+    program.run(&[], arena.bytes_mut(), &Fuel::new(), &Crew::ALONE);
     let bytes = match &program.outputs[0] {
         Place::Arena(span) => &arena.bytes()[span.clone()],
         Place::Constant(span) => &program.constants.bytes()[span.clone()],
@@ -375,7 +375,7 @@ fn inputs_are_read_where_the_caller_has_them() {
     assert!(program.inputs[0].is_empty());
     let given = [Tensor::new(vec![4], TensorData::F32(vec![0.0, 1.0, -1.0, 1e9])).unwrap()];
     let mut arena = Arena::new(program.arena_bytes).unwrap();
-    program.run(&given, arena.bytes_mut(), &Fuel::new(), &Team::ALONE);
+    program.run(&given, arena.bytes_mut(), &Fuel::new(), &Crew::ALONE);
     let Place::Arena(span) = program.outputs[0].clone() else { panic!("not computed") };
     assert_eq!(bytemuck::cast_slice::<u8, i8>(&arena.bytes()[span]), [1, 3, -1, 127]);
     // In the arena these lie otherwise.

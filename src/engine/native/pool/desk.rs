@@ -9,13 +9,8 @@ use std::thread::{self, Thread};
 
 use rustix::thread::{Pid, gettid};
 
-use super::lock;
-use super::queue::Queue;
+use super::{LOOKS, lock};
 use crate::engine::threads::Affinity;
-
-/// How often a thread looks for what it waits for before it sleeps: 10 to 50 µs, longer than most
-/// operators that are not shared, and about what waking it costs.
-const LOOKS: u32 = 1000;
 
 // What lies on a desk.
 /// Nothing.
@@ -27,7 +22,7 @@ const BEGUN: u8 = 2;
 /// Nothing, for ever: the helper ends.
 const CLOSED: u8 = 3;
 
-/// What is to be done, once by each thread of a run, which gets its number.
+/// What is to be done, once by each helper of a run, which gets its number.
 type Job = &'static (dyn Fn(usize) + Sync);
 
 /// A helper's place.
@@ -40,8 +35,6 @@ pub(super) struct Desk {
     state: AtomicU8,
     /// The last job panicked.
     panicked: AtomicBool,
-    /// The helper's parts of the job.
-    pub(super) queue: Queue,
     /// Its number among the job's threads.
     number: AtomicUsize,
     job: Posted,
@@ -187,9 +180,13 @@ fn wait(over: impl Fn() -> bool) {
     }
 }
 
-/// Does `job` once on the calling thread, as number 0, and at most once on each of `desks`; returns when
-/// all who began it have ended.
-pub(super) fn all<'d>(desks: impl Iterator<Item = &'d Desk> + Clone, job: &(dyn Fn(usize) + Sync)) {
+/// Does `own` on the calling thread, number 0, and `job` at most once on each of `desks`, with their numbers;
+/// returns when all who began it have ended.
+pub(super) fn all<'d>(
+    desks: impl Iterator<Item = &'d Desk> + Clone,
+    own: impl FnOnce(),
+    job: &(dyn Fn(usize) + Sync),
+) {
     // SAFETY: only `post` gets it, and `recall` has taken it back or waited for its end before this
     // function returns or unwinds: nobody has it any longer than the caller lends it.
     #[allow(unsafe_code)]
@@ -202,7 +199,7 @@ pub(super) fn all<'d>(desks: impl Iterator<Item = &'d Desk> + Clone, job: &(dyn 
             desk.post(number, lasting);
         }
     }
-    job(0);
+    own();
     drop(recall);
     let panicked = desks.filter(|desk| desk.panicked.load(Ordering::Relaxed)).count();
     assert!(panicked == 0, "{panicked} helpers panicked");

@@ -5,7 +5,7 @@ use crate::engine::native::limits::Fuel;
 use crate::engine::native::memory::{Arena, Memory, Place, Span};
 use crate::engine::native::ops::{Compiled, Refusal, Site, malformed};
 use crate::engine::native::plan::ALIGN;
-use crate::engine::native::pool::Team;
+use crate::engine::native::pool::Crew;
 
 /// The bytes of each output of the site's node, whose inputs are all constant. Adds to `work`.
 pub(super) fn fold(site: &Site<'_>, work: &mut u64) -> Result<Vec<Vec<u8>>, Refusal> {
@@ -44,7 +44,7 @@ pub(super) fn fold(site: &Site<'_>, work: &mut u64) -> Result<Vec<Vec<u8>>, Refu
         outputs: &outputs,
         scratch: &scratch,
         fuel: &Fuel::new(),
-        team: &Team::ALONE,
+        crew: &Crew::ALONE,
     });
     let taken = values.iter().zip(outputs).map(|(value, span)| {
         let mut bytes = arena.bytes()[span].to_vec();

@@ -73,7 +73,6 @@ impl Case {
         pixels: bool,
         depthwise: bool,
     ) -> Vec<f32> {
-        let team = POOL.begin(threads - 1, &[]);
         let bias: Vec<f32> = made.bias.iter().map(|&b| b as f32 / 1e4).collect();
         let (filters, geometry) = (self.hybrid(made, &bias), self.geometry(made));
         let x = Self::reals(made);
@@ -82,13 +81,27 @@ impl Case {
             let mut conv = HybridDepthwiseConv::new(isa, geometry, filters).unwrap();
             conv.split(threads);
             assert!(conv.bytes() <= HybridDepthwiseConv::bytes_max(&geometry).unwrap());
-            conv.run(&team, &x, &mut y, &mut vec![f32::NAN; conv.scratch().unwrap()]);
+            walk(
+                threads,
+                &mut y,
+                &mut vec![f32::NAN; conv.scratch().unwrap()],
+                |team, y, scratch| {
+                    conv.run(team, View::new(&x), y, scratch);
+                },
+            );
         } else {
             let ranges = if pixels { Ranges::Pixel } else { Ranges::Image };
             let mut conv = HybridConv::new(isa, geometry, filters, ranges).unwrap();
             conv.split(threads);
             assert!(conv.bytes() <= HybridConv::bytes_max(&geometry, bias.len()).unwrap());
-            conv.run(&team, &x, &mut y, &mut vec![0x33; conv.scratch().unwrap()]);
+            walk(
+                threads,
+                &mut y,
+                &mut vec![0x33u8; conv.scratch().unwrap()],
+                |team, y, scratch| {
+                    conv.run(team, View::new(&x), y, scratch);
+                },
+            );
         }
         y
     }
@@ -124,7 +137,7 @@ proptest! {
             let gemm =
                 Gemm::new(isa, case.layout(&made), filters, Output::new(0, -128, 127), true, count);
             let mut staged = vec![0; made.border.bytes(gemm.reads()).unwrap()];
-            made.border.copy(&Team::ALONE, gemm.reads(), &made.x, &mut staged);
+            made.border.copy(&Team::alone(), gemm.reads(), View::new(&made.x), ViewMut::new(&mut staged));
             let rows = case.rows(&made, Border::start(gemm.reads()));
             let gap = 3;
             let outs = Table::even(count, case.n + gap).unwrap();

@@ -5,10 +5,11 @@ use std::marker::PhantomData;
 
 use bytemuck::Pod;
 
-use super::super::{Kernel, Refusal, Site, Step, malformed};
+use super::super::{Kernel, Refusal, SharedKernel, Site, Step, malformed};
 use super::walk::{Walk, broadcast};
 use crate::engine::native::kernels::{Isa, Plain};
-use crate::engine::native::memory::Memory;
+use crate::engine::native::memory::{Memory, SharedMemory};
+use crate::engine::native::pool::Team;
 
 /// How many multiply-accumulates of a matrix product take as long as one pair, about.
 const SLOWNESS: u64 = 16;
@@ -22,7 +23,8 @@ pub(in super::super) fn pairs<A: Element, B: Element, Y: Element>(
     f: impl Fn(A, B) -> Y + Send + Sync + 'static,
 ) -> Result<Step, Refusal> {
     let (isa, walk) = (site.isa, walk(site)?);
-    step(site, Pairs::<A, B, Y, _, false> { isa, walk, threads: 1, f, types: PhantomData })
+    let kernel = Pairs::<A, B, Y, _, false> { isa, walk, threads: 1, f, types: PhantomData };
+    Ok(both_read(Step::new(kernel, site.output()?.elements())))
 }
 
 /// The same of an `f` that the compiler can make vectors of: no calls, no tables, no divisions of
@@ -38,7 +40,7 @@ pub(in crate::engine::native) fn pairs_in_vectors<A: Element, B: Element, Y: Ele
     let work = (elements as u64).saturating_mul(SLOWNESS);
     let threads = if alike { site.threads.for_work(work) } else { 1 };
     let pairs = Pairs::<A, B, Y, _, true> { isa, walk, threads, f, types: PhantomData };
-    Ok(Step { threads, ..step(site, pairs)? })
+    Ok(Step { threads, ..both_read(Step::shared(pairs, elements)) })
 }
 
 /// The step that computes `whole` of all sixteens of elements of two tensors of one shape, and `rest` of
@@ -48,7 +50,8 @@ pub(in super::super) fn pairs_by_sixteens<T: Element>(
     whole: impl Fn(T, T) -> T + Send + Sync + 'static,
     rest: impl Fn(T, T) -> T + Send + Sync + 'static,
 ) -> Result<Step, Refusal> {
-    step(site, Sixteens { whole, rest, types: PhantomData })
+    let kernel = Sixteens { whole, rest, types: PhantomData };
+    Ok(both_read(Step::new(kernel, site.output()?.elements())))
 }
 
 /// Through the output, and the two inputs that repeat.
@@ -62,8 +65,8 @@ fn walk(site: &Site<'_>) -> Result<Walk, Refusal> {
     Ok(Walk::new(y.shape.clone(), strides).simple())
 }
 
-fn step(site: &Site<'_>, kernel: impl Kernel + 'static) -> Result<Step, Refusal> {
-    Ok(Step { reads: vec![0, 1], ..Step::new(kernel, site.output()?.elements()) })
+fn both_read(step: Step) -> Step {
+    Step { reads: vec![0, 1], ..step }
 }
 
 /// What lies in the arena.
@@ -100,22 +103,22 @@ where
     }
 }
 
-impl<A, B, Y, F> Kernel for Pairs<A, B, Y, F, true>
+impl<A, B, Y, F> SharedKernel for Pairs<A, B, Y, F, true>
 where
     A: Element,
     B: Element,
     Y: Element,
     F: Fn(A, B) -> Y + Copy + Send + Sync,
 {
-    fn run(&self, memory: &mut Memory<'_>) {
-        let team = memory.team;
-        let (a, b, y) = memory.binary_of();
+    fn run(&self, memory: SharedMemory<'_>, team: &Team<'_>) {
+        let (a, b, y) = memory.binary::<A, B, Y>();
         // One row of everything, unless the tensors are alike.
         let line = if self.threads == 1 { y.len() } else { LINE };
         let rows = [y.len() / line.max(1), line];
-        team.share_rows(self.threads, y, rows, move |rows, y| {
+        team.share_rows(self.threads, y, rows, move |claim, rows, y| {
             let from = rows.start * line;
-            self.isa.run(All { walk: &self.walk, f: self.f, a: &a[from..], b: &b[from..], y });
+            let (a, b) = (&a.of(claim)[from..], &b.of(claim)[from..]);
+            self.isa.run(All { walk: &self.walk, f: self.f, a, b, y });
         });
     }
 }

@@ -257,7 +257,7 @@ fn no_arguments_make_an_operator_panic() {
         for byte in arena.bytes_mut() {
             *byte = if draws.below(2) == 0 { draws.below(4) as u8 } else { draws.below(256) as u8 };
         }
-        program.run(&[], arena.bytes_mut(), &Fuel::new(), &Team::ALONE);
+        program.run(&[], arena.bytes_mut(), &Fuel::new(), &Crew::ALONE);
         ran += 1;
     }
     assert!(ran > 5_000, "only {ran} of them compiled");

@@ -11,6 +11,7 @@ use super::super::transpose::Transpose;
 use super::super::unary::Unary;
 use super::*;
 use crate::engine::native::kernels::Isa;
+use crate::engine::native::pool::Turns;
 use crate::engine::native::pool::tests::POOL;
 use crate::engine::threads::{ALONE, Threads};
 
@@ -106,7 +107,9 @@ fn same<O: Operator + 'static>(seed: u64, node: impl Fn(&mut Random) -> (O, Vec<
         for (span, dtype) in program.inputs.iter().zip(types) {
             random.fill(dtype, &mut arena.bytes_mut()[span.clone()]);
         }
-        program.run(&[], arena.bytes_mut(), &Fuel::new(), &POOL.begin(2, &[]));
+        let mut turns = Turns::new(3);
+        let crew = POOL.begin(&mut turns, &[]);
+        program.run(&[], arena.bytes_mut(), &Fuel::new(), &crew);
         let Place::Arena(span) = program.outputs[0].clone() else { return };
         let y = &arena.bytes()[span];
         match &expected {
