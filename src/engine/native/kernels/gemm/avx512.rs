@@ -287,10 +287,10 @@ pub(super) unsafe fn sums(
     }
 }
 
-/// Runs tiles of `$lanes` vectors over all rows of `$panel`, of the heights given, tallest first.
+/// Runs tiles of `$lanes` vectors over rows of `$panel` from `$first` on, of the heights given, tallest first.
 macro_rules! rows {
-    ($panel:ident, $lanes:literal, [$($height:literal),*]) => {{
-        let (mut first, count) = (0, $panel.rows.len());
+    ($panel:ident, $first:expr, $lanes:literal, [$($height:literal),*]) => {{
+        let (mut first, count) = ($first, $panel.rows.len());
         $(
             let tiles = (count - first) / $height;
             if tiles > 0 {
@@ -311,9 +311,18 @@ pub(super) unsafe fn block(panel: &Panel<'_>, lanes: usize) {
     // SAFETY: as the caller says.
     unsafe {
         match lanes {
-            16 => rows!(panel, 1, [12, 8, 4, 2, 1]),
-            32 => rows!(panel, 2, [12, 8, 4, 2, 1]),
-            _ => rows!(panel, 4, [6, 4, 2, 1]),
+            16 => rows!(panel, 0, 1, [12, 8, 4, 2, 1]),
+            32 => rows!(panel, 0, 2, [12, 8, 4, 2, 1]),
+            _ => {
+                // One row alone would wait for its weights, which come from the second cache: 7 are 4 and 3, 5 are 3 and 2.
+                let count = panel.rows.len();
+                let sixes = (count / 6).saturating_sub(usize::from(count % 6 == 1));
+                tile::<6, 4>(panel, 0, sixes);
+                match count - 6 * sixes {
+                    5 => rows!(panel, 6 * sixes, 4, [3, 2]),
+                    _ => rows!(panel, 6 * sixes, 4, [4, 3, 2, 1]),
+                }
+            }
         }
     }
 }
