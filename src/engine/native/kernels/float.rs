@@ -10,6 +10,7 @@ mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use self::tiles::{Lines, Panel};
@@ -233,23 +234,24 @@ impl Product for FloatGemm {
         0
     }
 
-    fn divided(self, count: usize) -> Vec<Self> {
+    fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn of_blocks(&self, blocks: Range<usize>) -> Self {
         let (k, lanes) = (self.layout.k(), lanes(self.isa.set()));
-        let parts = self.blocks.chunks(self.blocks.len().div_ceil(count).max(1)).map(|blocks| {
-            let (first, last) = (blocks[0][0], blocks[blocks.len() - 1]);
-            let end = last[0] + last[1] * lanes;
-            let blocks = blocks.iter().map(|&[block, vectors]| [block - first, vectors]).collect();
-            Self {
-                n: end.min(self.n) - first,
-                layout: self.layout.clone(),
-                deltas: self.deltas.clone(),
-                blocks,
-                weights: Aligned::from(&self.weights[first * k..end * k]),
-                bias: self.bias[first..end].to_vec(),
-                ..self
-            }
-        });
-        parts.collect()
+        let blocks = &self.blocks[blocks];
+        let (first, last) = (blocks[0][0], blocks[blocks.len() - 1]);
+        let end = last[0] + last[1] * lanes;
+        Self {
+            n: end.min(self.n) - first,
+            layout: self.layout.clone(),
+            deltas: self.deltas.clone(),
+            blocks: blocks.iter().map(|&[block, vectors]| [block - first, vectors]).collect(),
+            weights: Aligned::from(&self.weights[first * k..end * k]),
+            bias: self.bias[first..end].to_vec(),
+            ..*self
+        }
     }
 }
 

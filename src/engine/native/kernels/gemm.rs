@@ -21,6 +21,8 @@ mod panel;
 mod run;
 mod scalar;
 
+use std::ops::Range;
+
 #[cfg(target_arch = "x86_64")]
 pub(super) use self::avx2::{requantize, store_part};
 #[cfg(target_arch = "x86_64")]
@@ -371,28 +373,30 @@ impl Product for Gemm {
         self.scratch()
     }
 
-    fn divided(self, count: usize) -> Vec<Self> {
-        let parts = self.blocks.chunks(self.blocks.len().div_ceil(count).max(1)).map(|blocks| {
-            let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
-            let lanes = first.first..last.first + last.lanes;
-            let bytes = first.at..last.at + last.bytes + self.packing.ahead();
-            let part = |block: &Block| Block {
-                first: block.first - lanes.start,
-                at: block.at - bytes.start,
-                ..block.clone()
-            };
-            Self {
-                n: lanes.end.min(self.n) - lanes.start,
-                layout: self.layout.clone(),
-                deltas: self.deltas.clone(),
-                gathered: self.gathered.clone(),
-                blocks: blocks.iter().map(part).collect(),
-                weights: Aligned::from(&self.weights[bytes.clone()]),
-                bias: self.bias[lanes.clone()].to_vec(),
-                scales: self.scales[lanes.clone()].to_vec(),
-                ..self
-            }
-        });
-        parts.collect()
+    fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    fn of_blocks(&self, blocks: Range<usize>) -> Self {
+        let blocks = &self.blocks[blocks];
+        let (first, last) = (&blocks[0], &blocks[blocks.len() - 1]);
+        let lanes = first.first..last.first + last.lanes;
+        let bytes = first.at..last.at + last.bytes + self.packing.ahead();
+        let part = |block: &Block| Block {
+            first: block.first - lanes.start,
+            at: block.at - bytes.start,
+            ..block.clone()
+        };
+        Self {
+            n: lanes.end.min(self.n) - lanes.start,
+            layout: self.layout.clone(),
+            deltas: self.deltas.clone(),
+            gathered: self.gathered.clone(),
+            blocks: blocks.iter().map(part).collect(),
+            weights: Aligned::from(&self.weights[bytes.clone()]),
+            bias: self.bias[lanes.clone()].to_vec(),
+            scales: self.scales[lanes.clone()].to_vec(),
+            ..*self
+        }
     }
 }

@@ -20,6 +20,12 @@ fn count(threads: usize, most: usize) -> usize {
     threads * (most / threads).clamp(1, TURNS.min(PARTS_MAX / threads))
 }
 
+/// `len` equal pieces in parts, of which each may have as few as `enough`; none is empty.
+fn ranges(threads: usize, len: usize, enough: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = count(threads, len / enough).min(len);
+    (0..count).map(move |i| i * len / count..(i + 1) * len / count)
+}
+
 /// Parts, each with a stretch of the output: one, until they are cut for several threads.
 #[derive(Debug)]
 pub(super) struct Split<P> {
@@ -72,6 +78,9 @@ impl<P: Sync> Split<P> {
         scratch: ViewMut<'_, S>,
         work: impl Fn(&Claim, &P, &mut [Y], &mut [S]),
     ) {
+        if let [part] = &self.parts[..] {
+            return team.once(y, scratch, move |claim, y, room| work(claim, part, y, room));
+        }
         let (stretches, rooms) = (Stretches::new(y, &self.ends), Rooms::new(scratch, self.threads));
         team.share(stretches, rooms, move |claim, y, room| {
             work(claim, &self.parts[claim.part()], y, room);
@@ -89,8 +98,10 @@ pub(super) trait Product: Sized + Send + Sync {
     fn bytes(&self) -> usize;
     /// Scratch of a run, in bytes.
     fn scratch(&self) -> usize;
-    /// The filters in `count` parts, or fewer.
-    fn divided(self, count: usize) -> Vec<Self>;
+    /// Blocks that its filters are packed in.
+    fn blocks(&self) -> usize;
+    /// The filters of these blocks alone.
+    fn of_blocks(&self, blocks: Range<usize>) -> Self;
 }
 
 /// Some rows by some filters, which are one stretch of the output.
@@ -126,9 +137,7 @@ impl<G: Product> Parts<G> {
         let Some(Part { gemm, rows, outs, .. }) = self.0.take() else { return };
         let count = rows.rows();
         if count > 1 {
-            let parts = self::count(threads, count / gemm.share()).min(count);
-            let parts = (0..parts).map(|i| {
-                let range = i * count / parts..(i + 1) * count / parts;
+            let parts = ranges(threads, count, gemm.share()).map(|range| {
                 let (first, outputs) = (range.start, range.len() * gemm.n());
                 let outs = outs.part(range.clone(), first * gemm.n());
                 let rows = rows.part(range, 0);
@@ -136,15 +145,14 @@ impl<G: Product> Parts<G> {
             });
             self.0 = Split::of(parts, threads);
         } else {
-            let gemm = Arc::into_inner(gemm).expect("it was the only part");
             let mut filter = 0;
-            let part = |gemm: G| {
-                let first = [0, filter];
-                let n = gemm.n();
+            let parts = ranges(threads, gemm.blocks(), 1).map(|blocks| {
+                let gemm = Arc::new(gemm.of_blocks(blocks));
+                let (first, n) = ([0, filter], gemm.n());
                 filter += n;
-                (Part { gemm: Arc::new(gemm), rows: rows.clone(), outs: outs.clone(), first }, n)
-            };
-            self.0 = Split::of(gemm.divided(threads).into_iter().map(part), threads);
+                (Part { gemm, rows: rows.clone(), outs: outs.clone(), first }, n)
+            });
+            self.0 = Split::of(parts, threads);
         }
     }
 

@@ -89,7 +89,7 @@ packed! {
     Conv of i8, scratch of u8;
     CutConv of i8, scratch of u8;
     FloatCutConv of f32, scratch of f32;
-    DepthwiseConv of i8, scratch of u8, slowness 2;
+    DepthwiseConv of i8, scratch of u8, slowness 4;
     FloatConv of f32, scratch of f32;
     FloatDepthwiseConv of f32, scratch of f32;
     HybridConv of f32, scratch of u8;

@@ -12,7 +12,7 @@ use crate::engine::native::memory::{Memory, SharedMemory};
 use crate::engine::native::pool::Team;
 
 /// How many multiply-accumulates of a matrix product take as long as one pair, about.
-const SLOWNESS: u64 = 16;
+const SLOWNESS: u64 = 24;
 /// Elements that lie in the same cache lines, whatever their type.
 const LINE: usize = 64;
 
