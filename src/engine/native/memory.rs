@@ -254,24 +254,16 @@ impl Memory<'_> {
 }
 
 impl<'a> SharedMemory<'a> {
-    /// The first inputs, the output and the scratch.
-    #[inline(always)]
-    fn parts<const N: usize>(self) -> ([View<'a, u8>; N], ViewMut<'a, u8>, ViewMut<'a, u8>) {
-        let found: [_; N] =
-            std::array::from_fn(|i| find(&self.inputs[i], self.constants, self.given));
-        let inside = found.each_ref().map(|x| x.map_or(0..0, Span::clone));
-        let written = [self.outputs[0].clone(), self.scratch.clone()];
-        let ([y, scratch], inside) = self.arena.cut(written, inside);
-        let inputs = std::array::from_fn(|i| found[i].err().map_or(inside[i], View::new));
-        (inputs, y, scratch)
-    }
-
     /// The input, the output and the scratch of a step that has one of each.
     #[inline(always)]
     pub(super) fn unary<X: Pod, Y: Pod, S: Pod>(
         self,
     ) -> (View<'a, X>, ViewMut<'a, Y>, ViewMut<'a, S>) {
-        let ([x], y, scratch) = self.parts();
+        let (y, scratch) = (self.outputs[0].clone(), self.scratch.clone());
+        let Self { arena, constants, given, inputs, .. } = self;
+        let ([y, scratch], others) = arena.apart([y, scratch]);
+        let x = find(&inputs[0], constants, given);
+        let x = x.map_or_else(View::new, |x| others.view(x.clone()));
         (x.cast(), y.cast(), scratch.cast())
     }
 
@@ -279,7 +271,12 @@ impl<'a> SharedMemory<'a> {
     pub(super) fn binary<A: Pod, B: Pod, Y: Pod>(
         self,
     ) -> (View<'a, A>, View<'a, B>, ViewMut<'a, Y>) {
-        let ([a, b], y, _) = self.parts();
+        let Self { arena, constants, given, inputs, outputs, .. } = self;
+        let ([y, _], others) = arena.apart([outputs[0].clone(), 0..0]);
+        let [a, b] = [0, 1].map(|i| {
+            let x = find(&inputs[i], constants, given);
+            x.map_or_else(View::new, |x| others.view(x.clone()))
+        });
         (a.cast(), b.cast(), y.cast())
     }
 }

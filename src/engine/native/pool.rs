@@ -29,7 +29,7 @@ use crate::engine::threads::THREADS_MAX;
 pub(crate) const PARTS_MAX: usize = THREADS_MAX;
 
 /// Bytes of a copy from which on it is worth sharing: a few microseconds.
-pub(crate) const SHARED_COPY: usize = 1 << 16;
+pub(crate) const SHARED_COPY: usize = 1 << 14;
 
 /// How often a thread looks for what it waits for before it sleeps: 10 to 50 µs, longer than most
 /// operators that are not shared, and about what waking it costs.
@@ -285,6 +285,11 @@ impl Team<'_> {
         scratch: ViewMut<'_, S>,
         work: impl Fn(&Claim, &mut [Y], &mut [S]),
     ) {
+        if self.of.is_none() {
+            // SAFETY: the only thread there is has everything.
+            #[allow(unsafe_code)]
+            return unsafe { work(&Claim::new(0), y.all(), scratch.all()) };
+        }
         let ends = [y.len()];
         self.share(Stretches::new(y, &ends), Rooms::new(scratch, 1), work);
     }

@@ -148,28 +148,16 @@ impl<'s, T> ViewMut<'s, T> {
         })
     }
 
-    /// Ranges to be written and others to be read, which may be one another.
+    /// Two ranges to be written, and what else there is, to be read.
     ///
     /// # Panics
-    /// When one that is written overlaps with any other.
+    /// When they overlap, or lie outside.
     #[inline(always)]
-    pub(crate) fn cut<const W: usize, const R: usize>(
-        self,
-        written: [Range<usize>; W],
-        read: [Range<usize>; R],
-    ) -> ([Self; W], [View<'s, T>; R]) {
-        let apart = |a: &Range<usize>, b: &Range<usize>| a.end <= b.start || b.end <= a.start;
-        for (i, one) in written.iter().enumerate() {
-            let mut others = written[i + 1..].iter().chain(&read);
-            assert!(others.all(|other| apart(one, other)), "what is written lies apart");
-        }
-        let Self { first, len, .. } = self;
-        let part = |range| Self { first, len, slice: PhantomData }.part(range);
-        let view = |range: Range<usize>| {
-            let part = part(range);
-            View { first: part.first.cast_const(), len: part.len, slice: PhantomData }
-        };
-        (written.map(part), read.map(view))
+    pub(crate) fn apart(self, [a, b]: [Range<usize>; 2]) -> ([Self; 2], Others<'s, T>) {
+        assert!(are_apart(&a, &b), "what is written lies apart");
+        let all = || Self { first: self.first, len: self.len, slice: PhantomData };
+        let others = Others { of: all(), but: [a.clone(), b.clone()] };
+        ([all().part(a), all().part(b)], others)
     }
 
     /// The same bytes as values of another type.
@@ -183,6 +171,13 @@ impl<'s, T> ViewMut<'s, T> {
     }
 
     /// # Safety
+    /// Nobody else has any of it.
+    pub(super) unsafe fn all(self) -> &'s mut [T] {
+        // SAFETY: this is the slice, which is borrowed for `'s`, and nobody else has any of it.
+        unsafe { std::slice::from_raw_parts_mut(self.first, self.len) }
+    }
+
+    /// # Safety
     /// Nobody has any of `place` as long as the caller has it.
     #[allow(clippy::mut_from_ref)]
     unsafe fn place(&self, place: Range<usize>) -> &mut [T] {
@@ -190,6 +185,29 @@ impl<'s, T> ViewMut<'s, T> {
         // SAFETY: these lie in the slice, which is borrowed as long as `self`, and nobody else has them.
         unsafe { std::slice::from_raw_parts_mut(self.first.add(place.start), place.len()) }
     }
+}
+
+/// A slice but for two ranges of it.
+#[derive(Debug)]
+pub(crate) struct Others<'s, T> {
+    of: ViewMut<'s, T>,
+    but: [Range<usize>; 2],
+}
+
+impl<'s, T> Others<'s, T> {
+    /// # Panics
+    /// When `range` overlaps with what is left out, or lies outside.
+    #[inline(always)]
+    pub(crate) fn view(&self, range: Range<usize>) -> View<'s, T> {
+        let [a, b] = &self.but;
+        assert!(are_apart(&range, a) && are_apart(&range, b), "what is written lies apart");
+        View { first: self.of.first.cast_const(), len: self.of.len, slice: PhantomData }.part(range)
+    }
+}
+
+#[inline(always)]
+fn are_apart(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.end <= b.start || b.end <= a.start
 }
 
 /// How many values of type `U` there are in `len` of type `T`, of which `first` is the first.
@@ -248,8 +266,8 @@ pub(crate) fn room(needed: usize, threads: usize) -> usize {
 impl<'s, T> Rooms<'s, T> {
     /// Of all of `scratch`: [`room`] for each thread, or more.
     pub(crate) fn new(scratch: ViewMut<'s, T>, threads: usize) -> Self {
-        let room = scratch.len() / threads;
-        let room = if threads == 1 { room } else { room / ALIGN * ALIGN };
+        let all = scratch.len();
+        let room = if threads == 1 { all } else { all / threads / ALIGN * ALIGN };
         Self { of: scratch, room, count: threads }
     }
 
@@ -334,6 +352,23 @@ mod tests {
             rest.part(2..4).view().cast::<u8>().of(&claim),
             [5, 0, 0, 0, 6, 0, 0, 0].map(u8::to_le)
         );
+    }
+
+    #[test]
+    fn what_is_written_lies_apart() {
+        let mut all: Vec<u8> = (0..9).collect();
+        let overlaps = |written: [Range<usize>; 2], read| {
+            let mut all = all.clone();
+            let view = || ViewMut::new(&mut all).apart(written).1.view(read).len();
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(view)).is_err()
+        };
+        assert!(overlaps([0..4, 3..5], 7..9) && overlaps([0..4, 6..9], 5..7));
+        assert!(overlaps([4..8, 0..3], 2..4) && overlaps([0..1, 8..10], 2..4));
+        let ([a, b], others) = ViewMut::new(&mut all).apart([2..4, 6..6]);
+        // SAFETY: nobody else has the slice.
+        let claim = unsafe { Claim::new(0) };
+        assert_eq!((a.view().of(&claim), b.len()), (&[2, 3][..], 0));
+        assert_eq!(others.view(4..6).of(&claim), [4, 5]);
     }
 
     #[test]
