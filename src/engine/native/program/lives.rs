@@ -133,7 +133,8 @@ impl Lives {
         }
         self.overlay(graph, steps);
         // Every thread has read the inputs: who would write over them at once had to take them from the others' caches.
-        if steps.iter().any(|(_, step)| step.is_shared()) {
+        let is_shared = steps.iter().any(|(_, step)| step.is_shared());
+        if is_shared {
             for port in &graph.inputs {
                 let root = self.root(port.value);
                 if let Some((_, last)) = &mut self.spans[root] {
@@ -158,7 +159,7 @@ impl Lives {
             blocks.push(own);
         }
         blocks.push(shared);
-        let layout = plan::layout(&blocks)?;
+        let layout = if is_shared { plan::layout_shared(&blocks)? } else { plan::layout(&blocks)? };
         let span = |(&at, block): (&usize, &Block)| at..at + block.bytes;
         let mut values: Vec<Span> = layout.offsets.iter().zip(&blocks).map(span).collect();
         let mut scratch = values.split_off(graph.values.len());
