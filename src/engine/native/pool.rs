@@ -13,7 +13,6 @@ pub(super) mod tests;
 mod turns;
 
 use std::cell::Cell;
-
 use std::iter;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
@@ -28,7 +27,7 @@ use crate::engine::threads::THREADS_MAX;
 /// Most parts of what is shared: one for each thread at least.
 pub(crate) const PARTS_MAX: usize = THREADS_MAX;
 
-/// Bytes of a copy from which on it is worth sharing: a few microseconds.
+/// Bytes of a copy from which on it is worth sharing: about a microsecond.
 pub(crate) const SHARED_COPY: usize = 1 << 14;
 
 /// How often a thread looks for what it waits for before it sleeps: 10 to 50 µs, longer than most
@@ -234,7 +233,7 @@ pub(crate) struct Team<'t> {
 }
 
 impl Team<'static> {
-    /// The calling thread.
+    /// The calling thread, for views of what it has for itself: not within a walk.
     pub(crate) fn alone() -> Self {
         Team { of: None, threads: 1, turn: Cell::default() }
     }

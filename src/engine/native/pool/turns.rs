@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 
-use super::{LOOKS, lock};
+use super::{LOOKS, PARTS_MAX, lock};
 
 /// A turn is one piece of work in parts. Every thread of a walk comes to the same turns in the same order, takes
 /// parts of each, and goes on to the next when all parts are done, whoever did them. Nobody is waited for
@@ -46,6 +46,8 @@ struct Left {
     turn: u64,
     parts: Range<usize>,
 }
+
+const _: () = assert!(PARTS_MAX < 256, "parts have 8 bits");
 
 impl Left {
     fn packed(&self) -> u64 {
