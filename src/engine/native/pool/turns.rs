@@ -1,5 +1,6 @@
 //! How the threads of a walk take turns: which of them does which part, and when all parts are done.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::hint;
 use std::iter;
 use std::ops::Range;
@@ -41,7 +42,7 @@ struct Rest {
 }
 
 /// Some parts of the turn of this number, in one word: the number of the turn, the first part and the last one's end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct Left {
     turn: u64,
     parts: Range<usize>,
@@ -79,6 +80,17 @@ impl Turn {
             return 0..0;
         }
         thread * self.parts / self.threads..(thread + 1) * self.parts / self.threads
+    }
+
+    /// What `word` says of a thread's parts: all its own where it has not come to this turn, nor anybody in its place;
+    /// `None` where that thread is beyond it.
+    fn left(&self, thread: usize, word: u64) -> Option<Left> {
+        let left = Left::unpacked(word);
+        match left.turn.cmp(&self.number) {
+            Less => Some(Left { turn: self.number, parts: self.own(thread) }),
+            Equal => Some(left),
+            Greater => None,
+        }
     }
 }
 
@@ -189,8 +201,8 @@ impl Turns {
     fn sleep(&self, due: u64) {
         let panicked = || self.rest.panicked.load(Ordering::SeqCst);
         self.rest.sleepers.fetch_add(1, Ordering::SeqCst);
-        let over = |_: &mut ()| !self.is_done(due) && !panicked();
-        drop(self.rest.woken.wait_while(lock(&self.rest.lock), over));
+        let lasts = |_: &mut ()| !self.is_done(due) && !panicked();
+        drop(self.rest.woken.wait_while(lock(&self.rest.lock), lasts));
         self.rest.sleepers.fetch_sub(1, Ordering::SeqCst);
         assert!(!panicked(), "another thread of the walk panicked");
     }
@@ -211,18 +223,5 @@ impl Turns {
     pub(super) fn give_up(&self) {
         self.rest.panicked.store(true, Ordering::SeqCst);
         self.wake();
-    }
-}
-
-impl Turn {
-    /// What `word` says of a thread's parts: all its own where it has not come to this turn, nor anybody in its place;
-    /// `None` where that thread is beyond it.
-    fn left(&self, thread: usize, word: u64) -> Option<Left> {
-        let left = Left::unpacked(word);
-        match left.turn.cmp(&self.number) {
-            std::cmp::Ordering::Less => Some(Left { turn: self.number, parts: self.own(thread) }),
-            std::cmp::Ordering::Equal => Some(left),
-            std::cmp::Ordering::Greater => None,
-        }
     }
 }
