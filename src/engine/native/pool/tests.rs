@@ -145,9 +145,9 @@ fn a_turn_begins_when_all_parts_of_the_one_before_are_done() {
 
 #[test]
 fn who_is_done_helps_who_is_behind() {
-    // The thread that has part 0 holds it until all the others are done.
+    // The thread that has part 0 holds it until all the others are done: there has to be a helper.
     let done = AtomicUsize::new(1);
-    together(&POOL, 2, &[], |team| {
+    together(&pool(2), 2, &[], |team| {
         share(team, 8, |part| {
             if part == 0 {
                 while done.load(Ordering::Acquire) < 8 {
