@@ -6,7 +6,7 @@ use bytemuck::Pod;
 
 use super::limits::Fuel;
 use super::plan::ALIGN;
-use super::pool::{Crew, View, ViewMut};
+use super::pool::{Crew, Others, View, ViewMut};
 use crate::data::{Tensor, TensorData};
 use crate::engine::{EngineError, EngineKind};
 
@@ -208,17 +208,6 @@ impl Memory<'_> {
         (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(y))
     }
 
-    /// The same with the scratch.
-    #[inline(always)]
-    pub(super) fn unary_scratch<X: Pod, Y: Pod, S: Pod>(&mut self) -> (&[X], &mut [Y], &mut [S]) {
-        let (y, scratch) = (self.outputs[0].clone(), self.scratch.clone());
-        let x = find(&self.inputs[0], self.constants, self.given);
-        let within = x.map_or(0..0, Span::clone);
-        let [inside, y, scratch] = self.arena.get_disjoint_mut([within, y, scratch]).expect(APART);
-        let x = x.err().unwrap_or(inside);
-        (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(y), bytemuck::cast_slice_mut(scratch))
-    }
-
     /// Two inputs, which may be one tensor, and the output.
     pub(super) fn binary<X: Pod, Y: Pod>(&mut self) -> (&[X], &[X], &mut [Y]) {
         self.binary_of()
@@ -259,11 +248,9 @@ impl<'a> SharedMemory<'a> {
     pub(super) fn unary<X: Pod, Y: Pod, S: Pod>(
         self,
     ) -> (View<'a, X>, ViewMut<'a, Y>, ViewMut<'a, S>) {
-        let (y, scratch) = (self.outputs[0].clone(), self.scratch.clone());
-        let Self { arena, constants, given, inputs, .. } = self;
-        let ([y, scratch], others) = arena.apart([y, scratch]);
-        let x = find(&inputs[0], constants, given);
-        let x = x.map_or_else(View::new, |x| others.view(x.clone()));
+        let Self { arena, constants, given, inputs, outputs, scratch } = self;
+        let ([y, scratch], others) = arena.apart([outputs[0].clone(), scratch.clone()]);
+        let x = view(&inputs[0], constants, given, &others);
         (x.cast(), y.cast(), scratch.cast())
     }
 
@@ -273,10 +260,18 @@ impl<'a> SharedMemory<'a> {
     ) -> (View<'a, A>, View<'a, B>, ViewMut<'a, Y>) {
         let Self { arena, constants, given, inputs, outputs, .. } = self;
         let ([y, _], others) = arena.apart([outputs[0].clone(), 0..0]);
-        let [a, b] = [0, 1].map(|i| {
-            let x = find(&inputs[i], constants, given);
-            x.map_or_else(View::new, |x| others.view(x.clone()))
-        });
+        let [a, b] = [0, 1].map(|i| view(&inputs[i], constants, given, &others));
         (a.cast(), b.cast(), y.cast())
     }
+}
+
+/// What lies at `place`, in the arena among `others`.
+#[inline(always)]
+fn view<'a>(
+    place: &Place,
+    constants: &'a [u8],
+    given: &'a [Tensor],
+    others: &Others<'a, u8>,
+) -> View<'a, u8> {
+    find(place, constants, given).map_or_else(View::new, |x| others.view(x.clone()))
 }

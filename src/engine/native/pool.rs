@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::thread::{self, JoinHandle};
 
-pub(crate) use self::apart::{Claim, Rooms, Stretches, View, ViewMut, room};
+pub(crate) use self::apart::{Claim, Others, Rooms, Stretches, View, ViewMut, room};
 use self::desk::Desk;
 use self::turns::Turn;
 pub(super) use self::turns::Turns;
@@ -33,6 +33,11 @@ pub(crate) const SHARED_COPY: usize = 1 << 14;
 /// How often a thread looks for what it waits for before it sleeps: 10 to 50 µs, longer than most
 /// operators that are not shared, and about what waking it costs.
 const LOOKS: u32 = 1000;
+
+/// The one of this number of `count` portions of `len`, which are as equal as can be.
+pub(crate) fn portion(number: usize, count: usize, len: usize) -> Range<usize> {
+    number * len / count..(number + 1) * len / count
+}
 
 /// The process's pool, while a session has it.
 static SHARED: Mutex<Weak<Pool>> = Mutex::new(Weak::new());
@@ -191,14 +196,12 @@ impl Crew<'_> {
         turns.begin();
         let arena = &arena;
         let own = || {
-            let leaves = Leaves(turns);
+            let _leaves = Leaves(turns);
             own(&member(0), arena.again());
-            drop(leaves);
         };
         desk::all(self.desks(), own, &move |thread| {
-            let leaves = Leaves(turns);
+            let _leaves = Leaves(turns);
             helpers(&member(thread), arena.again());
-            drop(leaves);
         });
     }
 }
@@ -276,7 +279,7 @@ impl Team<'_> {
         turns.take(Turn { number, due, parts: count, threads }, thread, |part| one(part, thread));
     }
 
-    /// A turn of one part: `work` on one of the threads.
+    /// A turn of one part: `work` on the first of the threads, which has the only room.
     #[inline(always)]
     pub(crate) fn once<Y: Send, S: Send>(
         &self,
@@ -303,7 +306,7 @@ impl Team<'_> {
         work: impl Fn(&Claim, Range<usize>, &mut [Y]),
     ) {
         let count = threads.min(self.threads()).min(rows).max(1);
-        let part = move |i: usize| i * rows / count..(i + 1) * rows / count;
+        let part = move |number| portion(number, count, rows);
         let mut ends = [0; PARTS_MAX];
         // Not all of them: small operators take no longer than so many divisions.
         for (i, end) in ends[..count].iter_mut().enumerate() {

@@ -75,16 +75,16 @@ impl Program {
         crew: &Crew<'_>,
         mut ended: impl FnMut(Part),
     ) {
-        let together = |next| if crew.is_alone() { 0 } else { self.together(next) };
-        let mut next = 0;
-        if together(next) == 0 {
+        let is_shared = |step: &PlacedStep| step.shared && !crew.is_alone();
+        if !self.steps.first().is_some_and(is_shared) {
             self.copy_in(given, ViewMut::new(arena), &Team::alone());
             ended(Part::Inputs);
         }
+        let mut next = 0;
         while let Some(step) = self.steps.get(next) {
-            let count = together(next);
-            if count > 0 {
-                let steps = next..next + count;
+            if is_shared(step) {
+                let steps = self.together(next);
+                next = steps.end;
                 let helpers = |team: &Team<'_>, arena: ViewMut<'_, u8>| {
                     self.walk(steps.clone(), given, arena, team, &mut |_| {});
                 };
@@ -104,18 +104,15 @@ impl Program {
                     crew,
                 });
                 ended(Part::Op(step.op));
+                next += 1;
             }
-            next += count.max(1);
         }
     }
 
-    /// How many steps from this one on are a walk of several threads: also those between that one does.
-    fn together(&self, next: usize) -> usize {
-        let steps = self.steps[next..].iter();
-        if !steps.clone().next().is_some_and(|step| step.shared) {
-            return 0;
-        }
-        steps.take_while(|step| matches!(step.kernel, Work::Together(_))).count()
+    /// The steps from this one on that several threads walk through: also those between that one does.
+    fn together(&self, first: usize) -> Range<usize> {
+        let steps = self.steps[first..].iter();
+        first..first + steps.take_while(|step| matches!(step.kernel, Work::Together(_))).count()
     }
 
     /// These steps, as one of the threads; at the beginning with the inputs.

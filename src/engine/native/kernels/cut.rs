@@ -10,7 +10,7 @@ use super::isa::Isa;
 use super::output::Output;
 use super::parts::{Product, Split};
 use super::table::Table;
-use crate::engine::native::pool::{Claim, Team, View, ViewMut};
+use crate::engine::native::pool::{Claim, Team, View, ViewMut, portion};
 
 /// One of the products; `[height, width]` everywhere.
 #[derive(Clone, Debug)]
@@ -159,9 +159,9 @@ impl<G: Product> Bands<G> {
             return;
         }
         let Some(all) = self.split.take() else { return };
-        let end = |i: usize| i * self.rows / threads * self.line;
         let band = |i: usize| {
-            let places = end(i)..end(i + 1);
+            let rows = portion(i, threads, self.rows);
+            let places = rows.start * self.line..rows.end * self.line;
             let own = |Part { gemm, rows, outs }: &Part<G>| {
                 let within = outs.between(places.clone());
                 let (rows, outs) = (rows.part(within.clone(), 0), outs.part(within, places.start));

@@ -23,7 +23,7 @@ fn count(threads: usize, most: usize) -> usize {
 /// `len` equal pieces in parts, of which each may have as few as `enough`; none is empty.
 fn ranges(threads: usize, len: usize, enough: usize) -> impl Iterator<Item = Range<usize>> {
     let count = count(threads, len / enough).min(len);
-    (0..count).map(move |i| i * len / count..(i + 1) * len / count)
+    (0..count).map(move |i| pool::portion(i, count, len))
 }
 
 /// Parts, each with a stretch of the output: one, until they are cut for several threads.

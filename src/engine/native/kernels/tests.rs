@@ -2,6 +2,7 @@
 
 mod hybrid;
 
+use bytemuck::Pod;
 use proptest::prelude::*;
 
 use super::border::{Border, Form};
@@ -102,6 +103,19 @@ struct Made {
     weights: Vec<i8>,
     bias: Vec<i32>,
     scales: Vec<f32>,
+}
+
+/// What operators call: `run` on `x`, `y` and so much scratch, full of a value, on so many threads.
+fn on_threads<X: Sync, Y: Pod + Send, S: Pod + Send>(
+    threads: usize,
+    x: &[X],
+    y: &mut [Y],
+    (len, fill): (Option<usize>, S),
+    run: impl Fn(&Team<'_>, View<'_, X>, ViewMut<'_, Y>, ViewMut<'_, S>) + Sync,
+) {
+    walk(threads, y, &mut vec![fill; len.unwrap()], |team, y, scratch| {
+        run(team, View::new(x), y, scratch);
+    });
 }
 
 impl Case {
@@ -289,26 +303,16 @@ impl Case {
             let mut conv = DepthwiseConv::new(isa, geometry, filters, output).unwrap();
             conv.split(threads);
             assert!(conv.bytes() <= DepthwiseConv::bytes_max(&geometry).unwrap());
-            walk(
-                threads,
-                &mut y,
-                &mut vec![0x33u8; conv.scratch().unwrap()],
-                |team, y, scratch| {
-                    conv.run(team, View::new(&x), y, scratch);
-                },
-            );
+            on_threads(threads, &x, &mut y, (conv.scratch(), 0x33u8), |team, x, y, scratch| {
+                conv.run(team, x, y, scratch);
+            });
         } else {
             let mut conv = Conv::new(isa, geometry, filters, output).unwrap();
             conv.split(threads);
             assert!(conv.bytes() <= Conv::bytes_max(&geometry, made.bias.len()).unwrap());
-            walk(
-                threads,
-                &mut y,
-                &mut vec![0x33u8; conv.scratch().unwrap()],
-                |team, y, scratch| {
-                    conv.run(team, View::new(&x), y, scratch);
-                },
-            );
+            on_threads(threads, &x, &mut y, (conv.scratch(), 0x33u8), |team, x, y, scratch| {
+                conv.run(team, x, y, scratch);
+            });
         }
         let second = y.split_off(image);
         [y, second]
@@ -331,26 +335,16 @@ impl Case {
             let mut conv = FloatDepthwiseConv::new(isa, geometry, filters).unwrap();
             conv.split(threads);
             assert!(conv.bytes() <= FloatDepthwiseConv::bytes_max(&geometry).unwrap());
-            walk(
-                threads,
-                &mut y,
-                &mut vec![f32::NAN; conv.scratch().unwrap()],
-                |team, y, scratch| {
-                    conv.run(team, View::new(&x), y, scratch);
-                },
-            );
+            on_threads(threads, &x, &mut y, (conv.scratch(), f32::NAN), |team, x, y, scratch| {
+                conv.run(team, x, y, scratch);
+            });
         } else {
             let mut conv = FloatConv::new(isa, geometry, filters).unwrap();
             conv.split(threads);
             assert!(conv.bytes() <= FloatConv::bytes_max(&geometry, bias.len()).unwrap());
-            walk(
-                threads,
-                &mut y,
-                &mut vec![f32::NAN; conv.scratch().unwrap()],
-                |team, y, scratch| {
-                    conv.run(team, View::new(&x), y, scratch);
-                },
-            );
+            on_threads(threads, &x, &mut y, (conv.scratch(), f32::NAN), |team, x, y, scratch| {
+                conv.run(team, x, y, scratch);
+            });
         }
         let second = y.split_off(image);
         [y, second]

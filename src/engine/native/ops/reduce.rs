@@ -196,7 +196,9 @@ struct ReduceKernel<F> {
 
 impl<F: Fold> Kernel for ReduceKernel<F> {
     fn run(&self, memory: &mut Memory<'_>) {
-        let (x, y, sums) = memory.unary_scratch::<F::X, F::Y, F::Sum>();
+        let ([x], [y], sums) = memory.parts();
+        let (x, y): (&[F::X], &mut [F::Y]) = (bytemuck::cast_slice(x), bytemuck::cast_slice_mut(y));
+        let sums: &mut [F::Sum] = bytemuck::cast_slice_mut(sums);
         sums.fill(F::START);
         let row = self.walk.row();
         let along = self.walk.steps()[1];

@@ -156,7 +156,8 @@ impl<'s, T> ViewMut<'s, T> {
     pub(crate) fn apart(self, [a, b]: [Range<usize>; 2]) -> ([Self; 2], Others<'s, T>) {
         assert!(are_apart(&a, &b), "what is written lies apart");
         let all = || Self { first: self.first, len: self.len, slice: PhantomData };
-        let others = Others { of: all(), but: [a.clone(), b.clone()] };
+        let of = View { first: self.first, len: self.len, slice: PhantomData };
+        let others = Others { of, but: [a.clone(), b.clone()] };
         ([all().part(a), all().part(b)], others)
     }
 
@@ -190,7 +191,7 @@ impl<'s, T> ViewMut<'s, T> {
 /// A slice but for two ranges of it.
 #[derive(Debug)]
 pub(crate) struct Others<'s, T> {
-    of: ViewMut<'s, T>,
+    of: View<'s, T>,
     but: [Range<usize>; 2],
 }
 
@@ -201,7 +202,7 @@ impl<'s, T> Others<'s, T> {
     pub(crate) fn view(&self, range: Range<usize>) -> View<'s, T> {
         let [a, b] = &self.but;
         assert!(are_apart(&range, a) && are_apart(&range, b), "what is written lies apart");
-        View { first: self.of.first.cast_const(), len: self.of.len, slice: PhantomData }.part(range)
+        self.of.part(range)
     }
 }
 

@@ -7,11 +7,11 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 
-use super::{LOOKS, PARTS_MAX, lock};
+use super::{LOOKS, PARTS_MAX, lock, portion};
 
 /// A turn is one piece of work in parts. Every thread of a walk comes to the same turns in the same order, takes
-/// parts of each, and goes on to the next when all parts are done, whoever did them. Nobody is waited for
-/// but those who have begun a part.
+/// parts of each, and goes on to the next when all parts are done, whoever did them. Of those who take part nobody is
+/// waited for who has not begun one; the first thread, whose run it is, always takes part.
 ///
 /// What a thread changes lies in a cache line of its own, apart also from the one that is fetched with it: to go
 /// on takes one look at each other thread's, and nothing is handed over.
@@ -79,7 +79,7 @@ impl Turn {
         if thread >= self.threads {
             return 0..0;
         }
-        thread * self.parts / self.threads..(thread + 1) * self.parts / self.threads
+        portion(thread, self.threads, self.parts)
     }
 
     /// What `word` says of a thread's parts: all its own where it has not come to this turn, nor anybody in its place;

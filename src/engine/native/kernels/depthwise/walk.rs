@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::SlidingWindow;
+use crate::engine::native::pool::portion;
 
 /// With fewer channels than this a line of pixels is taken as one stretch.
 const LINE: usize = 16;
@@ -97,7 +98,7 @@ impl Walk {
         let all = self.lines();
         let count = count.min(all / 2).max(1);
         (0..count).map(move |i| {
-            let lines = i * all / count..(i + 1) * all / count;
+            let lines = portion(i, count, all);
             let mut part = self.clone();
             let axis = if self.along == 0 { &mut part.a } else { &mut part.b };
             axis.count = lines.len();

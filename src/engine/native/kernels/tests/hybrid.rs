@@ -81,27 +81,17 @@ impl Case {
             let mut conv = HybridDepthwiseConv::new(isa, geometry, filters).unwrap();
             conv.split(threads);
             assert!(conv.bytes() <= HybridDepthwiseConv::bytes_max(&geometry).unwrap());
-            walk(
-                threads,
-                &mut y,
-                &mut vec![f32::NAN; conv.scratch().unwrap()],
-                |team, y, scratch| {
-                    conv.run(team, View::new(&x), y, scratch);
-                },
-            );
+            on_threads(threads, &x, &mut y, (conv.scratch(), f32::NAN), |team, x, y, scratch| {
+                conv.run(team, x, y, scratch);
+            });
         } else {
             let ranges = if pixels { Ranges::Pixel } else { Ranges::Image };
             let mut conv = HybridConv::new(isa, geometry, filters, ranges).unwrap();
             conv.split(threads);
             assert!(conv.bytes() <= HybridConv::bytes_max(&geometry, bias.len()).unwrap());
-            walk(
-                threads,
-                &mut y,
-                &mut vec![0x33u8; conv.scratch().unwrap()],
-                |team, y, scratch| {
-                    conv.run(team, View::new(&x), y, scratch);
-                },
-            );
+            on_threads(threads, &x, &mut y, (conv.scratch(), 0x33u8), |team, x, y, scratch| {
+                conv.run(team, x, y, scratch);
+            });
         }
         y
     }
